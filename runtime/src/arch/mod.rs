@@ -1,0 +1,16 @@
+//! One file a CPU, exporting the same names; the choice is made here and nowhere else.
+//!
+//! What a CPU must supply is listed in docs/PORTING.md, in the order of the files.
+//!
+//! # Safety
+//!
+//! This module holds instructions: system calls, the thread pointer, register capture. Each file cites the ABI document
+//! that its assembly rests on.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::*;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("Standstill has no port for this CPU yet: docs/PORTING.md lists what one must supply.");

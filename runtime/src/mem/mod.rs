@@ -1,0 +1,17 @@
+//! Memory for our own metadata, and reads that survive anything.
+//!
+//! Contract: raw system calls only, so every phase may use it. Each mapping made here is entered in [`own`], so that
+//! it is never a root and never in a report (invariant 6).
+//!
+//! # Safety
+//!
+//! Raw memory is handled here so that the stages above it can be safe code.
+
+mod map;
+pub mod own;
+mod read;
+mod vec;
+
+pub use map::{OwnMap, map_own, map_own_reserved};
+pub use read::{FaultGuard, ProcessMemory, ReadMemory};
+pub use vec::MapVec;

@@ -1,0 +1,122 @@
+//! Files: open(2), read(2), pread(2), write(2), close(2), getdents64(2), readlink(2), ioctl(2).
+
+use core::ffi::CStr;
+
+use crate::base::Errno;
+
+use super::invoke::syscall;
+
+/// An open file descriptor, closed on drop. A helper with a descriptor table of its own owns its numbers; in the
+/// program's table a descriptor of ours is open only while the program's thread is inside our code.
+#[derive(Debug)]
+pub struct Fd(i32);
+
+impl Fd {
+    /// The number.
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+
+    /// Gives up ownership: the descriptor stays open.
+    pub fn into_raw(self) -> i32 {
+        let raw = self.0;
+        core::mem::forget(self);
+        raw
+    }
+
+    /// Takes ownership of an open descriptor.
+    pub fn from_raw(raw: i32) -> Fd {
+        Fd(raw)
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: closing a number that we own cannot touch memory.
+        let _ = unsafe { syscall(libc::SYS_close, [self.0 as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// `openat(AT_FDCWD, path, flags | O_CLOEXEC, mode)`.
+pub fn open(path: &CStr, flags: libc::c_int, mode: u32) -> Result<Fd, Errno> {
+    open_at(libc::AT_FDCWD, path, flags, mode)
+}
+
+/// `openat(dir, path, flags | O_CLOEXEC, mode)`.
+pub fn open_at(dir: i32, path: &CStr, flags: libc::c_int, mode: u32) -> Result<Fd, Errno> {
+    let flags = (flags | libc::O_CLOEXEC) as usize;
+    // SAFETY: path is a C string that lives through the call.
+    unsafe { syscall(libc::SYS_openat, [dir as usize, path.as_ptr().addr(), flags, mode as usize, 0, 0]) }
+        .map(|fd| Fd(fd as i32))
+}
+
+/// `read(fd, into, len)`, again after EINTR. Returns the bytes read; 0 at the end of the file.
+pub fn read(fd: &Fd, into: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        let arguments = [fd.0 as usize, into.as_mut_ptr().addr(), into.len(), 0, 0, 0];
+        // SAFETY: the kernel writes at most len bytes to a buffer that we hold exclusively.
+        match unsafe { syscall(libc::SYS_read, arguments) } {
+            Err(errno) if errno.get() == libc::EINTR => {}
+            result => return result,
+        }
+    }
+}
+
+/// `pread(fd, into, len, offset)`, again after EINTR. Returns the bytes read; 0 at the end of the file.
+pub fn read_at(fd: &Fd, into: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    loop {
+        let arguments = [fd.0 as usize, into.as_mut_ptr().addr(), into.len(), offset as usize, 0, 0];
+        // SAFETY: the kernel writes at most len bytes to a buffer that we hold exclusively.
+        match unsafe { syscall(libc::SYS_pread64, arguments) } {
+            Err(errno) if errno.get() == libc::EINTR => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes all of `bytes` to descriptor `fd`, which need not be ours (2, say). Stops at the first error.
+pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let arguments = [fd as usize, bytes.as_ptr().addr(), bytes.len(), 0, 0, 0];
+        // SAFETY: the kernel reads at most len bytes from a buffer that we hold.
+        match unsafe { syscall(libc::SYS_write, arguments) } {
+            Err(errno) if errno.get() == libc::EINTR => {}
+            Err(errno) => return Err(errno),
+            Ok(0) => return Err(Errno::new(libc::EIO)),
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+/// `getdents64(fd, into, len)`: raw directory entries; 0 at the end.
+pub fn directory_entries(fd: &Fd, into: &mut [u8]) -> Result<usize, Errno> {
+    let arguments = [fd.0 as usize, into.as_mut_ptr().addr(), into.len(), 0, 0, 0];
+    // SAFETY: the kernel writes at most len bytes to a buffer that we hold exclusively.
+    unsafe { syscall(libc::SYS_getdents64, arguments) }
+}
+
+/// `lseek(fd, 0, SEEK_SET)`: back to the start, as for listing a directory again.
+pub fn rewind(fd: &Fd) -> Result<(), Errno> {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_lseek, [fd.0 as usize, 0, libc::SEEK_SET as usize, 0, 0, 0]) }.map(drop)
+}
+
+/// `readlinkat(AT_FDCWD, path, into, len)`: the bytes of the link's target, without a final 0.
+pub fn read_link<'a>(path: &CStr, into: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    let at = libc::AT_FDCWD as usize;
+    let arguments = [at, path.as_ptr().addr(), into.as_mut_ptr().addr(), into.len(), 0, 0];
+    // SAFETY: path is a C string; the kernel writes at most len bytes to a buffer that we hold exclusively.
+    let len = unsafe { syscall(libc::SYS_readlinkat, arguments) }?;
+    Ok(into.get(..len).unwrap_or_default())
+}
+
+/// `ioctl(fd, request, argument)`.
+///
+/// # Safety
+///
+/// - `argument` is what `request` says, valid for what the kernel reads and writes there.
+pub unsafe fn control(fd: &Fd, request: u64, argument: usize) -> Result<usize, Errno> {
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_ioctl, [fd.0 as usize, request as usize, argument, 0, 0, 0]) }
+}

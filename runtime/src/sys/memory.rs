@@ -1,0 +1,61 @@
+//! Memory: mmap(2), munmap(2), mremap(2), mprotect(2), madvise(2).
+
+use crate::base::{Addr, AddrRange, Errno};
+
+use super::invoke::syscall;
+
+/// `mmap(hint, len, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)`: new zeroed memory.
+///
+/// `len` in bytes, rounded up to pages by the kernel. `hint` is only a wish.
+pub fn map_anonymous(hint: Addr, len: usize, prot: libc::c_int, flags: libc::c_int) -> Result<Addr, Errno> {
+    assert_no_fixed(flags);
+    let flags = (flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+    // SAFETY: without MAP_FIXED a new mapping never touches memory that is in use (mmap(2)).
+    unsafe { syscall(libc::SYS_mmap, [hint.get(), len, prot as usize, flags, usize::MAX, 0]) }.map(Addr::new)
+}
+
+const fn assert_no_fixed(flags: libc::c_int) {
+    debug_assert!(flags & libc::MAP_FIXED == 0);
+}
+
+/// `munmap(start, len)`.
+///
+/// # Safety
+///
+/// - The range belongs to the caller, and nobody uses it any more.
+pub unsafe fn unmap(range: AddrRange) -> Result<(), Errno> {
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_munmap, [range.start.get(), range.len(), 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `mremap(old, old_len, new_len, flags)`.
+///
+/// # Safety
+///
+/// - The old range belongs to the caller; with MREMAP_MAYMOVE nobody keeps a pointer into it.
+pub unsafe fn remap(old: AddrRange, new_len: usize, flags: libc::c_int) -> Result<Addr, Errno> {
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_mremap, [old.start.get(), old.len(), new_len, flags as usize, 0, 0]) }
+        .map(Addr::new)
+}
+
+/// `mprotect(start, len, prot)`.
+///
+/// # Safety
+///
+/// - The range belongs to the caller, who expects the accesses that it makes afterwards to obey `prot`.
+pub unsafe fn protect(range: AddrRange, prot: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_mprotect, [range.start.get(), range.len(), prot as usize, 0, 0, 0]) }.map(drop)
+}
+
+/// `madvise(start, len, advice)`.
+///
+/// # Safety
+///
+/// - The range belongs to the caller; with advice that drops contents (MADV_DONTNEED, MADV_FREE) nobody needs them.
+pub unsafe fn advise(range: AddrRange, advice: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_madvise, [range.start.get(), range.len(), advice as usize, 0, 0, 0]) }
+        .map(drop)
+}

@@ -1,0 +1,58 @@
+//! The calling process and thread: getpid(2), gettid(2), exit_group(2), exit(2), kill(2), getauxval by /proc.
+
+use crate::base::{Errno, Tid};
+
+use super::invoke::syscall;
+
+/// `getpid()`: the process id as the process' own pid namespace numbers it.
+pub fn pid() -> i32 {
+    // SAFETY: no arguments, no memory.
+    unsafe { syscall(libc::SYS_getpid, [0; 6]) }.map_or(0, |pid| pid as i32)
+}
+
+/// `gettid()`.
+pub fn tid() -> Tid {
+    // SAFETY: no arguments, no memory.
+    let raw = unsafe { syscall(libc::SYS_gettid, [0; 6]) }.map_or(1, |tid| tid as i32);
+    // gettid never fails and is positive (gettid(2)); a fault injected by a test reads as thread 1.
+    Tid::new(raw).unwrap_or(FIRST)
+}
+
+const FIRST: Tid = Tid::new(1).unwrap();
+
+/// `exit_group(status)`: ends the process without any handler.
+pub fn exit_group(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        let _ = unsafe { syscall(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// `exit(status)`: ends the calling task only.
+pub fn exit_task(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        let _ = unsafe { syscall(libc::SYS_exit, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Ends the process at once by an illegal instruction, after writing `why` to standard error: for a state from which
+/// going on would corrupt the program.
+#[cold]
+pub fn trap(why: &str) -> ! {
+    let _ = super::file::write_all(2, b"Standstill: fatal: ");
+    let _ = super::file::write_all(2, why.as_bytes());
+    let _ = super::file::write_all(2, b"\n");
+    // SAFETY: kill(getpid(), SIGABRT) touches no memory.
+    let _ = unsafe { syscall(libc::SYS_kill, [pid() as usize, libc::SIGABRT as usize, 0, 0, 0, 0]) };
+    exit_group(134)
+}
+
+/// `clock_gettime(CLOCK_MONOTONIC)` in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let arguments = [libc::CLOCK_MONOTONIC as usize, core::ptr::from_mut(&mut time).addr(), 0, 0, 0, 0];
+    // SAFETY: the kernel writes one timespec, which we hold exclusively.
+    let _: Result<usize, Errno> = unsafe { syscall(libc::SYS_clock_gettime, arguments) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

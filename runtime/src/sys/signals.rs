@@ -1,0 +1,112 @@
+//! Signals: rt_sigaction(2), rt_sigprocmask(2), sigaltstack(2) by raw calls, on the kernel's own structures.
+//!
+//! Raw, not through libc: libc keeps its internal signals (32 and 33 with glibc) out of every mask and action that it
+//! is given, and a helper without thread-local storage may not call it at all.
+
+use crate::arch;
+use crate::base::Errno;
+
+use super::invoke::syscall;
+
+/// A set of signals, as the kernel lays it out: bit `n - 1` is signal `n`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct SignalSet(pub u64);
+
+impl SignalSet {
+    /// No signal.
+    pub const EMPTY: SignalSet = SignalSet(0);
+    /// Every signal. SIGKILL and SIGSTOP cannot be blocked whatever the mask says (signal(7)).
+    pub const ALL: SignalSet = SignalSet(u64::MAX);
+
+    /// With `signal` (1..=64) added.
+    pub const fn with(self, signal: i32) -> SignalSet {
+        SignalSet(self.0 | 1 << (signal - 1))
+    }
+
+    /// With `signal` (1..=64) removed.
+    pub const fn without(self, signal: i32) -> SignalSet {
+        SignalSet(self.0 & !(1 << (signal - 1)))
+    }
+
+    /// True when `signal` (1..=64) is in the set.
+    pub const fn contains(self, signal: i32) -> bool {
+        self.0 & 1 << (signal - 1) != 0
+    }
+}
+
+/// What a signal does: `struct sigaction` of the kernel (include/linux/signal_types.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Action {
+    /// SIG_DFL, SIG_IGN or the address of a handler.
+    pub handler: usize,
+    /// SA_* bits.
+    pub flags: u64,
+    /// Where a handler returns to; calls rt_sigreturn.
+    pub restorer: usize,
+    /// Blocked while the handler runs.
+    pub mask: SignalSet,
+}
+
+/// A handler with SA_SIGINFO. The third argument is the interrupted context, `ucontext_t`.
+pub type Handler = unsafe extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::ucontext_t);
+
+impl Action {
+    /// The default action.
+    pub const DEFAULT: Action =
+        Action { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: SignalSet::EMPTY };
+
+    /// Runs `handler` with `flags` added to SA_SIGINFO, and `mask` blocked meanwhile.
+    pub fn handle(handler: Handler, flags: libc::c_int, mask: SignalSet) -> Action {
+        const SA_RESTORER: u64 = 0x0400_0000;
+        let flags = (flags | libc::SA_SIGINFO) as u64 | SA_RESTORER;
+        Action { handler: handler as usize, flags, restorer: arch::signal_restorer(), mask }
+    }
+}
+
+/// `rt_sigaction(signal, new, old, 8)`: sets the action when there is a new one, returns the old one.
+///
+/// # Safety
+///
+/// - A handler must be a function of type [`Handler`] that may run whenever `signal` is delivered to any task that
+///   shares this table of handlers.
+pub unsafe fn set_action(signal: i32, new: Option<&Action>) -> Result<Action, Errno> {
+    let mut old = Action::DEFAULT;
+    let new = new.map_or(0, |action| core::ptr::from_ref(action).addr());
+    let old_at = core::ptr::from_mut(&mut old).addr();
+    // SAFETY: both structures are the kernel's and live through the call; the handler is the caller's duty.
+    unsafe { syscall(libc::SYS_rt_sigaction, [signal as usize, new, old_at, size_of::<SignalSet>(), 0, 0]) }?;
+    Ok(old)
+}
+
+/// `rt_sigprocmask(SIG_SETMASK, new, old, 8)`: replaces the calling thread's mask, returns the old one.
+pub fn set_mask(new: SignalSet) -> Result<SignalSet, Errno> {
+    let mut old = SignalSet::EMPTY;
+    let how = libc::SIG_SETMASK as usize;
+    let (new_at, old_at) = (core::ptr::from_ref(&new).addr(), core::ptr::from_mut(&mut old).addr());
+    // SAFETY: both sets live through the call; a mask changes only when handlers run.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, [how, new_at, old_at, size_of::<SignalSet>(), 0, 0]) }?;
+    Ok(old)
+}
+
+/// Blocks every signal on the calling thread until dropped.
+pub struct AllBlocked(SignalSet);
+
+impl AllBlocked {
+    /// Blocks them.
+    pub fn new() -> Result<AllBlocked, Errno> {
+        set_mask(SignalSet::ALL).map(AllBlocked)
+    }
+
+    /// The mask as it was.
+    pub fn previous(&self) -> SignalSet {
+        self.0
+    }
+}
+
+impl Drop for AllBlocked {
+    fn drop(&mut self) {
+        let _ = set_mask(self.0);
+    }
+}
