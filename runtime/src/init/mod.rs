@@ -1,1 +1,56 @@
-//! init
+//! Start: options from the environment, and what libc has told us of itself.
+//!
+//! Contract: [`start`] runs once, on the only thread, from `.preinit_array` (static library) or a constructor (shared
+//! library); allocations may come before it and work with the defaults. Afterwards everything here is read-only.
+
+pub mod options;
+mod syntax;
+
+use spin::Once;
+
+use crate::base::text::Text;
+pub use options::Options;
+
+/// What the C side learned before the start.
+pub struct Environment<'a> {
+    /// True in a process whose environment comes from somebody less privileged (AT_SECURE, getauxval(3)): no option is
+    /// taken from it then (invariant 7).
+    pub secure: bool,
+    /// What `__lsan_default_options()` of the program returned.
+    pub default_options: Option<&'a [u8]>,
+    /// The variable LSAN_OPTIONS.
+    pub lsan_options: Option<&'a [u8]>,
+    /// The variable STANDSTILL_OPTIONS. It is read last and wins.
+    pub standstill_options: Option<&'a [u8]>,
+}
+
+static OPTIONS: Once<Options> = Once::new();
+
+/// Reads the options, calling `complain` with one line for each that is unknown or bad.
+pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
+    OPTIONS.call_once(|| {
+        let mut options = Options::DEFAULT;
+        let program = [(environment.default_options, "__lsan_default_options")];
+        let outside = [
+            (environment.lsan_options, "LSAN_OPTIONS"),
+            (environment.standstill_options, "STANDSTILL_OPTIONS"),
+        ];
+        let outside = if environment.secure { &[][..] } else { &outside[..] };
+        for (text, source) in program.iter().chain(outside) {
+            let Some(text) = text else { continue };
+            syntax::each(text, &mut |item| {
+                if let Err(problem) = item.and_then(|(name, value)| options.set(name, value)) {
+                    let line = Text::<512>::of(format_args!("Standstill: {source}: {problem}"));
+                    complain(line.as_str());
+                }
+            });
+        }
+        options
+    });
+}
+
+/// The options in force; the defaults before [`start`].
+pub fn options() -> &'static Options {
+    static DEFAULT: Options = Options::DEFAULT;
+    OPTIONS.get().unwrap_or(&DEFAULT)
+}

@@ -1,0 +1,269 @@
+//! The one table of options: name, type, default and a sentence each. `help=1` prints it, docs/OPTIONS.md is made from
+//! it (a test compares), and the struct that the stages read is generated from it.
+
+use core::fmt;
+
+use crate::base::text::{Text, parse_number};
+
+/// A path or a word given by the user.
+pub type Word = Text<1024>;
+
+/// What is wrong with an option, in words that say what to do.
+pub struct Problem(Text<384>);
+
+impl Problem {
+    /// Formats one.
+    pub fn new(arguments: fmt::Arguments<'_>) -> Problem {
+        Problem(Text::of(arguments))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+/// One row of the table.
+pub struct Row {
+    /// As written by the user.
+    pub name: &'static str,
+    /// What a value looks like.
+    pub kind: &'static str,
+    /// The default, as the user would write it.
+    pub default: &'static str,
+    /// What it does.
+    pub sentence: &'static str,
+    set: fn(&mut Options, &str) -> Result<(), Problem>,
+}
+
+/// A type that an option can have.
+trait Value: Sized {
+    const KIND: &'static str;
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl Value for bool {
+    const KIND: &'static str = "0 or 1";
+    fn parse(text: &str) -> Option<bool> {
+        match text {
+            "1" | "yes" | "true" => Some(true),
+            "0" | "no" | "false" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Value for u32 {
+    const KIND: &'static str = "number";
+    fn parse(text: &str) -> Option<u32> {
+        parse_number(text)?.try_into().ok()
+    }
+}
+
+impl Value for Word {
+    const KIND: &'static str = "text";
+    fn parse(text: &str) -> Option<Word> {
+        let word = Word::of(format_args!("{text}"));
+        (!word.was_cut()).then_some(word)
+    }
+}
+
+macro_rules! options {
+    ($($(#[doc = $sentence:literal])+ $name:ident: $type:ty = $default:literal => $value:expr;)+) => {
+        /// The options in force, one field a row of the table.
+        #[allow(missing_docs)]
+        pub struct Options {
+            $($(#[doc = $sentence])+ pub $name: $type,)+
+        }
+
+        impl Options {
+            /// Without any word from outside.
+            pub const DEFAULT: Options = Options { $($name: $value,)+ };
+        }
+
+        /// Every option, in the order of `help=1`.
+        pub const TABLE: &[Row] = &[$(Row {
+            name: stringify!($name),
+            kind: <$type as Value>::KIND,
+            default: $default,
+            sentence: concat!($($sentence,)+).trim_ascii(),
+            set: |options, text| match <$type as Value>::parse(text) {
+                Some(value) => {
+                    options.$name = value;
+                    Ok(())
+                }
+                None => Err(Problem::new(format_args!(
+                    "'{text}' is not a value for {}, which takes: {}. Ignored; the default is {}",
+                    stringify!($name), <$type as Value>::KIND, $default
+                ))),
+            },
+        },)+];
+    };
+}
+
+options! {
+    /// Print this table and go on.
+    help: bool = "0" => false;
+    /// How much to say: 0 only leaks and failures, 1 also a verdict line when clean and what was skipped, 2 figures of each stage.
+    verbosity: u32 = "0" => 0;
+    /// Check for leaks at all.
+    detect_leaks: bool = "1" => true;
+    /// Check when the program exits.
+    leak_check_at_exit: bool = "1" => true;
+    /// Exit code of a program in which leaks were found at exit; 0 keeps the program's own.
+    exitcode: u32 = "23" => 23;
+    /// Frames of a call stack to keep for each allocation.
+    malloc_context_size: u32 = "30" => 30;
+    /// Writable data of the program and its libraries is a root.
+    use_globals: bool = "1" => true;
+    /// Stacks of all threads are roots.
+    use_stacks: bool = "1" => true;
+    /// Registers of all threads are roots.
+    use_registers: bool = "1" => true;
+    /// Thread-local variables and thread-specific data are roots.
+    use_tls: bool = "1" => true;
+    /// Regions that the program registered are roots.
+    use_root_regions: bool = "1" => true;
+    /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
+    stop_deadline_ms: u32 = "2000" => 2000;
+}
+
+/// Options of LeakSanitizer that stand for something which does not exist here. They are taken from LSAN_OPTIONS
+/// without a word, so that one setting serves both tools (names: compiler-rt's sanitizer_flags.inc and lsan_flags.inc).
+const ONLY_IN_LSAN: &[&str] = &[
+    "abort_on_error",
+    "allocator_may_return_null",
+    "allocator_release_to_os_interval_ms",
+    "allow_addr2line",
+    "allow_user_segv_handler",
+    "can_use_proc_maps_statm",
+    "check_printf",
+    "cloak_sanitizer_signal_handlers",
+    "compress_stack_depot",
+    "cov_8bit_counters_out",
+    "cov_pcs_out",
+    "coverage",
+    "coverage_dir",
+    "decorate_proc_maps",
+    "dedup_token_length",
+    "demangle",
+    "detect_deadlocks",
+    "detect_double_free",
+    "detect_invalid_join",
+    "detect_stack_use_after_return",
+    "disable_coredump",
+    "double_free_max_entries",
+    "dump_instruction_bytes",
+    "dump_registers",
+    "enable_symbolizer_markup",
+    "exitcode_on_leak",
+    "external_symbolizer_path",
+    "fast_unwind_on_check",
+    "fast_unwind_on_fatal",
+    "fast_unwind_on_malloc",
+    "full_address_space",
+    "handle_abort",
+    "handle_ioctl",
+    "handle_segv",
+    "handle_sigbus",
+    "handle_sigfpe",
+    "handle_sigill",
+    "handle_sigtrap",
+    "hard_rss_limit_mb",
+    "heap_profile",
+    "html_cov_report",
+    "include",
+    "include_if_exists",
+    "intercept_memcmp",
+    "intercept_memmem",
+    "intercept_send",
+    "intercept_stat",
+    "intercept_strchr",
+    "intercept_strcmp",
+    "intercept_strlen",
+    "intercept_strndup",
+    "intercept_strpbrk",
+    "intercept_strspn",
+    "intercept_strstr",
+    "intercept_strtok",
+    "intercept_tls_get_addr",
+    "legacy_pthread_cond",
+    "log_fallback_to_stderr",
+    "log_pointers",
+    "log_threads",
+    "log_to_syslog",
+    "malloc_bisection",
+    "max_allocation_size_mb",
+    "mmap_limit_mb",
+    "no_huge_pages_for_shadow",
+    "print_cmdline",
+    "print_module_map",
+    "protect_shadow_gap",
+    "resolution",
+    "s390x_vector",
+    "sancov_path",
+    "snprintf_mode",
+    "soft_rss_limit_mb",
+    "stack_trace_format",
+    "strict_memcmp",
+    "strict_string_checks",
+    "strip_path_prefix",
+    "suppress_equal_pcs",
+    "symbolize_inline_frames",
+    "symbolize_vs_style",
+    "test_only_emulate_no_memorymap",
+    "test_only_replace_dlopen_main_program",
+    "thread_suspend_fail",
+    "tries",
+    "use_detached",
+    "use_ld_allocations",
+    "use_madv_dontdump",
+    "use_poisoned",
+    "use_sigaltstack",
+    "zero_stack",
+];
+
+impl Options {
+    /// Sets the option `name`.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        if let Some(row) = TABLE.iter().find(|row| row.name == name) {
+            return (row.set)(self, value);
+        }
+        if ONLY_IN_LSAN.contains(&name) {
+            return Ok(());
+        }
+        Err(Problem::new(format_args!("there is no option '{name}'; help=1 lists them. Ignored")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_takes_its_own_default() {
+        let mut options = Options::DEFAULT;
+        for row in TABLE {
+            assert!(options.set(row.name, row.default).is_ok(), "{}", row.name);
+            assert!(row.sentence.ends_with('.'), "{}", row.name);
+            assert!(!ONLY_IN_LSAN.contains(&row.name), "{} stands in both lists", row.name);
+        }
+    }
+
+    #[test]
+    fn values_are_checked() {
+        let mut options = Options::DEFAULT;
+        assert!(options.set("exitcode", "7").is_ok());
+        assert_eq!(options.exitcode, 7);
+        let problem = options.set("exitcode", "seven").unwrap_err().to_string();
+        assert!(
+            problem.contains("'seven'") && problem.contains("number") && problem.contains("23"),
+            "{problem}"
+        );
+        assert_eq!(options.exitcode, 7);
+        assert!(options.set("use_tls", "maybe").is_err());
+        assert!(options.set("no_such", "1").unwrap_err().to_string().contains("help=1"));
+        assert!(options.set("handle_segv", "1").is_ok());
+    }
+}
