@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * standstill.h - the C interface of Standstill, a leak sanitizer runtime.
+ *
+ * How to use it
+ *   Link libstandstill.a into the program, or start the program with LD_PRELOAD=libstandstill.so. Nothing has to be
+ *   called: a check runs by itself when the process exits. This header is for programs that want more than that.
+ *   A program that must also run without Standstill declares the functions weak:
+ *       #pragma weak standstill_check_recoverable
+ *       if (standstill_check_recoverable) ...
+ *
+ * Conventions, true for every function unless its comment says otherwise
+ *   threads      any thread may call, at any time, together with any other call. Checks wait for each other.
+ *   signals      not async-signal-safe: do not call from a signal handler.
+ *   errno        left as it was.
+ *   memory       nothing that is passed in is kept or freed; nothing that comes out has to be freed.
+ *   const        what a const pointer points to is not changed.
+ *   out params   come last, may be NULL, and are written only when the function's result says that they were.
+ *   structs      carry their size first. Initialise them with their _INIT macro. A program built with an older header
+ *                (smaller struct) keeps working with a newer library; one built with a newer header (larger struct)
+ *                works with an older library as long as what that library does not know is zero.
+ *   codes        values are never reused.
+ *
+ * The names of LLVM's <sanitizer/lsan_interface.h> (__lsan_disable, __lsan_do_leak_check ...) are exported too, with
+ * LSan's meaning. Both sets act on the same state: __lsan_disable() nests with standstill_disable().
+ */
+#ifndef STANDSTILL_H
+#define STANDSTILL_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version of this header. STANDSTILL_VERSION is 10000 * major + 100 * minor + patch. */
+#define STANDSTILL_VERSION_MAJOR 0
+#define STANDSTILL_VERSION_MINOR 1
+#define STANDSTILL_VERSION_PATCH 0
+#define STANDSTILL_VERSION_STRING "0.1.0"
+#define STANDSTILL_VERSION \
+  (10000 * STANDSTILL_VERSION_MAJOR + 100 * STANDSTILL_VERSION_MINOR + STANDSTILL_VERSION_PATCH)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a check found. Every check ends in exactly one of these. */
+enum standstill_code {
+  STANDSTILL_CLEAN = 0,           /* everything was seen, and nothing is lost */
+  STANDSTILL_LEAKS = 1,           /* at least one object can no longer be reached and is not suppressed */
+  STANDSTILL_INCOMPLETE = 2,      /* no leak was seen, but not everything could be looked at; the report names what */
+  STANDSTILL_COULD_NOT_CHECK = 3, /* no result at all; the program runs on as before. Never to be read as clean */
+  STANDSTILL_TURNED_OFF = 4,      /* checks are off: detect_leaks=0, or __lsan_is_turned_off() said so */
+  STANDSTILL_BAD_ARGUMENT = 5     /* the size or a reserved field of a struct is wrong; nothing was done */
+};
+
+/* ------------------------------------------------------------------------------------------------ checks */
+
+/*
+ * void standstill_check(void)
+ *   Checks now, once, in place of the check at exit: what __lsan_do_leak_check does.
+ *   exits         yes: when leaks are found the report is printed and the process ends with the status of the option
+ *                 `exitcode` (23), without running exit handlers or flushing stdio; when the check could not be made it
+ *                 ends with 24 if the option `could_not_check` says so. Otherwise it returns.
+ *   repeatable    no: the second and every later call returns at once.
+ *   check at exit does not run any more after this call, whatever it found.
+ */
+void standstill_check(void);
+
+/* Bits of standstill_check_options.flags. */
+#define STANDSTILL_CHECK_QUIET UINT32_C(1) /* print no report; only the result is filled in */
+
+/* How to check. All fields zero (but `size`) is the default. */
+struct standstill_check_options {
+  size_t size;          /* sizeof(struct standstill_check_options) */
+  uint32_t flags;       /* STANDSTILL_CHECK_..., or 0 */
+  uint32_t deadline_ms; /* longest time the program may stand still, in milliseconds; 0 = the option `deadline_ms` */
+};
+#define STANDSTILL_OPTIONS_INIT { sizeof(struct standstill_check_options), 0, 0 }
+
+/* What a check found, in numbers. Sizes are what the program asked for, in bytes. */
+struct standstill_check_result {
+  size_t size;               /* sizeof(struct standstill_check_result); set by the caller, not changed */
+  uint64_t direct_objects;   /* lost, and no other lost object leads there (of a lost cycle: one, its head) */
+  uint64_t direct_bytes;
+  uint64_t indirect_objects; /* lost, reached from a direct leak */
+  uint64_t indirect_bytes;
+  uint64_t possible_objects; /* held only by a doubtful root; never counted as leaks */
+  uint64_t possible_bytes;
+  uint64_t suppressed_objects; /* lost, but matched by a suppression; in none of the numbers above */
+  uint64_t suppressed_bytes;
+  uint64_t pause_ns;           /* how long the other threads stood still, in nanoseconds; 0 if there were none */
+};
+#define STANDSTILL_RESULT_INIT { sizeof(struct standstill_check_result), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/*
+ * int standstill_check_recoverable(options, result)
+ *   Checks now and returns an enum standstill_code.
+ *   options       how; NULL = STANDSTILL_OPTIONS_INIT. Not kept.
+ *   result        the numbers; may be NULL. `result->size` must be set (STANDSTILL_RESULT_INIT). Written only when the
+ *                 code is STANDSTILL_CLEAN, STANDSTILL_LEAKS or STANDSTILL_INCOMPLETE.
+ *   exits         never.
+ *   repeatable    as often as you like. A leak that is still there is counted, and reported, again each time.
+ *   check at exit not affected.
+ *   The caller's own frames are roots as they are at the call; a pointer that only a dead variable of the caller held
+ *   may be lost or not, as the compiler left it.
+ */
+int standstill_check_recoverable(const struct standstill_check_options *options,
+                                 struct standstill_check_result *result);
+
+/* ------------------------------------------------------------------------------------ what is no leak */
+
+/*
+ * void standstill_disable(void); void standstill_enable(void)
+ *   What the calling thread allocates between the two is never a leak, and neither is anything that can be reached from
+ *   it. Pairs nest. Other threads, also those created in between, are not affected.
+ *   exits         disable never; enable without a disable before it is a bug in the program: one line is printed and the
+ *                 process ends with the status of `exitcode`.
+ *   repeatable    yes.
+ *   check at exit follows it.
+ */
+void standstill_disable(void);
+void standstill_enable(void);
+
+/*
+ * void standstill_ignore_object(const void *object)
+ *   The heap object that `object` points into (its start or its inside), and what can be reached from it, is never a
+ *   leak. The mark goes with the object: free() removes it, realloc() keeps it. A pointer into no heap object does
+ *   nothing (verbosity=1 says so).
+ *   exits         never.
+ *   repeatable    yes.
+ *   check at exit follows it.
+ */
+void standstill_ignore_object(const void *object);
+
+/*
+ * void standstill_register_root_region(const void *start, size_t size)
+ * void standstill_unregister_root_region(const void *start, size_t size)
+ *   The bytes [start, start + size) are searched for pointers, as global variables are, in every check until the region
+ *   is unregistered with the same start and size. Registered twice means unregistered twice. Parts that are not mapped
+ *   or not readable at a check are passed over. The memory stays the caller's.
+ *   exits         registering an empty region or one that wraps around the address space, and unregistering one that is
+ *                 not registered, are bugs in the program: one line is printed and the process ends with the status of
+ *                 `exitcode`.
+ *   repeatable    yes.
+ *   check at exit follows it.
+ */
+void standstill_register_root_region(const void *start, size_t size);
+void standstill_unregister_root_region(const void *start, size_t size);
+
+/* ------------------------------------------------------------------------------------------ the library */
+
+/*
+ * uint32_t standstill_version(void)
+ *   The STANDSTILL_VERSION of the library that is running, to compare with that of this header.
+ *   Async-signal-safe. Never exits, repeatable, no effect on any check.
+ */
+uint32_t standstill_version(void);
+
+/* -------------------------------------------------------------------------------- hooks of the program */
+
+/*
+ * Functions that the program may define; the library calls them if they are there. They have LSan's names, so that a
+ * program written for LSan needs no change. Under LD_PRELOAD the library sees those of the executable only if it exports
+ * them (-rdynamic). They are called early, possibly before main and before constructors have run: they must not
+ * allocate. Strings that they return are not freed and must stay valid.
+ */
+int __lsan_is_turned_off(void);                /* not 0: no check in this process. Asked before each check */
+const char *__lsan_default_options(void);      /* read once at start, before STANDSTILL_OPTIONS and LSAN_OPTIONS */
+const char *__lsan_default_suppressions(void); /* lines `leak:PATTERN`; read once, when the first leak was found */
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* STANDSTILL_H */
