@@ -1,0 +1,1 @@
+"""The bench harness: rivals (who), cases and programs (what), measure (how), table (the result)."""
