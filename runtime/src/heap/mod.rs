@@ -1,1 +1,5 @@
 //! The allocator and its chunk metadata.
+
+pub mod provider;
+
+pub use provider::{Chunk, ChunkId, Origin, Provider, Tag};
