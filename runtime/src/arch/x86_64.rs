@@ -6,7 +6,11 @@
 //! other registers (psABI A.2.1); the thread pointer is the address in `fs`, whose first word holds that same address
 //! (ELF TLS ABI, variant II).
 
+mod tracing;
+
 use core::arch::{asm, global_asm};
+
+pub use tracing::*;
 
 /// Bytes below the stack pointer that a leaf function may use without moving it (psABI 3.2.2). They are live also in a
 /// thread that is blocked in a system call: an inlined `syscall` does not move the stack pointer either.

@@ -9,7 +9,12 @@
 //! structures come from the `libc` crate.
 
 pub mod file;
+pub mod futex;
 pub mod invoke;
 pub mod memory;
 pub mod process;
+pub mod ptrace;
 pub mod signals;
+pub mod task;
+pub mod timer;
+pub mod wait;

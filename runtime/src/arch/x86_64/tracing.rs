@@ -1,0 +1,183 @@
+//! What stopping the world needs of the CPU: the registers of a traced thread, a task on a stack of its own.
+//!
+//! # Safety
+//!
+//! The clone sequence cites clone(2): the child begins behind the same instruction with the new stack pointer and all
+//! other registers as they were, except the result.
+
+use core::arch::asm;
+
+use super::CallerFrame;
+
+/// Words in [`Registers`].
+pub const GENERAL_REGISTERS: usize = 27;
+
+/// The general registers of a thread in the order of `struct user_regs_struct` (sys/user.h), which is also that of the
+/// register set NT_PRSTATUS of ptrace(2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Registers(pub [usize; GENERAL_REGISTERS]);
+
+const R15: usize = 0;
+const R14: usize = 1;
+const R13: usize = 2;
+const R12: usize = 3;
+const RBP: usize = 4;
+const RBX: usize = 5;
+const R10: usize = 7;
+const R9: usize = 8;
+const R8: usize = 9;
+const RAX: usize = 10;
+const RDX: usize = 12;
+const RSI: usize = 13;
+const RDI: usize = 14;
+const ORIG_RAX: usize = 15;
+const RIP: usize = 16;
+const CS: usize = 17;
+const RSP: usize = 19;
+const FS_BASE: usize = 21;
+
+/// Which words of [`Registers`] a function call keeps (psABI 3.2.1), for whoever tells live registers of a blocked
+/// thread from left-overs. The stack pointer is not among them.
+pub const KEPT_BY_CALLS: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
+
+/// Which words of [`Registers`] can hold a pointer of the program: all but flags, segments and the call's number.
+pub const MAY_HOLD_POINTERS: [usize; 15] =
+    [R15, R14, R13, R12, RBP, RBX, 6, R10, R9, R8, RAX, 11, RDX, RSI, RDI];
+
+impl Registers {
+    /// All zero: nothing known.
+    pub const NONE: Registers = Registers([0; GENERAL_REGISTERS]);
+
+    /// The registers that a task kept over its call of us; the others are zero.
+    pub fn of_caller(frame: &CallerFrame, stack_pointer: usize, thread_pointer: usize) -> Registers {
+        let mut words = [0; GENERAL_REGISTERS];
+        words[R15] = frame.r15;
+        words[R14] = frame.r14;
+        words[R13] = frame.r13;
+        words[R12] = frame.r12;
+        words[RBP] = frame.rbp;
+        words[RBX] = frame.rbx;
+        words[ORIG_RAX] = usize::MAX;
+        words[RIP] = frame.return_address;
+        words[RSP] = stack_pointer;
+        words[FS_BASE] = thread_pointer;
+        Registers(words)
+    }
+
+    /// What `/proc/PID/task/TID/syscall` tells of a thread inside a system call (proc(5)).
+    pub fn of_system_call(
+        number: usize,
+        arguments: [usize; 6],
+        stack_pointer: usize,
+        pc: usize,
+        thread_pointer: usize,
+    ) -> Registers {
+        let mut words = [0; GENERAL_REGISTERS];
+        words[ORIG_RAX] = number;
+        for (at, argument) in [RDI, RSI, RDX, R10, R8, R9].into_iter().zip(arguments) {
+            words[at] = argument;
+        }
+        words[RIP] = pc;
+        words[RSP] = stack_pointer;
+        words[FS_BASE] = thread_pointer;
+        Registers(words)
+    }
+
+    /// rsp.
+    pub fn stack_pointer(&self) -> usize {
+        self.0[RSP]
+    }
+
+    /// rip.
+    pub fn pc(&self) -> usize {
+        self.0[RIP]
+    }
+
+    /// The base of fs.
+    pub fn thread_pointer(&self) -> usize {
+        self.0[FS_BASE]
+    }
+
+    /// The number of the system call in which the thread is, if in one. The kernel keeps a negative number in
+    /// orig_rax otherwise (arch/x86/entry).
+    pub fn system_call(&self) -> Option<usize> {
+        usize::try_from(self.0[ORIG_RAX] as isize).ok()
+    }
+
+    /// The result register of the system call.
+    pub fn result(&self) -> isize {
+        self.0[RAX] as isize
+    }
+
+    /// Replaces the result register.
+    pub fn set_result(&mut self, result: isize) {
+        self.0[RAX] = result as usize;
+    }
+
+    /// True when the thread runs 64-bit code. System calls made from 32-bit code have other numbers.
+    pub fn is_native(&self) -> bool {
+        const USER_CS: usize = 0x33;
+        self.0[CS] == USER_CS
+    }
+}
+
+/// Makes a task by clone(2) with `flags`, which runs `entry(argument)` on the stack that ends at `stack_top`. Returns
+/// the raw result in the calling task.
+///
+/// `cleared` is the word that CLONE_CHILD_CLEARTID names.
+///
+/// # Safety
+///
+/// - `flags` hold neither CLONE_SETTLS nor CLONE_PARENT_SETTID.
+/// - `stack_top` is a multiple of 16 and the end of memory that nobody else uses as long as the task lives.
+/// - With CLONE_VM `entry` uses no thread-local storage: it has the caller's.
+#[inline(never)]
+pub unsafe fn clone_task(
+    flags: usize,
+    stack_top: usize,
+    cleared: usize,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> usize {
+    let result;
+    // SAFETY: clone(2) with a raw system call: rdi flags, rsi stack, rdx and r8 unused, r10 the word to clear. The child
+    // has nothing above its stack pointer, so it leaves by a call that never returns; r12 and r13 survive the system
+    // call (psABI A.2.1). At a call rsp is a multiple of 16 (psABI 3.2.2).
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone as usize => result,
+            in("rdi") flags, in("rsi") stack_top, in("rdx") 0usize, in("r10") cleared, in("r8") 0usize,
+            in("r12") argument, in("r13") entry, lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// Calls `function(argument)` on the stack that ends at `stack_top`, and comes back.
+///
+/// # Safety
+///
+/// - `stack_top` is a multiple of 16 and the end of memory large enough for the call, which nobody else uses.
+#[inline(never)]
+pub unsafe fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), argument: usize) {
+    // SAFETY: r12 keeps the old stack pointer over the call (psABI 3.2.1); all caller-saved registers are clobbers.
+    unsafe {
+        asm!(
+            "mov r12, rsp",
+            "mov rsp, r13",
+            "call rax",
+            "mov rsp, r12",
+            out("r12") _, in("r13") stack_top, inlateout("rax") function as usize => _,
+            inlateout("rdi") argument => _, clobber_abi("C"),
+        );
+    }
+}

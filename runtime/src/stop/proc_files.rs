@@ -1,0 +1,131 @@
+//! The way into /proc.
+//!
+//! Three names for three purposes. What belongs to the *memory* (maps, pagemap, mem) is read from the reader's own
+//! `/proc/self`: the helper shares the memory, and the entry of a leader that has exited is empty. What belongs to the
+//! *process* (fdinfo, timers) is read through the thread that asked for the stop, which is alive by definition. What
+//! belongs to a *thread* is under `task/TID`.
+//!
+//! The process' name is what `readlink("/proc/self")` says, never getpid(): /proc may belong to another pid namespace,
+//! where the number names a stranger.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+
+use crate::base::text::Text;
+use crate::base::{Errno, Tid};
+use crate::sys::file::{self, Fd};
+
+/// Names of this process in /proc.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcFiles {
+    /// The process, as /proc numbers it; 0 without /proc.
+    process: i32,
+    /// The calling thread, as /proc numbers it.
+    caller: i32,
+    /// getpid() says the same as /proc.
+    native: bool,
+}
+
+type Path = Text<96>;
+
+impl ProcFiles {
+    /// No /proc.
+    pub const NONE: ProcFiles = ProcFiles { process: 0, caller: 0, native: true };
+
+    /// Asks /proc who the calling thread is. `pid` and `tid` are its own view.
+    pub fn find(pid: i32, tid: Tid) -> Result<ProcFiles, Errno> {
+        let nothing = Errno::new(libc::ENOENT);
+        let mut target = [0; 64];
+        let process =
+            file::read_link(c"/proc/self", &mut target).and_then(|name| number(name).ok_or(nothing))?;
+        if process == pid {
+            return Ok(ProcFiles { process, caller: tid.get(), native: true });
+        }
+        // "PID/task/TID" (proc(5), Linux 3.17).
+        let link = file::read_link(c"/proc/thread-self", &mut target)?;
+        let caller = link.rsplit(|b| *b == b'/').next().and_then(number).ok_or(nothing)?;
+        Ok(ProcFiles { process, caller, native: false })
+    }
+
+    /// False when there is no /proc.
+    pub fn is_there(&self) -> bool {
+        self.process != 0
+    }
+
+    /// True when /proc numbers tasks as the process itself does.
+    pub fn is_native(&self) -> bool {
+        self.native
+    }
+
+    /// The calling thread as /proc numbers it.
+    pub fn caller(&self) -> Option<Tid> {
+        Tid::new(self.caller)
+    }
+
+    /// Opens `/proc/self/NAME`: maps, smaps, pagemap, mem, auxv of the memory.
+    pub fn open_of_memory(&self, name: &str) -> Result<Fd, Errno> {
+        self.open(format_args!("/proc/self/{name}\0"), libc::O_RDONLY)
+    }
+
+    /// Opens NAME of the process, read through the calling thread: fdinfo, fd, timers.
+    pub fn open_of_process(&self, name: &str) -> Result<Fd, Errno> {
+        let (process, caller) = (self.process, self.caller);
+        self.open(format_args!("/proc/{process}/task/{caller}/{name}\0"), libc::O_RDONLY)
+    }
+
+    /// Opens NAME of a thread that is `listed` so: status, stat, comm, syscall, children.
+    pub fn open_of_thread(&self, listed: Tid, name: &str) -> Result<Fd, Errno> {
+        let (process, listed) = (self.process, listed.get());
+        self.open(format_args!("/proc/{process}/task/{listed}/{name}\0"), libc::O_RDONLY)
+    }
+
+    /// Opens NAME of another process of the same /proc.
+    pub(super) fn open_of_other(&self, listed: i32, name: &str) -> Result<Fd, Errno> {
+        self.open(format_args!("/proc/{listed}/{name}\0"), libc::O_RDONLY)
+    }
+
+    /// Opens the list of tasks.
+    pub(super) fn open_tasks(&self) -> Result<Fd, Errno> {
+        self.open(format_args!("/proc/{}/task\0", self.process), libc::O_RDONLY | libc::O_DIRECTORY)
+    }
+
+    fn open(&self, path: core::fmt::Arguments<'_>, flags: i32) -> Result<Fd, Errno> {
+        if !self.is_there() {
+            return Err(Errno::new(libc::ENOENT));
+        }
+        let mut text = Path::new();
+        let _ = text.write_fmt(path);
+        let path = CStr::from_bytes_until_nul(text.as_bytes()).map_err(|_| Errno::new(libc::ENAMETOOLONG))?;
+        file::open(path, flags, 0)
+    }
+}
+
+/// A positive decimal number that fills the whole text.
+pub(super) fn number(text: &[u8]) -> Option<i32> {
+    core::str::from_utf8(text).ok()?.parse().ok().filter(|n| *n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process;
+
+    #[test]
+    fn finds_itself() {
+        let files = ProcFiles::find(process::pid(), process::tid()).unwrap();
+        assert!(files.is_native());
+        assert_eq!(files.caller(), Some(process::tid()));
+        let mut text = [0; 64];
+        let comm = files.open_of_thread(process::tid(), "comm").unwrap();
+        assert!(file::read(&comm, &mut text).unwrap() > 1);
+        assert!(files.open_of_memory("maps").is_ok());
+        assert!(files.open_of_process("fdinfo").is_ok());
+    }
+
+    #[test]
+    fn pretended_foreign_numbers_use_the_thread_link() {
+        let files = ProcFiles::find(1, Tid::new(1).unwrap()).unwrap();
+        assert!(!files.is_native());
+        assert_eq!(files.caller(), Some(process::tid()));
+    }
+}

@@ -1,0 +1,148 @@
+//! Tasks and their attributes: clone(2), unshare(2), prctl(2), prlimit(2), close_range(2), kcmp(2), tgkill(2).
+
+use core::sync::atomic::AtomicU32;
+
+use crate::arch;
+use crate::base::{Addr, Errno, Tid};
+
+use super::invoke::syscall;
+
+/// Makes a task that shares memory (CLONE_VM), is nobody's tracee (CLONE_UNTRACED) and sends no signal when it ends.
+/// `cleared` becomes 0 and is woken as a futex when it ends (CLONE_CHILD_CLEARTID). With `share_files` it starts with
+/// the caller's table of descriptors, not with a copy.
+///
+/// Nothing else is shared: with CLONE_FS a set-user-ID execve of the program would lose its privilege.
+///
+/// # Safety
+///
+/// - As [`arch::clone_task`]; `cleared` lives as long as the task.
+pub unsafe fn clone_helper(
+    share_files: bool,
+    stack_top: Addr,
+    cleared: &AtomicU32,
+    entry: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Result<i32, Errno> {
+    #[cfg(feature = "fault-injection")]
+    if let Some(errno) = super::invoke::injection::take(libc::SYS_clone) {
+        return Err(errno);
+    }
+    let files = if share_files { libc::CLONE_FILES } else { 0 };
+    let flags = libc::CLONE_VM | libc::CLONE_UNTRACED | libc::CLONE_CHILD_CLEARTID | files;
+    let cleared = core::ptr::from_ref(cleared).addr();
+    // SAFETY: the caller's duty, passed on.
+    let result = unsafe { arch::clone_task(flags as usize, stack_top.get(), cleared, entry, argument) };
+    Errno::split(result).map(|pid| pid as i32)
+}
+
+/// True when the calling task is the only one that uses its memory: no other thread, no vfork child, no vfork parent.
+///
+/// `unshare(CLONE_VM)` has no effect in such a process and fails with EINVAL in any other (unshare(2)): the kernel's own
+/// count, which no listing can give. Other errors: a filter refuses the call, and nothing is known.
+pub fn is_alone() -> Result<bool, Errno> {
+    // SAFETY: changes nothing: a task whose memory is not shared has nothing to unshare.
+    match unsafe { syscall(libc::SYS_unshare, [libc::CLONE_VM as usize, 0, 0, 0, 0, 0]) } {
+        Ok(_) => Ok(true),
+        Err(errno) if errno.get() == libc::EINVAL => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// `kcmp(pid1, pid2, KCMP_VM)`: true when the two tasks share their memory.
+pub fn share_memory(one: i32, other: i32) -> Result<bool, Errno> {
+    const KCMP_VM: usize = 1;
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_kcmp, [one as usize, other as usize, KCMP_VM, 0, 0, 0]) }
+        .map(|order| order == 0)
+}
+
+/// `getppid()`: 0 when the parent is in another pid namespace.
+pub fn parent() -> i32 {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_getppid, [0; 6]) }.map_or(0, |pid| pid as i32)
+}
+
+/// `prctl(PR_SET_PDEATHSIG, signal)`: sent to the calling task when the *thread* that made it ends.
+pub fn die_with_parent(signal: i32) -> Result<(), Errno> {
+    control(libc::PR_SET_PDEATHSIG, signal as usize).map(drop)
+}
+
+/// `prctl(PR_SET_PTRACER, pid)`: lets this process trace the calling one under Yama. 0 takes it back.
+pub fn allow_tracer(pid: i32) -> Result<(), Errno> {
+    const PR_SET_PTRACER: i32 = 0x5961_6d61;
+    control(PR_SET_PTRACER, pid as usize).map(drop)
+}
+
+/// `prctl(PR_GET_DUMPABLE)`: 1 when the process may be traced by its own user.
+pub fn dumpable() -> Result<usize, Errno> {
+    control(libc::PR_GET_DUMPABLE, 0)
+}
+
+fn control(what: i32, argument: usize) -> Result<usize, Errno> {
+    // SAFETY: the calls above take plain numbers.
+    unsafe { syscall(libc::SYS_prctl, [what as usize, argument, 0, 0, 0, 0]) }
+}
+
+/// `prlimit(0, RLIMIT_CORE, {1, 1})`: no core dump of the calling process. 1 and not 0, since a core_pattern that is a
+/// pipe ignores 0 (core(5)).
+pub fn forbid_core() -> Result<(), Errno> {
+    let limit = [1u64; 2];
+    let at = limit.as_ptr().addr();
+    // SAFETY: the kernel reads one rlimit64.
+    unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_CORE as usize, at, 0, 0, 0]) }.map(drop)
+}
+
+/// `close_range(~0, ~0, 0)`: whether the kernel has the call (5.9). Closes nothing: no descriptor has that number.
+pub fn can_close_ranges() -> bool {
+    let last = u32::MAX as usize;
+    // SAFETY: no descriptor can be in the range.
+    unsafe { syscall(libc::SYS_close_range, [last, last, 0, 0, 0, 0]) }.is_ok()
+}
+
+/// `close_range(0, ~0, CLOSE_RANGE_UNSHARE)`: an empty table of descriptors of the calling task's own. The table it
+/// shared stays as it is.
+pub fn empty_descriptors() -> Result<(), Errno> {
+    let arguments = [0, u32::MAX as usize, libc::CLOSE_RANGE_UNSHARE as usize, 0, 0, 0];
+    // SAFETY: after the unshare only the copy of the calling task is closed.
+    unsafe { syscall(libc::SYS_close_range, arguments) }.map(drop)
+}
+
+/// `close(fd)` by number.
+pub fn close(fd: i32) {
+    drop(super::file::Fd::from_raw(fd));
+}
+
+/// `tgkill(group, tid, 0)`: whether thread `tid` belongs to process `group`; sends nothing. EPERM says that it does, and
+/// has other credentials.
+pub fn is_thread_of(group: i32, tid: Tid) -> bool {
+    // SAFETY: signal 0 only checks.
+    match unsafe { syscall(libc::SYS_tgkill, [group as usize, tid.get() as usize, 0, 0, 0, 0]) } {
+        Ok(_) => true,
+        Err(errno) => errno.get() != libc::ESRCH,
+    }
+}
+
+/// `kill(pid, signal)` for one process.
+pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
+    debug_assert!(pid > 0);
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_kill, [pid as usize, signal as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `sigaltstack({start, len})` for the calling task.
+pub fn signal_stack(start: Addr, len: usize) -> Result<(), Errno> {
+    // stack_t: ss_sp, ss_flags, ss_size.
+    let stack = [start.get(), 0, len];
+    // SAFETY: the kernel reads one stack_t; whoever runs handlers on it owns the memory.
+    unsafe { syscall(libc::SYS_sigaltstack, [stack.as_ptr().addr(), 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// The number of links of a directory, by fstat(2): in `/proc/PID/task` two more than the process has tasks.
+pub fn links(directory: &super::file::Fd) -> Result<usize, Errno> {
+    // SAFETY: a structure of plain numbers, for which zero is a value.
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
+    let at = core::ptr::from_mut(&mut status).addr();
+    // SAFETY: the kernel writes one struct stat, which on this system libc and kernel lay out alike (stat(2)).
+    unsafe { syscall(libc::SYS_fstat, [directory.raw() as usize, at, 0, 0, 0, 0]) }?;
+    Ok(status.st_nlink as usize)
+}
