@@ -19,6 +19,10 @@ pub trait ReadMemory {
     /// Fills `into` from address `from` (a multiple of the word size) on. Returns how many words were read before the
     /// first that cannot be; the rest of `into` is unspecified.
     fn read_words(&self, from: Addr, into: &mut [usize]) -> usize;
+
+    /// A hint that words at `addr`, which may be bad, will be asked for shortly.
+    #[inline]
+    fn prefetch(&self, _addr: Addr) {}
 }
 
 /// The memory of the process itself, also as seen by a helper that shares it. Exists only while faults are absorbed.
@@ -43,6 +47,11 @@ impl ReadMemory for ProcessMemory<'_> {
     fn read_words(&self, from: Addr, into: &mut [usize]) -> usize {
         // SAFETY: `into` is valid for its length; a fault in the source is absorbed, as the type promises.
         unsafe { arch::copy_words(into.as_mut_ptr(), from.get(), into.len()) }
+    }
+
+    #[inline]
+    fn prefetch(&self, addr: Addr) {
+        arch::prefetch(addr.get());
     }
 }
 

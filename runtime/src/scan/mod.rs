@@ -1,1 +1,22 @@
-//! scan
+//! Marking: which chunks the roots reach.
+//!
+//! Contract: safe code without system calls but for the growth of our own arrays; runs in the stopped world, in a
+//! snapshot, or in a test over a made-up heap. All memory is read through [`crate::mem::ReadMemory`], all chunks are
+//! found through [`crate::heap::Provider`].
+//!
+//! A word is a pointer when its value lies in a live chunk's requested bytes (interior pointers count). The order is:
+//! strong roots and the mappings they reach; ignored chunks; then weak roots and mappings that nothing reached, whose
+//! finds are "possible".
+
+mod frontier;
+mod mark;
+mod marks;
+pub(crate) mod words;
+
+#[cfg(test)]
+pub(crate) mod made_up;
+#[cfg(test)]
+mod tests;
+
+pub use mark::mark;
+pub use marks::{Bits, Marks, Statistics};

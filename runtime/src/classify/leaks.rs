@@ -1,0 +1,141 @@
+//! Leaks: heads and what they retain.
+
+use crate::base::Errno;
+use crate::harvest::Resident;
+use crate::heap::{Chunk, ChunkId, Provider, Tag};
+use crate::mem::{MapVec, ReadMemory};
+use crate::scan::{Bits, Marks};
+
+use super::components::Components;
+use super::graph::{Graph, Vertex};
+
+/// The class of a chunk that no strong root reaches.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// Nothing points to it, or only its own cycle does: the head of that cycle.
+    Direct,
+    /// An unreachable chunk points to it.
+    Indirect,
+    /// Only a weak root, or a mapping that nothing reaches, points to it or to what holds it.
+    Possible,
+}
+
+/// A finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leak {
+    /// Its number in the view of the heap.
+    pub id: ChunkId,
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Its class.
+    pub kind: Kind,
+    /// The direct chunk that retains it: itself unless `kind` is indirect. A chunk that several heads reach belongs to
+    /// the first of them by address, so that what heads retain adds up to all that is lost.
+    pub head: ChunkId,
+    /// For a direct chunk: bytes asked for, of it and of the indirect chunks that belong to it. Else its own.
+    pub retained_bytes: usize,
+    /// For a direct chunk: how many chunks that is. Else 1.
+    pub retained_objects: usize,
+}
+
+/// Classifies every chunk that is not marked strong. Direct and indirect leaks come first, by address, then the possible
+/// ones, by address: the order depends on nothing else. Fails only when memory for our own arrays cannot be had.
+pub fn classify(
+    provider: &impl Provider,
+    memory: &impl ReadMemory,
+    resident: &Resident,
+    marks: &Marks,
+) -> Result<MapVec<Leak>, Errno> {
+    let graph = Graph::new(provider, memory, resident, marks)?;
+    let components = Components::new(&graph)?;
+    let mut leaks = MapVec::new();
+    leaks.reserve(graph.len())?;
+    for &(id, chunk) in graph.vertices.iter() {
+        leaks.push(Leak {
+            id,
+            chunk,
+            kind: Kind::Indirect,
+            head: id,
+            retained_bytes: chunk.size,
+            retained_objects: 1,
+        })?;
+    }
+    let heads = heads(&graph, &components)?;
+    attribute(&graph, &heads, &mut leaks)?;
+    possible(provider, marks, &mut leaks)?;
+    Ok(leaks)
+}
+
+/// The vertex with the lowest address of each component that no other points into, by address.
+fn heads(graph: &Graph, components: &Components) -> Result<MapVec<Vertex>, Errno> {
+    let component = |vertex: Vertex| components.of.get(vertex as usize).copied().unwrap_or(0);
+    let mut taken = Bits::new(components.count)?;
+    for from in 0..graph.len() as Vertex {
+        for to in graph.targets(from) {
+            if component(*to) != component(from) {
+                taken.insert(component(*to) as usize);
+            }
+        }
+    }
+    let mut heads = MapVec::new();
+    for vertex in 0..graph.len() as Vertex {
+        if taken.insert(component(vertex) as usize) {
+            heads.push(vertex)?;
+        }
+    }
+    Ok(heads)
+}
+
+/// Gives each chunk to the first head that reaches it.
+fn attribute(graph: &Graph, heads: &[Vertex], leaks: &mut [Leak]) -> Result<(), Errno> {
+    let mut given = Bits::new(graph.len())?;
+    // Heads first: no head is retained by another, and a head's own cycle leads back to it.
+    for head in heads {
+        given.insert(*head as usize);
+    }
+    let mut pending = MapVec::new();
+    for &head in heads {
+        let (mut bytes, mut objects) = (0, 0);
+        let Some(&Leak { id, .. }) = leaks.get(head as usize) else { continue };
+        pending.push(head)?;
+        while let Some(vertex) = pending.pop() {
+            if let Some(leak) = leaks.get_mut(vertex as usize) {
+                leak.head = id;
+                bytes += leak.chunk.size;
+                objects += 1;
+            }
+            for to in graph.targets(vertex) {
+                if given.insert(*to as usize) {
+                    pending.push(*to)?;
+                }
+            }
+        }
+        if let Some(leak) = leaks.get_mut(head as usize) {
+            leak.kind = Kind::Direct;
+            leak.retained_bytes = bytes;
+            leak.retained_objects = objects;
+        }
+    }
+    Ok(())
+}
+
+/// Appends what only weak roots reach.
+fn possible(provider: &impl Provider, marks: &Marks, leaks: &mut MapVec<Leak>) -> Result<(), Errno> {
+    let unreachable = leaks.len();
+    let mut full = Ok(());
+    provider.for_each(&mut |id, chunk| {
+        if full.is_ok() && chunk.tag == Tag::Allocated && marks.weak.contains(id.index()) {
+            full = leaks.push(Leak {
+                id,
+                chunk,
+                kind: Kind::Possible,
+                head: id,
+                retained_bytes: chunk.size,
+                retained_objects: 1,
+            });
+        }
+    });
+    full?;
+    leaks.get_mut(unreachable..).unwrap_or_default().sort_unstable_by_key(|leak| leak.chunk.base);
+    Ok(())
+}

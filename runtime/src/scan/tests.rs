@@ -1,0 +1,138 @@
+//! The marker against the naive answer, and by example.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use crate::base::Addr;
+use crate::harvest::{Harvest, Resident, Strength};
+use crate::heap::{ChunkId, Tag};
+
+use super::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
+use super::mark::mark_with;
+use super::{Marks, mark};
+
+fn indices(world: &World, marks: &Marks) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let all = |pick: &dyn Fn(ChunkId) -> bool| {
+        (0..world.heap.chunks.len()).filter(|index| pick(world.heap.id(*index))).collect()
+    };
+    (all(&|id| marks.strong.contains(id.index())), all(&|id| marks.weak.contains(id.index())))
+}
+
+proptest! {
+
+    #[test]
+    fn marks_what_the_naive_flood_marks(
+        recipe in made_up::recipes::recipe(),
+        limit in prop_oneof![Just(1usize), 1usize..8, Just(1000)],
+    ) {
+        let world = made_up::build(&recipe);
+        let mut marks = Marks::new(&world.heap).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &mut marks, limit).unwrap();
+        prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
+    }
+}
+
+/// A world of `count` chunks of 48 bytes, all memory readable, nothing pointing anywhere.
+fn world(count: usize) -> World {
+    let mut heap = Heap::new(1);
+    let mut memory = Memory::default();
+    for i in 0..count {
+        let chunk = heap.add(HEAP + i * 64, 48, Tag::Allocated);
+        memory.touch(chunk.range());
+    }
+    World { heap, memory, harvest: Harvest::new(Resident::everything().unwrap()) }
+}
+
+fn marked(world: &World) -> (Vec<usize>, Vec<usize>) {
+    let mut marks = Marks::new(&world.heap).unwrap();
+    mark(&world.heap, &world.memory, &world.harvest, &mut marks).unwrap();
+    let (strong, weak) = indices(world, &marks);
+    (strong.into_iter().collect(), weak.into_iter().collect())
+}
+
+#[test]
+fn an_interior_pointer_counts_and_one_past_the_end_does_not() {
+    let mut w = world(3);
+    w.harvest.words.push(made_up::root_word(HEAP + 47, Strength::Strong)).unwrap();
+    w.harvest.words.push(made_up::root_word(HEAP + 64 + 48, Strength::Strong)).unwrap();
+    assert_eq!(marked(&w), (vec![0], vec![]));
+}
+
+#[test]
+fn an_empty_array_with_its_cookie_is_held_by_the_address_behind_it() {
+    let mut w = world(0);
+    w.heap.add(HEAP, 8, Tag::Allocated);
+    w.heap.add(HEAP + 32, 8, Tag::Allocated);
+    w.memory.write(HEAP, 0);
+    w.memory.write(HEAP + 32, 3);
+    w.harvest.words.push(made_up::root_word(HEAP + 8, Strength::Strong)).unwrap();
+    w.harvest.words.push(made_up::root_word(HEAP + 40, Strength::Strong)).unwrap();
+    assert_eq!(marked(&w), (vec![0], vec![]));
+}
+
+#[test]
+fn a_pointer_to_itself_keeps_nothing() {
+    let mut w = world(1);
+    w.memory.write(HEAP, HEAP);
+    assert_eq!(marked(&w), (vec![], vec![]));
+}
+
+#[test]
+fn what_a_weak_root_holds_is_weak_unless_a_strong_one_holds_it_too() {
+    let mut w = world(3);
+    w.memory.write(HEAP, HEAP + 64);
+    w.memory.write(HEAP + 64, HEAP + 128);
+    w.harvest.words.push(made_up::root_word(HEAP, Strength::Weak)).unwrap();
+    w.harvest.words.push(made_up::root_word(HEAP + 128, Strength::Strong)).unwrap();
+    assert_eq!(marked(&w), (vec![2], vec![0, 1]));
+}
+
+#[test]
+fn a_pointer_into_one_piece_of_a_run_reaches_its_other_pieces() {
+    let mut w = world(2);
+    w.harvest.nodes.push(made_up::node(MAPPINGS, 0x1000, 0)).unwrap();
+    w.harvest.nodes.push(made_up::node(MAPPINGS + 0x3000, 0x1000, 0)).unwrap();
+    w.harvest.nodes.push(made_up::node(MAPPINGS + 0x9000, 0x1000, 1)).unwrap();
+    w.harvest.runs = 2;
+    w.memory.write(MAPPINGS + 0x3008, HEAP);
+    w.memory.write(MAPPINGS + 0x9ff8, HEAP + 64);
+    assert_eq!(marked(&w), (vec![], vec![0, 1]));
+    w.harvest.words.push(made_up::root_word(MAPPINGS + 0xfff, Strength::Strong)).unwrap();
+    assert_eq!(marked(&w), (vec![0], vec![1]));
+    w.harvest.weak_nodes = false;
+    assert_eq!(marked(&w), (vec![0], vec![]));
+}
+
+#[test]
+fn an_array_wider_than_the_frontier_loses_nothing() {
+    // One array of 4000 pointers, in memory order reversed, each chunk pointing on to one more.
+    let mut w = world(8000);
+    let array = HEAP + 8000 * 64;
+    w.heap.add(array, 4000 * 8, Tag::Allocated);
+    for i in 0..4000 {
+        w.memory.write(array + i * 8, HEAP + (3999 - i) * 64);
+        w.memory.write(HEAP + i * 64 + 40, HEAP + (4000 + i) * 64);
+    }
+    w.harvest.roots.push(made_up::root(GLOBALS, 8, Strength::Strong)).unwrap();
+    w.memory.write(GLOBALS, array);
+    for limit in [1, 2, 64, 100_000] {
+        let mut marks = Marks::new(&w.heap).unwrap();
+        mark_with(&w.heap, &w.memory, &w.harvest, &mut marks, limit).unwrap();
+        assert_eq!(marks.strong.count(), 8001);
+        assert_eq!(marks.statistics.overflows > 0, limit < 100, "limit {limit}");
+        assert_eq!(marks.statistics.chunk_bytes, 8000 * 48 + 4000 * 8);
+    }
+}
+
+#[test]
+fn the_statistics_count_what_was_read() {
+    let mut w = world(1);
+    w.memory.touch(crate::base::AddrRange::sized(Addr::new(GLOBALS), 0x3000));
+    w.memory.guard(GLOBALS + 0x1000);
+    w.harvest.roots.push(made_up::root(GLOBALS, 0x3000, Strength::Strong)).unwrap();
+    w.memory.write(GLOBALS + 0x2000, HEAP);
+    let mut marks = Marks::new(&w.heap).unwrap();
+    mark(&w.heap, &w.memory, &w.harvest, &mut marks).unwrap();
+    assert_eq!((marks.statistics.root_bytes, marks.statistics.chunk_bytes), (0x2000, 48));
+}

@@ -1,0 +1,55 @@
+//! Reading ranges word by word.
+
+use crate::base::{Addr, AddrRange};
+use crate::harvest::Resident;
+use crate::mem::ReadMemory;
+
+/// Bytes of a word, and its alignment.
+pub(crate) const WORD: usize = size_of::<usize>();
+
+/// The words a piece is read in.
+pub(super) const PIECE: usize = 512;
+
+const PAGE: usize = crate::arch::PAGE_SIZE;
+
+/// The whole, aligned words of a range.
+#[inline]
+pub(crate) fn aligned(range: AddrRange) -> AddrRange {
+    AddrRange::new(range.start.align_up(WORD), range.end.align_down(WORD))
+}
+
+/// The parts of a chunk to read: all of a small one, which shares its page with others; of a larger one what is
+/// resident.
+pub(crate) fn parts_of_chunk(resident: &Resident, range: AddrRange) -> impl Iterator<Item = AddrRange> + '_ {
+    let small = range.len() <= PAGE;
+    let paged = if small { AddrRange::default() } else { range };
+    core::iter::once(range).filter(move |_| small).chain(resident.within(paged))
+}
+
+/// Calls `each` for every word of `range` that can be read; a page that cannot is passed over. Returns the bytes read.
+#[inline]
+pub(crate) fn for_each(memory: &impl ReadMemory, range: AddrRange, mut each: impl FnMut(usize)) -> usize {
+    let mut buffer = [0usize; PIECE];
+    let AddrRange { start: mut at, end } = aligned(range);
+    let mut total = 0;
+    while at < end {
+        let want = (AddrRange::new(at, end).len() / WORD).min(PIECE);
+        let Some(into) = buffer.get_mut(..want) else { break };
+        let got = memory.read_words(at, into).min(want);
+        for word in into.iter().take(got) {
+            each(*word);
+        }
+        total += got * WORD;
+        at = at.plus(got * WORD);
+        if got < want {
+            at = next_page(at);
+        }
+    }
+    total
+}
+
+/// The first address of the page after the one of `at`, which cannot be read.
+#[cold]
+fn next_page(at: Addr) -> Addr {
+    at.plus(1).align_up(PAGE)
+}
