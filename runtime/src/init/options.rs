@@ -69,6 +69,29 @@ impl Value for Word {
     }
 }
 
+/// Whether to print with colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Color {
+    /// When a terminal reads it.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Value for Color {
+    const KIND: &'static str = "auto, always or never";
+    fn parse(text: &str) -> Option<Color> {
+        match text {
+            "auto" => Some(Color::Auto),
+            "always" | "1" | "yes" | "true" => Some(Color::Always),
+            "never" | "0" | "no" | "false" => Some(Color::Never),
+            _ => None,
+        }
+    }
+}
+
 macro_rules! options {
     ($($(#[doc = $sentence:literal])+ $name:ident: $type:ty = $default:literal => $value:expr;)+) => {
         /// The options in force, one field a row of the table.
@@ -125,6 +148,32 @@ options! {
     use_tls: bool = "1" => true;
     /// Regions that the program registered are roots.
     use_root_regions: bool = "1" => true;
+    /// Merge leaks whose first so many frames are the same; 0 compares whole call stacks.
+    resolution: u32 = "0" => 0;
+    /// List address and size of each leaked object.
+    report_objects: bool = "0" => false;
+    /// Print also what is only possibly leaked: held by nothing but an unreached mapping or a register that may be dead.
+    report_possible: bool = "0" => false;
+    /// Print only so many groups of leaks, the largest first; 0 prints all.
+    max_leaks: u32 = "0" => 0;
+    /// A file of suppressions, one leak:PATTERN a line; patterns match names of modules, functions and source files.
+    suppressions: Word = "" => Word::new();
+    /// Print which suppressions were used.
+    print_suppressions: bool = "1" => true;
+    /// Print the line that begins with SUMMARY.
+    print_summary: bool = "1" => true;
+    /// Colours in the report: auto (when a terminal reads it), always or never.
+    color: Color = "auto" => Color::Auto;
+    /// Find functions and source lines with the command standstill, where it is installed beside the library or in PATH.
+    symbolize: bool = "1" => true;
+    /// Write reports to the file PATH.PID instead of standard error; stdout and stderr stand for themselves.
+    log_path: Word = "" => Word::new();
+    /// Name the log file PATH.PROGRAM.PID.
+    log_exe_name: bool = "0" => false;
+    /// Appended to the name of the log file.
+    log_suffix: Word = "" => Word::new();
+    /// A directory for machine-readable records in place of printed reports; set by the command standstill.
+    report_dir: Word = "" => Word::new();
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
     stop_deadline_ms: u32 = "2000" => 2000;
 }
@@ -200,7 +249,6 @@ const ONLY_IN_LSAN: &[&str] = &[
     "print_cmdline",
     "print_module_map",
     "protect_shadow_gap",
-    "resolution",
     "s390x_vector",
     "sancov_path",
     "snprintf_mode",

@@ -1,1 +1,30 @@
-//! report
+//! What is said of a check: one model, two renderers, and the places to which they write.
+//!
+//! [`Report`] is the model. [`text`] prints it in LeakSanitizer's text format; [`record`] writes it down whole, as lines
+//! for the `standstill` command, which finds the symbols outside of the dying process. [`output`] knows where each of
+//! them goes.
+//!
+//! Contract: called by the thread that asked for the check, after the world has been let go (the program's threads
+//! run on, and may write to the same descriptors). No memory of the program's heap, no libc, no lock is used. Nothing
+//! here waits but for a write to the descriptor that the user chose.
+//!
+//! Safe code: stacks and modules come through traits, so that the renderers are tested with made-up ones.
+
+mod deliver;
+mod group;
+mod model;
+pub mod output;
+pub mod record;
+mod sink;
+pub mod suppressions;
+pub mod text;
+
+pub use deliver::{Findings, announce, deliver};
+pub use group::group;
+pub use model::{
+    Group, Kind, Leak, MAX_FRAMES, Module, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict,
+};
+pub use sink::{Sink, write_to};
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,11 @@ pub unsafe fn control(fd: &Fd, request: u64, argument: usize) -> Result<usize, E
     // SAFETY: the caller's duty, passed on.
     unsafe { syscall(libc::SYS_ioctl, [fd.0 as usize, request as usize, argument, 0, 0, 0]) }
 }
+
+/// True when `fd`, which need not be ours, is a terminal (`ioctl(TCGETS)`, as isatty(3)).
+pub fn is_terminal(fd: i32) -> bool {
+    let mut settings = [0u64; 16];
+    let arguments = [fd as usize, libc::TCGETS as usize, settings.as_mut_ptr().addr(), 0, 0, 0];
+    // SAFETY: the kernel writes one struct termios, at most 60 bytes (asm-generic/termbits.h), to a larger buffer.
+    unsafe { syscall(libc::SYS_ioctl, arguments) }.is_ok()
+}

@@ -48,6 +48,22 @@ pub fn trap(why: &str) -> ! {
     exit_group(134)
 }
 
+/// `getppid()`.
+pub fn parent() -> i32 {
+    // SAFETY: no arguments, no memory.
+    unsafe { syscall(libc::SYS_getppid, [0; 6]) }.map_or(0, |pid| pid as i32)
+}
+
+/// 64 random bits: `getrandom(2)` without waiting. Fails with EAGAIN early in the life of a machine, and with ENOSYS in
+/// a sandbox that forbids it.
+pub fn random() -> Result<u64, Errno> {
+    let mut value = 0u64;
+    let into = core::ptr::from_mut(&mut value).addr();
+    let arguments = [into, size_of::<u64>(), libc::GRND_NONBLOCK as usize, 0, 0, 0];
+    // SAFETY: the kernel writes at most eight bytes to a value that we hold exclusively.
+    unsafe { syscall(libc::SYS_getrandom, arguments) }.map(|_| value)
+}
+
 /// `clock_gettime(CLOCK_MONOTONIC)` in nanoseconds.
 pub fn monotonic_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

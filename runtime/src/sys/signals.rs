@@ -90,6 +90,25 @@ pub fn set_mask(new: SignalSet) -> Result<SignalSet, Errno> {
     Ok(old)
 }
 
+/// `rt_sigpending(set, 8)`: the signals that wait for the calling thread or its process.
+pub fn pending() -> Result<SignalSet, Errno> {
+    let mut set = SignalSet::EMPTY;
+    let arguments = [core::ptr::from_mut(&mut set).addr(), size_of::<SignalSet>(), 0, 0, 0, 0];
+    // SAFETY: the kernel writes one set, which we hold exclusively.
+    unsafe { syscall(libc::SYS_rt_sigpending, arguments) }?;
+    Ok(set)
+}
+
+/// `rt_sigtimedwait(set, NULL, {0, 0}, 8)`: takes one pending signal of `set` without waiting and returns its number.
+/// EAGAIN when none is pending.
+pub fn take_pending(set: SignalSet) -> Result<i32, Errno> {
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (set_at, zero_at) = (core::ptr::from_ref(&set).addr(), core::ptr::from_ref(&zero).addr());
+    let arguments = [set_at, 0, zero_at, size_of::<SignalSet>(), 0, 0];
+    // SAFETY: set and time live through the call; no information about the signal is asked for.
+    unsafe { syscall(libc::SYS_rt_sigtimedwait, arguments) }.map(|signal| signal as i32)
+}
+
 /// Blocks every signal on the calling thread until dropped.
 pub struct AllBlocked(SignalSet);
 

@@ -1,0 +1,199 @@
+//! The raw record: everything that is known after a check, as lines for the `standstill` command.
+//!
+//! UTF-8 text (ASCII even), one fact a line, fields separated by one space; a field from outside (a path, a sentence) has
+//! every byte outside `!`..`~`, and `%`, written as `%XX`; an empty field is `-`. Numbers are decimal; addresses and
+//! build ids are hexadecimal. The first line is `standstill-record 1`; a reader refuses any other number, and skips
+//! lines whose first word it does not know. The last line is `end`: a record without it comes from a process that died
+//! while it wrote, and says nothing about leaks.
+//!
+//! ```text
+//! standstill-record 1
+//! process PID PARENT IMAGE          IMAGE: a random number of the program that exec loaded, hexadecimal
+//! program PATH
+//! argument TEXT                     each, in order
+//! sequence N                        checks of this process are numbered from 1
+//! verdict WORD                      clean | leaks | incomplete | could%20not%20check; before suppressions
+//! failure WHY ADVICE                only when it could not check
+//! totals CHUNKS BYTES ALLOCATIONS THREADS
+//! reason TEXT                       each: why not everything was seen
+//! note TEXT
+//! style NAME VALUE                  how the process was told to print (1 and 0; a number)
+//! suppression OBJECTS BYTES PATTERN each that was given, with what it covered so far
+//! module INDEX BIAS BUILD-ID LOADED PATH
+//! range INDEX START END             code of module INDEX
+//! stack NUMBER PC...                leaf first; may come again with the same frames
+//! leak KIND STACK UNDER OBJECTS BYTES RETAINED-OBJECTS RETAINED-BYTES
+//! object ADDRESS SIZE               each of the last `leak` line; only with report_objects
+//! end
+//! ```
+//!
+//! The announcement that a process writes at its start has the first part only, and `announced` in place of `end`.
+//!
+//! Why lines of text and no binary form: they can be read when something went wrong, and a torn one is seen.
+
+use crate::base::Addr;
+
+use super::model::{MAX_FRAMES, Outcome, Report};
+use super::sink::{Sink, write_to};
+use super::text::Style;
+
+macro_rules! say {
+    ($out:expr, $($format:tt)*) => { write_to($out, format_args!($($format)*)) };
+}
+
+/// The number in a record's first line. It changes when a line that readers know changes its meaning.
+pub const VERSION: u32 = 1;
+
+/// Who writes the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Process<'a> {
+    /// The process, as it numbers itself.
+    pub pid: i32,
+    /// Its parent.
+    pub parent: i32,
+    /// Drawn at random when the program was loaded; a forked child keeps it, a program that exec loads has a new one.
+    pub image: u64,
+    /// The file of the program.
+    pub program: &'a [u8],
+    /// Its arguments, each ended by a 0 byte, as in /proc/self/cmdline; may be cut.
+    pub arguments: &'a [u8],
+}
+
+/// Writes the announcement of a process that has just started.
+pub fn announce(process: &Process<'_>, out: &mut dyn Sink) {
+    head(process, out);
+    out.bytes(b"announced\n");
+}
+
+/// Writes the record of a check. `sequence` counts the checks of the process from 1.
+pub fn write(process: &Process<'_>, sequence: u32, report: &Report<'_>, style: &Style, out: &mut dyn Sink) {
+    head(process, out);
+    say!(out, "sequence {sequence}\nverdict ");
+    escaped(report.verdict().name().as_bytes(), out);
+    if let Outcome::CouldNotCheck { why, advice } = report.outcome {
+        out.bytes(b"\nfailure ");
+        escaped(why.as_bytes(), out);
+        out.bytes(b" ");
+        escaped(advice.as_bytes(), out);
+    }
+    let totals = &report.totals;
+    let (chunks, bytes) = (totals.chunks, totals.bytes);
+    say!(out, "\ntotals {chunks} {bytes} {} {}\n", totals.allocations, totals.threads);
+    sentences("reason", report.reasons, out);
+    sentences("note", report.notes, out);
+    styles(style, out);
+    for rule in report.suppressions.all() {
+        say!(out, "suppression {} {} ", rule.objects, rule.bytes);
+        escaped(rule.pattern, out);
+        out.bytes(b"\n");
+    }
+    modules(report, out);
+    leaks(report, style, out);
+    out.bytes(b"end\n");
+}
+
+fn head(process: &Process<'_>, out: &mut dyn Sink) {
+    say!(out, "standstill-record {VERSION}\n");
+    say!(out, "process {} {} {:x}\nprogram ", process.pid, process.parent, process.image);
+    escaped(process.program, out);
+    out.bytes(b"\n");
+    let arguments = process.arguments.strip_suffix(&[0]).unwrap_or(process.arguments);
+    if !process.arguments.is_empty() {
+        for argument in arguments.split(|byte| *byte == 0) {
+            out.bytes(b"argument ");
+            escaped(argument, out);
+            out.bytes(b"\n");
+        }
+    }
+}
+
+fn sentences(word: &str, list: &[super::Sentence], out: &mut dyn Sink) {
+    for sentence in list {
+        say!(out, "{word} ");
+        escaped(sentence.as_bytes(), out);
+        out.bytes(b"\n");
+    }
+}
+
+fn styles(style: &Style, out: &mut dyn Sink) {
+    let switches = [
+        ("color", style.color),
+        ("report_objects", style.report_objects),
+        ("print_suppressions", style.print_suppressions),
+        ("print_summary", style.print_summary),
+        ("verdict_when_clean", style.verdict_when_clean),
+        ("report_possible", style.report_possible),
+    ];
+    for (name, on) in switches {
+        say!(out, "style {name} {}\n", u8::from(on));
+    }
+    say!(out, "style max_leaks {}\n", style.max_leaks);
+}
+
+fn modules(report: &Report<'_>, out: &mut dyn Sink) {
+    let mut index = 0;
+    report.modules.for_each(&mut |module| {
+        say!(out, "module {index} {:x} ", module.bias);
+        if module.build_id.is_empty() {
+            out.bytes(b"-");
+        }
+        for byte in module.build_id {
+            say!(out, "{byte:02x}");
+        }
+        say!(out, " {} ", u8::from(module.loaded));
+        escaped(module.path, out);
+        out.bytes(b"\n");
+        for range in module.ranges {
+            say!(out, "range {index} {:x} {:x}\n", range.start.get(), range.end.get());
+        }
+        index += 1;
+    });
+}
+
+fn leaks(report: &Report<'_>, style: &Style, out: &mut dyn Sink) {
+    for group in report.groups {
+        let mut frames = [0; MAX_FRAMES];
+        let count = report.stacks.frames(group.stack, &mut frames);
+        say!(out, "stack {}", group.stack);
+        for pc in frames.iter().take(count) {
+            say!(out, " {:x}", Addr::new(*pc).get());
+        }
+        out.bytes(b"\n");
+        let end = group.first.saturating_add(group.objects);
+        let members = report.leaks.get(group.first..end).unwrap_or_default();
+        for run in members.chunk_by(|a, b| a.under == b.under) {
+            let Some(first) = run.first() else { continue };
+            let sum = |of: fn(&super::Leak) -> usize| run.iter().map(of).fold(0, usize::saturating_add);
+            let (kind, stack, under) = (group.kind.name(), group.stack, first.under);
+            let (objects, bytes) = (run.len(), sum(|leak| leak.size));
+            let retained = (sum(|leak| leak.retained_objects), sum(|leak| leak.retained_bytes));
+            say!(out, "leak {kind} {stack} {under} {objects} {bytes} {} {}\n", retained.0, retained.1);
+            if style.report_objects {
+                for leak in run {
+                    say!(out, "object {:x} {}\n", leak.base.get(), leak.size);
+                }
+            }
+        }
+    }
+}
+
+/// Writes a field from outside; see the module.
+pub fn escaped(field: &[u8], out: &mut dyn Sink) {
+    if field.is_empty() || field == b"-" {
+        out.bytes(if field.is_empty() { b"-" } else { b"%2D" });
+        return;
+    }
+    for run in field.chunk_by(|a, b| plain(*a) == plain(*b)) {
+        if run.first().is_some_and(|byte| plain(*byte)) {
+            out.bytes(run);
+        } else {
+            for byte in run {
+                say!(out, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+fn plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'%'
+}
