@@ -70,6 +70,10 @@ pub trait Provider {
     /// No chunk lies outside of these bounds.
     fn bounds(&self) -> AddrRange;
 
+    /// Calls `each` for every mapping that chunks are cut from, free blocks included: no such memory is a root or a
+    /// node by itself.
+    fn ranges(&self, each: &mut dyn FnMut(AddrRange));
+
     /// One more than the largest ordinal.
     fn slots(&self) -> usize;
 

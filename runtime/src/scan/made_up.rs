@@ -93,6 +93,10 @@ impl Provider for Heap {
         }
     }
 
+    fn ranges(&self, each: &mut dyn FnMut(AddrRange)) {
+        each(self.bounds());
+    }
+
     fn slots(&self) -> usize {
         self.chunks.len() * self.stride
     }
