@@ -1,0 +1,16 @@
+// A heap object whose only pointer is in uninitialised data (.bss) is reachable.
+// EXPECT: clean
+// EXPECT-WITH use_globals=0: leak 4242 bytes in 1 object
+#include "support.h"
+
+static void *volatile root[3];
+
+static void build(void *unused) {
+  (void)unused;
+  root[1] = malloc(4242);
+}
+
+int main(void) {
+  clean_call(build, NULL);
+  return 0;
+}

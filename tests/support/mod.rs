@@ -1,0 +1,22 @@
+//! What the Rust drivers share. Each driver uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+pub mod case;
+pub mod compile;
+pub mod library;
+pub mod run;
+pub mod verdict;
+
+use std::path::{Path, PathBuf};
+
+/// Where the sources are.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where drivers may write; one folder for each.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&path).expect("a folder under target/tmp can be made");
+    path
+}
