@@ -173,7 +173,7 @@ def cases(lab):
         yield _command("git log --stat", lab, [*git, "log", "--stat", "-p"], rounds)
         yield _command("git gc --aggressive", lab, [*git, "gc", "--quiet", "--aggressive", "--prune=now"], rounds)
     big = scratch / "big.c"
-    big.write_text(_c_file(60 if quick else 700))
+    big.write_text(_c_file(40 if quick else 200))
     clang = shutil.which("clang-19") or shutil.which("clang")
     if clang:
         yield _command("clang -O1 of a generated C file", lab, [clang, "-O1", "-w", "-S", "-o", "-", big], rounds)
