@@ -11,7 +11,9 @@ mod map;
 pub mod own;
 mod read;
 mod vec;
+mod words;
 
 pub use map::{OwnMap, map_own, map_own_reserved};
 pub use read::{FaultGuard, ProcessMemory, ReadMemory};
 pub use vec::MapVec;
+pub use words::ForeverWords;

@@ -1,6 +1,177 @@
-//! Call stacks.
+//! Call stacks: complete, without frame pointers, cheap enough for every allocation.
+//!
+//! ```text
+//! entry point (exact registers)            state.rs, arch::CallerFrame
+//!   -> the whole stack is as remembered?   replay.rs, per thread
+//!   -> else frame by frame:                walk.rs
+//!        rule of this pc known?            rule_cache.rs, rule.rs
+//!        else its row of .eh_frame         find_object.rs, eh_frame.rs, expression.rs
+//!        else signal, frame pointer        signal_frame.rs, frame_pointer.rs
+//!      words come from                     stack_read.rs
+//!   -> each distinct stack once            depot.rs
+//! ```
+//!
+//! Contract: [`capture`] runs inside malloc: no lock that is waited for, no libc, no allocation, no call of the loader
+//! but `_dl_find_object`. [`frames`] and [`modules`] are lock-free reads for every phase.
+//!
+//! Not promised: frames of code without unwind information beyond what its frame pointers give; stacks of other
+//! threads.
 
-/// The number of a call stack in the depot; 0 says that there is none.
+pub mod depot;
+mod eh_frame;
+mod expression;
+pub mod find_object;
+mod frame_pointer;
+pub mod modules;
+mod rule;
+mod rule_cache;
+mod signal_frame;
+mod stack_read;
+mod state;
+mod statistics;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::arch::CallerFrame;
+use crate::base::AddrRange;
+
+use stack_read::{OwnStack, Stack};
+use state::State;
+
+pub use statistics::Statistics;
+
+/// The deepest stack that can be asked for.
+pub const MAX_DEPTH: usize = 256;
+/// As deep as stacks are kept unless an option says otherwise.
+pub const DEFAULT_DEPTH: usize = 30;
+/// Most stacks are kept in an array of this size while they are walked.
+const USUAL_DEPTH: usize = 32;
+
+static DEPTH: AtomicUsize = AtomicUsize::new(DEFAULT_DEPTH);
+
+/// The name of a stack; equal stacks have equal names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[repr(transparent)]
 pub struct StackId(pub u32);
+
+impl StackId {
+    /// No stack: none was asked for, or there was no room.
+    pub const NONE: StackId = StackId(0);
+}
+
+/// What is set once, at init.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    /// Frames kept of each stack, the entry point included; 1..=[`MAX_DEPTH`].
+    pub depth: usize,
+    /// `_dl_find_object`, where the libc has it.
+    pub find_object: Option<find_object::FindObject>,
+    /// An address just past the main thread's stack, or 0 if it is not known.
+    pub main_stack_top: usize,
+    /// At most this many bytes of stacks.
+    pub depot_bytes: usize,
+}
+
+/// Sets up; captures before it work with the defaults.
+pub fn init(setup: &Setup) {
+    DEPTH.store(setup.depth.clamp(1, MAX_DEPTH), Relaxed);
+    find_object::set(setup.find_object);
+    stack_read::set_main_stack(setup.main_stack_top);
+    depot::set_limit(setup.depot_bytes);
+    modules_changed();
+}
+
+/// What a thread has for capturing its stacks. All zero bytes are a valid new one.
+pub struct ThreadTrace {
+    own: OwnStack,
+    statistics: Statistics,
+}
+
+impl ThreadTrace {
+    /// Knows nothing, holds nothing.
+    pub const fn new() -> ThreadTrace {
+        ThreadTrace { own: OwnStack::new(), statistics: Statistics::new() }
+    }
+
+    /// Takes the range of the thread's own stack from who knows it. Without it, it is found out.
+    pub fn set_stack(&mut self, range: AddrRange) {
+        self.own.set(range);
+    }
+
+    /// What capturing has cost this thread.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Gives back what it holds; for a thread that ends. It works on afterwards, and may be released again.
+    pub fn release(&mut self) {
+        self.own = OwnStack::new();
+    }
+}
+
+impl Default for ThreadTrace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The stack of an entry point's caller: frame 0 is `entry`, then come the calls that led there. `caller` must be the
+/// record that the entry point made, on the stack of the calling thread, whose `thread` is.
+#[inline]
+pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+    thread.statistics.captures += 1;
+    let depth = DEPTH.load(Relaxed);
+    if depth <= USUAL_DEPTH {
+        walk_and_keep::<USUAL_DEPTH>(thread, caller, entry, depth)
+    } else {
+        walk_and_keep::<MAX_DEPTH>(thread, caller, entry, depth)
+    }
+}
+
+fn walk_and_keep<const N: usize>(
+    thread: &mut ThreadTrace,
+    caller: &CallerFrame,
+    entry: usize,
+    depth: usize,
+) -> StackId {
+    let mut frames = [0; N];
+    let len = unwind(thread, caller, entry, frames.get_mut(..depth).unwrap_or_default());
+    match depot::keep(frames.get(..len).unwrap_or_default()) {
+        Some(id) => StackId(id),
+        None => {
+            thread.statistics.dropped += 1;
+            StackId::NONE
+        }
+    }
+}
+
+fn unwind(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, frames: &mut [usize]) -> usize {
+    let Some((first, rest)) = frames.split_first_mut() else { return 0 };
+    *first = entry;
+    let mut state = State::of_caller(caller, caller.stack_pointer());
+    let mut stack = Stack::of_caller(&mut thread.own, state.sp());
+    1 + walk::walk(&mut state, &mut stack, rest, &mut thread.statistics)
+}
+
+/// The frames of a stack, leaf first: frame 0 is the entry point's address, all others lie inside the call that leads
+/// to the frame before (a return address minus one), or are interrupted instructions. Returns how many were written;
+/// 0 for no stack.
+pub fn frames(id: StackId, into: &mut [usize]) -> usize {
+    depot::look_up(id.0, into)
+}
+
+/// To be called after code was loaded or unloaded: what is remembered of code is dropped.
+pub fn modules_changed() {
+    rule_cache::CACHE.flush();
+}
+
+/// In a forked child: locks that threads of the parent may have held are free.
+pub fn after_fork_in_child() {
+    rule::RULES.after_fork_in_child();
+    eh_frame::after_fork_in_child();
+    modules::after_fork_in_child();
+}

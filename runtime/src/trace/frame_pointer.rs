@@ -1,0 +1,72 @@
+//! Frames without unwind information: by the frame pointer, if that looks like one.
+//!
+//! Code made at run time (java, node) mostly keeps rbp as a frame pointer; hand-written assembly mostly leaves the
+//! caller's in place, in which case the step leaves out one frame. What is found is taken only if everything fits: rbp is
+//! aligned, lies in the live part of the current stack, and the word above it is the address behind a call instruction.
+//! Otherwise the stack ends here.
+
+use super::stack_read::{Stack, code_bytes};
+use super::state::{RBP, RSP, State};
+
+/// The caller's frame, if there is one. `known` says of a lookup address that it has been returned to before.
+pub fn step(state: &State, stack: &mut Stack<'_>, known: impl FnOnce(usize) -> bool) -> Option<State> {
+    let frame = state.registers[RBP];
+    if frame < state.sp() {
+        return None;
+    }
+    let mut caller = *state;
+    caller.registers[RBP] = stack.word(frame)?;
+    caller.pc = stack.word(frame + 8)?;
+    caller.registers[RSP] = frame + 16;
+    caller.interrupted = false;
+    (known(caller.lookup_pc()) || follows_call(caller.pc)).then_some(caller)
+}
+
+/// True when the bytes before `pc` are a call instruction: `E8 rel32`, or `FF /2` with any addressing (Intel SDM,
+/// volume 2, CALL).
+fn follows_call(pc: usize) -> bool {
+    const LONGEST: usize = 8;
+    let Some(bytes) = pc.checked_sub(LONGEST).and_then(code_bytes::<LONGEST>) else { return false };
+    if bytes[3] == 0xe8 {
+        return true;
+    }
+    // FF, ModRM with reg = 2, then an optional SIB byte and a displacement of 0, 1 or 4 bytes.
+    (2..=7).any(|length| {
+        let (opcode, modrm) = (bytes[LONGEST - length], bytes[LONGEST - length + 1]);
+        let (mode, reg, rm) = (modrm >> 6, modrm >> 3 & 7, modrm & 7);
+        let sib = usize::from(mode != 3 && rm == 4);
+        let displacement = match mode {
+            0 if rm == 5 => 4,
+            0 if sib == 1 && bytes.get(LONGEST - length + 2).is_some_and(|sib| sib & 7 == 5) => 4,
+            1 => 1,
+            2 => 4,
+            _ => 0,
+        };
+        opcode == 0xff && reg == 2 && length == 2 + sib + displacement
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_recognised() {
+        let behind = |bytes: &[u8]| {
+            let mut code = [0x90u8; 32];
+            code[8 + 8 - bytes.len()..16].copy_from_slice(bytes);
+            follows_call(code.as_ptr().addr() + 16)
+        };
+        assert!(behind(&[0xe8, 1, 2, 3, 4]));
+        assert!(behind(&[0xff, 0xd0])); // call *%rax
+        assert!(behind(&[0x41, 0xff, 0xd3])); // call *%r11
+        assert!(behind(&[0xff, 0x50, 0x18])); // call *0x18(%rax)
+        assert!(behind(&[0xff, 0x15, 1, 2, 3, 4])); // call *x(%rip)
+        assert!(behind(&[0xff, 0x14, 0xc8])); // call *(%rax,%rcx,8)
+        assert!(behind(&[0xff, 0x94, 0xc8, 1, 2, 3, 4])); // call *x(%rax,%rcx,8)
+        assert!(!behind(&[0xff, 0xe0])); // jmp *%rax
+        assert!(!behind(&[0x48, 0x89, 0xc3]));
+        assert!(!follows_call(0));
+        assert!(!follows_call(0x1000));
+    }
+}

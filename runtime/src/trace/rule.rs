@@ -1,0 +1,261 @@
+//! Rules: unwind rows compiled to what nearly all of them are, and their table.
+//!
+//! A row of .eh_frame says nearly always: the CFA is a register plus a constant, the return address lies at a constant
+//! distance from the CFA, and so do the callee-saved registers that the function has saved. Such a row is a [`Rule`] of
+//! 24 bytes, and a program has few different ones (clang: thousands), so they are kept once each and named by a
+//! [`RuleId`] of 16 bits, which fits beside a program counter in one word (rule_cache.rs).
+//!
+//! Contract: [`RuleTable::rule`] is lock-free; [`RuleTable::intern`] takes a lock without waiting for long, since a
+//! signal handler may have interrupted its holder: who does not get it goes on without an id.
+//!
+//! # Safety
+//!
+//! The table hands out plain copies of slots that are written once. The cell is unsafe only in `slot`.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+use crate::base::lock::Lock;
+
+use super::stack_read::Stack;
+use super::state::{CALLEE_SAVED, REGISTERS, RSP, State};
+
+/// A compiled row. Distances are in words, from the CFA.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Rule {
+    /// CFA = register + this many bytes.
+    pub cfa_offset: i32,
+    /// Number of that register, below 16.
+    pub cfa_register: u8,
+    /// Not used; keeps the layout free of padding, so that rules hash by their words.
+    pub reserved: u8,
+    /// Where the return address lies.
+    pub return_address: i16,
+    /// Where the callee-saved registers lie; 0 for one that the frame has not changed.
+    pub saved: [i16; CALLEE_SAVED.len()],
+    /// The lowest of all distances, so that one comparison bounds them all.
+    pub lowest: i16,
+    /// The highest of all distances.
+    pub highest: i16,
+}
+
+const _: () = assert!(size_of::<Rule>() == 24);
+
+impl Rule {
+    const ZERO: Rule = Rule {
+        cfa_offset: 0,
+        cfa_register: 0,
+        reserved: 0,
+        return_address: 0,
+        saved: [0; 6],
+        lowest: 0,
+        highest: 0,
+    };
+
+    /// A rule from its parts; `None` if the row cannot be said so: no return address, or a slot at the CFA itself.
+    pub fn new(cfa: (usize, i64), return_address: i64, saved: [Option<i64>; 6]) -> Option<Rule> {
+        let words = |bytes: i64| -> Option<i16> {
+            let words = i16::try_from(bytes / 8).ok()?;
+            (bytes % 8 == 0 && words != 0).then_some(words)
+        };
+        let mut rule = Rule {
+            cfa_offset: i32::try_from(cfa.1).ok()?,
+            cfa_register: u8::try_from(cfa.0).ok().filter(|register| *register < 16)?,
+            return_address: words(return_address)?,
+            ..Rule::ZERO
+        };
+        rule.lowest = rule.return_address;
+        rule.highest = rule.return_address;
+        for (slot, bytes) in rule.saved.iter_mut().zip(saved) {
+            if let Some(bytes) = bytes {
+                *slot = words(bytes)?;
+                rule.lowest = rule.lowest.min(*slot);
+                rule.highest = rule.highest.max(*slot);
+            }
+        }
+        Some(rule)
+    }
+
+    /// The CFA of a frame.
+    #[inline(always)]
+    pub fn cfa(&self, state: &State) -> usize {
+        let base = state.registers[usize::from(self.cfa_register) % REGISTERS];
+        base.wrapping_add(self.cfa_offset as isize as usize)
+    }
+
+    /// The step to the caller's frame. False, and nothing changed, when that does not lie above the last one on the
+    /// same stack.
+    #[inline(always)]
+    pub fn apply(&self, state: &mut State, stack: &mut Stack<'_>) -> bool {
+        let cfa = self.cfa(state);
+        cfa > state.sp() && self.load(cfa, state, stack)
+    }
+
+    /// As [`Rule::apply`], but wherever the CFA lies on `stack`.
+    #[inline(always)]
+    pub fn load(&self, cfa: usize, state: &mut State, stack: &mut Stack<'_>) -> bool {
+        let at = |words: i16| cfa.wrapping_add((isize::from(words) * 8) as usize);
+        let Some(slots) = stack.words(at(self.lowest), at(self.highest).wrapping_add(8)) else {
+            return false;
+        };
+        let word = |words: i16| {
+            let slot = slots.get((isize::from(words) - isize::from(self.lowest)) as usize);
+            slot.map_or(0, |slot| slot.load(Relaxed))
+        };
+        state.pc = word(self.return_address);
+        state.interrupted = false;
+        for (register, slot) in CALLEE_SAVED.into_iter().zip(self.saved) {
+            if slot != 0 {
+                state.registers[register] = word(slot);
+            }
+        }
+        state.registers[RSP] = cfa;
+        true
+    }
+
+    fn hash(&self) -> usize {
+        let mut hash: u64 = 0;
+        let saved = self.saved.iter().fold(0u64, |all, slot| all.rotate_left(11) ^ *slot as u16 as u64);
+        for word in [self.cfa_offset as u64, u64::from(self.cfa_register), self.return_address as u64, saved]
+        {
+            hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 29;
+        }
+        hash as usize
+    }
+}
+
+/// What is known of a program counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RuleId(pub u16);
+
+impl RuleId {
+    /// Nothing known.
+    pub const UNKNOWN: RuleId = RuleId(0);
+    /// The outermost frame: its return address is undefined (psABI 6.2).
+    pub const OUTERMOST: RuleId = RuleId(1);
+    /// There is a row, but not a simple one: it is interpreted each time.
+    pub const INTERPRET: RuleId = RuleId(2);
+    /// There is no unwind information: code made at run time, or assembly.
+    pub const NO_INFORMATION: RuleId = RuleId(3);
+    /// The code that a signal handler returns to, without unwind information.
+    pub const SIGNAL_RETURN: RuleId = RuleId(4);
+    const FIRST: u16 = 8;
+
+    /// True when [`RuleTable::rule`] has it.
+    #[inline(always)]
+    pub fn is_rule(self) -> bool {
+        self.0 >= Self::FIRST
+    }
+}
+
+const CAPACITY: usize = 1 << 14;
+const INDEX: usize = CAPACITY * 2;
+
+/// Rules, once each.
+pub struct RuleTable {
+    slots: [UnsafeCell<Rule>; CAPACITY],
+    /// Open addressing by hash; 0 is free. Written under `writer` only.
+    index: [AtomicU16; INDEX],
+    used: AtomicU32,
+    writer: Lock<()>,
+}
+
+// SAFETY: a slot is written once, under `writer`, before its id is stored anywhere with Release; readers got the id
+// with Acquire. A slot whose id nobody has is read by nobody.
+unsafe impl Sync for RuleTable {}
+
+/// The table of the process.
+pub static RULES: RuleTable = RuleTable::new();
+
+impl RuleTable {
+    /// No rules; all zero, so that it costs no pages.
+    pub const fn new() -> RuleTable {
+        RuleTable {
+            slots: [const { UnsafeCell::new(Rule::ZERO) }; CAPACITY],
+            index: [const { AtomicU16::new(0) }; INDEX],
+            used: AtomicU32::new(0),
+            writer: Lock::new(()),
+        }
+    }
+
+    /// The rule with this id, which came from [`RuleTable::intern`].
+    #[inline(always)]
+    pub fn rule(&self, id: RuleId) -> Rule {
+        let slot = &self.slots[usize::from(id.0) % CAPACITY];
+        // SAFETY: see Sync: written once before the id was published, and never again.
+        unsafe { *slot.get() }
+    }
+
+    /// The id of `rule`. `None` when the table is full or somebody else is writing: then the row is interpreted.
+    pub fn intern(&self, rule: &Rule) -> Option<RuleId> {
+        let hash = rule.hash();
+        for probe in 0..INDEX {
+            let at = hash.wrapping_add(probe) % INDEX;
+            match self.index[at].load(Acquire) {
+                0 => return self.insert(rule, at),
+                id if self.rule(RuleId(id)) == *rule => return Some(RuleId(id)),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn insert(&self, rule: &Rule, free: usize) -> Option<RuleId> {
+        let guard = self.writer.try_lock()?;
+        let used = self.used.load(Relaxed).max(u32::from(RuleId::FIRST));
+        if used as usize >= CAPACITY || self.index[free].load(Acquire) != 0 {
+            return None;
+        }
+        // SAFETY: the slot's id was given to nobody, and the lock makes this the only writer.
+        unsafe { *self.slots[used as usize].get() = *rule };
+        self.used.store(used + 1, Relaxed);
+        self.index[free].store(used as u16, Release);
+        drop(guard);
+        Some(RuleId(used as u16))
+    }
+
+    /// Rules so far.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.used.load(Relaxed).saturating_sub(u32::from(RuleId::FIRST)) as usize
+    }
+
+    /// In a forked child: the lock may have been held by a thread that is not here.
+    pub fn after_fork_in_child(&self) {
+        // A half-written slot was not published (`used` is stored after it), and is written again by the next.
+        // SAFETY: the child has one thread, and it is not inside `insert`.
+        unsafe { self.writer.force_unlock() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_rules_have_one_id() {
+        static TABLE: RuleTable = RuleTable::new();
+        let rule =
+            |n: i64| Rule::new((RSP, 8 * n), -8, [None, Some(-16 * (n % 7 + 1)), None, None, None, None]);
+        let ids: Vec<_> = (0..3000).map(|n| TABLE.intern(&rule(n).unwrap()).unwrap()).collect();
+        for n in 0..3000 {
+            assert_eq!(TABLE.intern(&rule(n).unwrap()), Some(ids[n as usize]));
+            assert_eq!(TABLE.rule(ids[n as usize]), rule(n).unwrap());
+        }
+        assert_eq!(TABLE.len(), 3000);
+        assert!(ids.iter().all(|id| id.0 >= RuleId::FIRST));
+    }
+
+    #[test]
+    fn rows_that_are_not_simple_make_no_rule() {
+        assert_eq!(Rule::new((RSP, 8), 0, [None; 6]), None);
+        assert_eq!(Rule::new((RSP, 8), -4, [None; 6]), None);
+        assert_eq!(Rule::new((RSP, 1 << 40), -8, [None; 6]), None);
+        assert_eq!(Rule::new((17, 8), -8, [None; 6]), None);
+        assert_eq!(Rule::new((RSP, 8), -8, [Some(-8 << 20), None, None, None, None, None]), None);
+        let rule = Rule::new((RSP, 8), -8, [Some(-64), None, None, None, None, Some(-24)]).unwrap();
+        assert_eq!((rule.lowest, rule.highest), (-8, -1));
+    }
+}

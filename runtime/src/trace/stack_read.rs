@@ -1,0 +1,261 @@
+//! Words of the stack that is being unwound, and nothing else.
+//!
+//! A word is read only if it lies in `[low, top)`: `low` is the stack pointer of the frame the walk began with, `top` is
+//! as far as memory is known to be mapped. Two kinds of stack:
+//!
+//! - *The thread's own* ([`OwnStack`]): mapped for as long as the thread runs, so its range is found once and then a
+//!   read is a comparison and a load. Its end is handed in, or is the thread pointer (glibc and musl put the TCB at the
+//!   top of the stacks they allocate), or for the main thread the top of `[stack]` ([`set_main_stack`]). It counts as
+//!   found only if every page up to that end can be read.
+//! - *Any other* (makecontext, sigaltstack, split stacks): may be unmapped and mapped again between two calls, with
+//!   another size, so nothing is remembered of it. Pages are probed ([`crate::sys::probe`]) as the walk reaches them,
+//!   again in each walk: about 0.1 us a page, and thirty frames seldom span more than two.
+//!
+//! Why not a pthread attribute (pthread_getattr_np allocates and reads /proc/self/maps for the main thread) and why
+//! not the fault-absorbing copy: in a running program the handlers of SIGSEGV are the program's.
+//!
+//! # Safety
+//!
+//! This file reads raw memory on behalf of the unwinder, so that the rest of the folder is safe code.
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::arch::{self, PAGE_SIZE};
+use crate::base::{Addr, AddrRange};
+use crate::sys::probe::is_readable;
+
+/// No stack is searched farther than this for its end, and no frame of a foreign stack is larger.
+const FARTHEST: usize = 64 << 20;
+const FARTHEST_FOREIGN: usize = 4 << 20;
+const WORD: usize = size_of::<usize>();
+
+static MAIN_STACK_TOP: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells where the main thread's stack ends. Called once, at init.
+pub fn set_main_stack(top: usize) {
+    MAIN_STACK_TOP.store(top & !(PAGE_SIZE - 1), Relaxed);
+}
+
+/// What a thread knows of its own stack. All zero: nothing yet.
+pub struct OwnStack {
+    low: usize,
+    top: usize,
+    /// An address below `low` that cannot be read: what lies below it is another stack.
+    gap: usize,
+    /// Nothing was found for the thread at first look; looked for again only for other stack pointers.
+    missed: usize,
+}
+
+impl OwnStack {
+    /// Nothing known.
+    pub const fn new() -> OwnStack {
+        OwnStack { low: 0, top: 0, gap: 0, missed: 0 }
+    }
+
+    /// Takes the range from who knows it: all of it stays mapped and readable above the stack pointer.
+    pub fn set(&mut self, range: AddrRange) {
+        let top = range.end.get() & !(WORD - 1);
+        *self = OwnStack { low: range.start.get(), top, gap: range.start.get(), missed: 0 };
+    }
+
+    /// Finds out whether `sp` is on the thread's own stack. True: `[sp, self.top)` can be read.
+    #[inline]
+    fn holds(&mut self, sp: usize) -> bool {
+        (self.low <= sp && sp < self.top) || self.search(sp)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn search(&mut self, sp: usize) -> bool {
+        let page = sp & !(PAGE_SIZE - 1);
+        if self.top == 0 {
+            if page == self.missed {
+                return false;
+            }
+            let thread_pointer = arch::thread_pointer() & !(WORD - 1);
+            for top in [thread_pointer, MAIN_STACK_TOP.load(Relaxed)] {
+                let near = sp < top && top - sp <= FARTHEST;
+                if near && (page..top).step_by(PAGE_SIZE).all(|at| is_readable(Addr::new(at))) {
+                    *self = OwnStack { low: page, top, gap: 0, missed: 0 };
+                    return true;
+                }
+            }
+            self.missed = page;
+            return false;
+        }
+        if sp >= self.top || sp < self.gap || self.low - sp > FARTHEST {
+            return false;
+        }
+        // Deeper than ever before, or another stack below this one: then there is a gap.
+        while self.low > page {
+            let next = self.low - PAGE_SIZE;
+            if !is_readable(Addr::new(next)) {
+                self.gap = self.low;
+                return false;
+            }
+            self.low = next;
+        }
+        true
+    }
+}
+
+/// The stack that a walk is on.
+pub struct Stack<'t> {
+    own: &'t mut OwnStack,
+    low: usize,
+    top: usize,
+    foreign: bool,
+}
+
+impl<'t> Stack<'t> {
+    /// The stack with the calling thread's stack pointer `sp`.
+    #[inline]
+    pub fn of_caller(own: &'t mut OwnStack, sp: usize) -> Stack<'t> {
+        let foreign = !own.holds(sp);
+        // The caller runs on this page, at and above sp at least up to its return address' slot.
+        let top = if foreign { (sp | (PAGE_SIZE - 1)) + 1 } else { own.top };
+        Stack { own, low: sp, top, foreign }
+    }
+
+    /// Goes over to the stack that `sp` is on: behind a signal handler's frame, or where a function moved the stack
+    /// pointer elsewhere. False if there is no memory.
+    #[cold]
+    #[inline(never)]
+    pub fn switch_to(&mut self, sp: usize) -> bool {
+        if !sp.is_multiple_of(WORD) || !is_readable(Addr::new(sp)) {
+            return false;
+        }
+        self.foreign = !self.own.holds(sp);
+        self.top = if self.foreign { (sp | (PAGE_SIZE - 1)) + 1 } else { self.own.top };
+        // A function that was interrupted may have saved registers below its stack pointer.
+        let low = sp.saturating_sub(arch::RED_ZONE);
+        self.low = if is_readable(Addr::new(low)) { low } else { sp };
+        true
+    }
+
+    /// True when nothing of this stack may be remembered.
+    #[cfg(test)]
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// The words of `[from, to)`; `None` when not all of them are inside the stack, or not aligned.
+    #[inline(always)]
+    pub fn words(&mut self, from: usize, to: usize) -> Option<&[AtomicUsize]> {
+        if !from.is_multiple_of(WORD)
+            || from < self.low
+            || to <= from
+            || (to > self.top && !self.extend(to - 1))
+        {
+            return None;
+        }
+        let words = core::ptr::with_exposed_provenance::<AtomicUsize>(from);
+        // SAFETY:
+        // - from is aligned, and `[from, to)` lies in [low, top), of which see `word`.
+        // - atomics, because another thread may write to the words of a stack; none of them is a frame of ours, since
+        //   `low` is the stack pointer of the program's frame.
+        Some(unsafe { core::slice::from_raw_parts(words, (to - from) / WORD) })
+    }
+
+    /// The word at `at`; `None` when it is outside the stack or not aligned.
+    #[inline]
+    pub fn word(&mut self, at: usize) -> Option<usize> {
+        if !at.is_multiple_of(WORD) || at < self.low || (at >= self.top && !self.extend(at)) {
+            return None;
+        }
+        // SAFETY:
+        // - at is aligned, and a whole word below `top`, which is a multiple of the page size or of the word size.
+        // - [low, top) was seen to be readable: the own stack stays mapped while its thread runs, which is this one;
+        //   of a foreign stack each page was probed in this same walk.
+        // - volatile, because the words belong to other frames, whose contents the compiler knows nothing of.
+        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(at).read_volatile() })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend(&mut self, at: usize) -> bool {
+        if !self.foreign || at - self.top >= FARTHEST_FOREIGN {
+            return false;
+        }
+        while self.top <= at {
+            if !is_readable(Addr::new(self.top)) {
+                return false;
+            }
+            self.top += PAGE_SIZE;
+        }
+        true
+    }
+}
+
+/// Bytes of an image that the loader has mapped, for reading its unwind tables.
+///
+/// # Safety
+///
+/// - `range` lies inside a loaded image, which stays loaded as long as the slice is used: code that has a frame on
+///   the calling thread's stack keeps its image loaded (dlclose(3) of running code is the program's error), and the
+///   tables of an image are in the same segment or another of its segments.
+/// - Holes between segments may be part of the range, if nobody reads there.
+pub unsafe fn image_bytes<'a>(range: AddrRange) -> &'a [u8] {
+    // SAFETY: the caller's duty.
+    unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.start.get()), range.len()) }
+}
+
+/// The code bytes at `at`, where all of them can be read.
+pub fn code_bytes<const N: usize>(at: usize) -> Option<[u8; N]> {
+    let last = at.checked_add(N)?.checked_sub(WORD)?;
+    if N < WORD || !is_readable(Addr::new(at)) || !is_readable(Addr::new(last)) {
+        return None;
+    }
+    // SAFETY: both ends were just seen to be readable, and N bytes span at most two pages. Code that a thread is to
+    // return to is not unmapped meanwhile; code that is written at the same time gives old or new bytes.
+    Some(unsafe { core::ptr::with_exposed_provenance::<[u8; N]>(at).read_volatile() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_stack_is_found_and_bounded() {
+        std::thread::spawn(|| {
+            let marker = 0x1234_5678_usize;
+            let at = Addr::of(&marker).get();
+            let mut own = OwnStack::new();
+            let mut stack = Stack::of_caller(&mut own, at);
+            assert!(!stack.is_foreign());
+            assert_eq!(stack.word(at), Some(marker));
+            assert_eq!(stack.word(at + 1), None);
+            assert_eq!(stack.word(at - 8), None);
+            assert_eq!(stack.word(arch::thread_pointer() + PAGE_SIZE), None);
+            assert_eq!(stack.word(8), None);
+            assert_eq!(stack.word(usize::MAX - 7), None);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn foreign_stacks_end_where_memory_ends() {
+        use crate::sys::memory;
+        let map = memory::map_anonymous(Addr::NULL, 8 * PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE, 0);
+        let start = map.unwrap();
+        let end = start.plus(7 * PAGE_SIZE);
+        // SAFETY: the test's own mapping.
+        unsafe { memory::protect(AddrRange::sized(end, PAGE_SIZE), libc::PROT_NONE) }.unwrap();
+        let mut own = OwnStack::new();
+        let sp = start.plus(PAGE_SIZE + 64).get();
+        let mut stack = Stack::of_caller(&mut own, sp);
+        assert!(stack.is_foreign());
+        assert_eq!(stack.word(sp), Some(0));
+        assert_eq!(stack.word(end.get() - 8), Some(0));
+        assert_eq!(stack.word(end.get()), None);
+        assert_eq!(stack.word(start.get()), None);
+        assert_eq!(stack.words(sp, end.get()).map(<[_]>::len), Some((end.get() - sp) / 8));
+        assert!(stack.words(sp, end.get() + 8).is_none());
+        assert!(stack.words(sp - 8, sp).is_none());
+        assert!(!stack.switch_to(end.get()));
+        assert!(stack.switch_to(start.get()));
+        // SAFETY: the test's own mapping.
+        unsafe { memory::unmap(AddrRange::sized(start, 8 * PAGE_SIZE)) }.unwrap();
+    }
+}

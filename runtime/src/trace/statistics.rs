@@ -1,0 +1,51 @@
+//! What capturing has cost, for `verbosity=1` and for the tests.
+
+/// Counters of one thread; added up by whoever shows them. All zero: nothing yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Statistics {
+    /// Stacks asked for.
+    pub captures: u64,
+    /// Of these, replayed whole.
+    pub whole_hits: u64,
+    /// Of these, joined to a remembered stack after some frames.
+    pub joined: u64,
+    /// Frames walked by rules or otherwise, in all captures.
+    pub walked: u64,
+    /// Rows looked up in .eh_frame.
+    pub unwinder_steps: u64,
+    /// Rows interpreted, since no rule says what they say.
+    pub interpreted: u64,
+    /// Stacks that were not kept: no room in the depot.
+    pub dropped: u64,
+    /// In `verify` mode: replayed stacks that differ from unwound ones. Any is a bug.
+    pub differences: u64,
+}
+
+impl Statistics {
+    /// All zero.
+    pub const fn new() -> Statistics {
+        Statistics {
+            captures: 0,
+            whole_hits: 0,
+            joined: 0,
+            walked: 0,
+            unwinder_steps: 0,
+            interpreted: 0,
+            dropped: 0,
+            differences: 0,
+        }
+    }
+
+    /// Adds another thread's.
+    pub fn add(&mut self, other: &Statistics) {
+        self.captures += other.captures;
+        self.whole_hits += other.whole_hits;
+        self.joined += other.joined;
+        self.walked += other.walked;
+        self.unwinder_steps += other.unwinder_steps;
+        self.interpreted += other.interpreted;
+        self.dropped += other.dropped;
+        self.differences += other.differences;
+    }
+}
