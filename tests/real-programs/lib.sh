@@ -43,7 +43,7 @@ words() {
         for (i = 0; i < n; i++) {
             line = "";
             for (j = 0; j < 8; j++) { s = (s * 16807) % 2147483647; line = line w[1 + s % 20] " "; }
-            print i, line s;
+            print i, line;
         }
     }'
 }

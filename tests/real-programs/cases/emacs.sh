@@ -3,7 +3,7 @@
 . "$LIB"
 words 500 >text
 cat >work.el <<'E'
-(require 'cl-lib)
+(require 'cl-lib) (require 'json)
 (defun fib (n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2)))))
 (princ (format "%d\n" (fib 18)))
 (with-temp-buffer

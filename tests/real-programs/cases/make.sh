@@ -6,6 +6,7 @@ for i in $(seq 20); do echo "int f$i(void) { return $i; }" >"f$i.c"; done
 cat >Makefile <<'M'
 SRC := $(wildcard *.c)
 OBJ := $(patsubst %.c,%.o,$(sort $(SRC)))
+.DEFAULT_GOAL := all
 LIST := $(foreach i,1 2 3 4 5 6 7 8 9,$(foreach j,1 2 3 4 5 6 7 8 9,$(i)$(j)))
 define rule
 r$(1):

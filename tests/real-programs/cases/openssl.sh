@@ -8,7 +8,7 @@ openssl ecparam -name prime256v1 -genkey -noout -out ec.pem; openssl req -x509 -
 openssl genpkey -algorithm ED25519 -out ed.pem; openssl pkey -in ed.pem -noout -text | grep -c priv
 openssl enc -aes-256-cbc -pbkdf2 -k secret -in text -out enc; openssl enc -d -aes-256-cbc -pbkdf2 -k secret -in enc | cmp - text && echo same
 for d in md5 sha1 sha512 sha3-256 blake2b512; do openssl dgst -"$d" -r text; done
-openssl cms -sign -in text -signer c.pem -inkey ec.pem -outform PEM -out cms 2>/dev/null; openssl cms -verify -in cms -inform PEM -CAfile c.pem -purpose any 2>/dev/null | tr -d '\r' | cmp - text && echo verified
+openssl cms -sign -binary -nodetach -in text -signer c.pem -inkey ec.pem -outform PEM -out cms 2>/dev/null; openssl cms -verify -binary -in cms -inform PEM -CAfile c.pem -purpose any 2>/dev/null | cmp - text && echo verified
 openssl prime -generate -bits 64 | wc -l; openssl asn1parse -in c.pem | wc -l; openssl speed -seconds 1 -bytes 64 sha256 2>/dev/null | grep -c sha256
 set +e; openssl x509 -in text 2>/dev/null; echo "status $?"
 exit 0

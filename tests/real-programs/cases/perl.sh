@@ -11,8 +11,8 @@ open my $f, '<', 'text' or die; while (<$f>) { chomp; push @lines, $_; $count{$1
 print join(",", map { "$_=$count{$_}" } (sort { $count{$b} <=> $count{$a} || $a cmp $b } keys %count)[0..5]), "\n";
 my @sub = map { my $n = $_; sub { $n * shift } } 1..1000;
 print sum(map { $sub[$_]->(3) } 0..999), "\n";
-my $deep = {}; my $p = $deep; $p = $p->{$_ % 5}{x} //= {} for 1..300;
-print length(freeze(dclone($deep))) > 1000 ? "deep\n" : "shallow\n";
+my $deep = {}; my $p = $deep; $p = $p->{$_ % 5}{x} //= {} for 1..40;
+print length(freeze(dclone($deep))) > 100 ? "deep\n" : "shallow\n";
 print sha256_hex(join "\n", sort @lines), "\n";
 $Data::Dumper::Sortkeys = 1; print length(Dumper(\%count)), "\n";
 for my $i (1..5) {
