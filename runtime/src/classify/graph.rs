@@ -36,8 +36,9 @@ impl Graph {
         graph.vertices.sort_unstable_by_key(|(_, chunk)| chunk.base);
         graph.starts.reserve(graph.vertices.len() + 1)?;
         graph.starts.push(0)?;
+        let mut buffer = words::buffer()?;
         for vertex in 0..graph.vertices.len() {
-            graph.read_edges(vertex, provider, memory, resident)?;
+            graph.read_edges(vertex, provider, memory, resident, &mut buffer)?;
             graph.starts.push(graph.edges.len())?;
         }
         Ok(graph)
@@ -49,13 +50,14 @@ impl Graph {
         provider: &impl Provider,
         memory: &impl ReadMemory,
         resident: &Resident,
+        buffer: &mut [usize],
     ) -> Result<(), Errno> {
         let Some((_, chunk)) = self.vertices.get(vertex).copied() else { return Ok(()) };
         let bounds = provider.bounds();
         let mut full = Ok(());
         let mut last = vertex;
         for part in words::parts_of_chunk(resident, chunk.range()) {
-            words::for_each(memory, part, |word| {
+            words::for_each(memory, part, buffer, |word| {
                 let addr = Addr::new(word);
                 if full.is_err() || !bounds.contains(addr) || chunk.range().contains(addr) {
                     return;

@@ -47,6 +47,7 @@ pub(super) fn mark_with(
     marks: &mut Marks,
     limit: usize,
 ) -> Result<(), Errno> {
+    let mut buffer = words::buffer()?;
     let mut marker = Marker {
         provider,
         memory,
@@ -56,6 +57,7 @@ pub(super) fn mark_with(
         now: &mut marks.strong,
         frontier: Frontier::new(provider.slots(), limit)?,
         candidates: Ring::new(),
+        buffer: &mut buffer,
         runs: Bits::new(harvest.runs as usize)?,
         reached_runs: MapVec::new(),
         chunk_bytes: 0,
@@ -83,6 +85,7 @@ pub(super) fn mark_with(
         now: &mut marks.weak,
         frontier,
         candidates: Ring::new(),
+        buffer: &mut buffer,
         runs,
         reached_runs: MapVec::new(),
         chunk_bytes,
@@ -102,21 +105,36 @@ pub(super) fn mark_with(
     Ok(())
 }
 
-/// A first-in, first-out queue of fixed size: putting one in takes the oldest out.
+/// A first-in, first-out queue of fixed size.
 struct Ring<T: Copy> {
     slots: [Option<T>; RING],
-    at: usize,
+    /// How many were put in and how many taken out, ever.
+    put: usize,
+    taken: usize,
 }
 
 impl<T: Copy> Ring<T> {
     const fn new() -> Self {
-        Ring { slots: [None; RING], at: 0 }
+        Ring { slots: [None; RING], put: 0, taken: 0 }
     }
 
+    /// Puts a value in; from a full ring the oldest comes out.
     #[inline(always)]
-    fn exchange(&mut self, value: Option<T>) -> Option<T> {
-        self.at = (self.at + 1) % RING;
-        core::mem::replace(&mut self.slots[self.at], value)
+    fn push(&mut self, value: T) -> Option<T> {
+        let oldest = if self.put - self.taken == RING { self.pop() } else { None };
+        self.slots[self.put % RING] = Some(value);
+        self.put += 1;
+        oldest
+    }
+
+    /// Takes the oldest out, before its time: for when there is nothing better to do.
+    #[inline(always)]
+    fn pop(&mut self) -> Option<T> {
+        if self.put == self.taken {
+            return None;
+        }
+        self.taken += 1;
+        self.slots[(self.taken - 1) % RING]
     }
 }
 
@@ -130,6 +148,8 @@ struct Marker<'a, P, M> {
     now: &'a mut Bits,
     frontier: Frontier,
     candidates: Ring<Addr>,
+    /// Where words are copied to. Empty while a range is read.
+    buffer: &'a mut [usize],
     runs: Bits,
     reached_runs: MapVec<u32>,
     chunk_bytes: usize,
@@ -180,31 +200,24 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
     /// Empties candidates and frontier.
     fn chunks(&mut self) {
         let mut contents = Ring::new();
-        let mut idle = 0;
-        while idle < RING {
-            let next = match self.frontier.pop(self.provider) {
-                Some(range) => {
-                    self.memory.prefetch(range.start);
-                    self.memory.prefetch(range.end.minus(1));
-                    Some(range)
-                }
-                None => None,
+        loop {
+            // A list gives one chunk at a time: it must not have to pass through the rings' whole length.
+            let due = if let Some(range) = self.frontier.pop(self.provider) {
+                self.memory.prefetch(range.start);
+                self.memory.prefetch(range.end.minus(1));
+                contents.push(range)
+            } else if let Some(addr) = self.candidates.pop() {
+                // Nothing else is under way, so that its contents may be fetched together with its metadata.
+                self.memory.prefetch(addr);
+                self.locate(addr);
+                None
+            } else if let Some(range) = contents.pop() {
+                Some(range)
+            } else {
+                break;
             };
-            match contents.exchange(next) {
-                Some(range) => {
-                    idle = 0;
-                    self.contents(range);
-                }
-                // Nothing is under way: candidates still in their ring are the last source of work.
-                None if next.is_none() => {
-                    if let Some(addr) = self.candidates.exchange(None) {
-                        idle = 0;
-                        self.locate(addr);
-                    } else {
-                        idle += 1;
-                    }
-                }
-                None => idle = 0,
+            if let Some(range) = due {
+                self.contents(range);
             }
         }
     }
@@ -234,7 +247,10 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
 
     #[inline]
     fn read(&mut self, range: AddrRange) -> usize {
-        words::for_each(self.memory, range, |word| self.word(word))
+        let buffer = core::mem::take(&mut self.buffer);
+        let read = words::for_each(self.memory, range, buffer, |word| self.word(word));
+        self.buffer = buffer;
+        read
     }
 
     /// A word of something reachable.
@@ -244,7 +260,7 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
         if word.wrapping_sub(low) < self.bounds.len() + WORD {
             let addr = Addr::new(word);
             self.provider.prefetch(addr);
-            if let Some(oldest) = self.candidates.exchange(Some(addr)) {
+            if let Some(oldest) = self.candidates.push(addr) {
                 self.locate(oldest);
             }
         } else if let Some(run) = self.harvest.run_at(word) {

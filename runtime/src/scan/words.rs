@@ -1,8 +1,8 @@
 //! Reading ranges word by word.
 
-use crate::base::{Addr, AddrRange};
+use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::Resident;
-use crate::mem::ReadMemory;
+use crate::mem::{MapVec, ReadMemory};
 
 /// Bytes of a word, and its alignment.
 pub(crate) const WORD: usize = size_of::<usize>();
@@ -26,14 +26,26 @@ pub(crate) fn parts_of_chunk(resident: &Resident, range: AddrRange) -> impl Iter
     core::iter::once(range).filter(move |_| small).chain(resident.within(paged))
 }
 
+/// A buffer for [`for_each`]. The caller keeps it: one on the stack would have to be zeroed for every chunk, which costs
+/// more than reading a small one.
+pub(crate) fn buffer() -> Result<MapVec<usize>, Errno> {
+    let mut buffer = MapVec::new();
+    buffer.resize(PIECE, 0)?;
+    Ok(buffer)
+}
+
 /// Calls `each` for every word of `range` that can be read; a page that cannot is passed over. Returns the bytes read.
 #[inline]
-pub(crate) fn for_each(memory: &impl ReadMemory, range: AddrRange, mut each: impl FnMut(usize)) -> usize {
-    let mut buffer = [0usize; PIECE];
+pub(crate) fn for_each(
+    memory: &impl ReadMemory,
+    range: AddrRange,
+    buffer: &mut [usize],
+    mut each: impl FnMut(usize),
+) -> usize {
     let AddrRange { start: mut at, end } = aligned(range);
     let mut total = 0;
     while at < end {
-        let want = (AddrRange::new(at, end).len() / WORD).min(PIECE);
+        let want = (AddrRange::new(at, end).len() / WORD).min(buffer.len());
         let Some(into) = buffer.get_mut(..want) else { break };
         let got = memory.read_words(at, into).min(want);
         for word in into.iter().take(got) {
