@@ -20,12 +20,25 @@
 //!
 //! References: ptrace(2), clone(2), waitid(2).
 
+mod collect;
+mod helper;
+mod mend;
 mod notes;
 mod proc_files;
 mod record;
+mod seize;
+mod session;
+mod single;
+mod task_list;
+mod tracees;
+mod tracer;
+mod turn;
+mod watchdog;
+pub mod yama;
 
-use crate::arch::CallerFrame;
+use crate::arch::{self, CallerFrame, Registers};
 use crate::base::Addr;
+use crate::sys::{process, task};
 
 pub use notes::{Backend, CouldNotStop, Death, Missing, Refusal, StopNotes};
 pub use proc_files::ProcFiles;
@@ -83,3 +96,40 @@ impl Default for Options {
 
 /// The work on a stopped world. It may read the program's memory and write to what it has captured.
 pub type Work<'w> = dyn FnMut(&World, crate::mem::ProcessMemory<'_>) + 'w;
+
+/// Stops every other thread, runs `work` once, and lets all go on. Returns what the stop was like.
+///
+/// A process with a single task needs no stop: the work runs in place, on a stack of our own, without ptrace.
+///
+/// # Errors
+///
+/// [`CouldNotStop`]: every thread runs on, and the work was not run to its end (it may have been begun, when the helper
+/// died in it).
+pub fn stop_the_world(
+    caller: &Caller<'_>,
+    options: &Options,
+    work: &mut Work<'_>,
+) -> Result<StopNotes, CouldNotStop> {
+    let (pid, tid) = (process::pid(), process::tid());
+    let registers = Registers::of_caller(caller.frame, caller.stack_pointer.get(), arch::thread_pointer());
+    let found = ProcFiles::find(pid, tid);
+    let proc = found.unwrap_or(ProcFiles::NONE);
+    let alone = task::is_alone();
+    if alone == Ok(true) {
+        return single::run(tid, registers, proc, work);
+    }
+    found.map_err(CouldNotStop::NoProc)?;
+    let status = task_list::Status::of_caller(&proc).map_err(CouldNotStop::NoProc)?;
+    if status.threads == 1 {
+        // The kernel says that others use this memory, though no thread does; or it may not be asked.
+        if alone == Ok(false) || task::share_memory(pid, task::parent()) == Ok(true) {
+            return Err(CouldNotStop::SharedMemory);
+        }
+        return single::run(tid, registers, proc, work);
+    }
+    let _turn = turn::take(pid, options.deadline_ns)?;
+    tracer::run(&tracer::Request { pid, tid, registers, proc, status, options }, work)
+}
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,11 @@ impl ProcFiles {
         self.native
     }
 
+    /// The process as /proc numbers it; 0 without /proc.
+    pub fn process(&self) -> i32 {
+        self.process
+    }
+
     /// The calling thread as /proc numbers it.
     pub fn caller(&self) -> Option<Tid> {
         Tid::new(self.caller)

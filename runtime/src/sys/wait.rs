@@ -20,15 +20,6 @@ pub enum Change {
     Killed(i32),
 }
 
-/// Consume the change or look at it only.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Take {
-    /// WNOWAIT: the change stays to be waited for.
-    Leave,
-    /// Deaths are reaped.
-    Reap,
-}
-
 /// Wait until something happens, or look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Block {
@@ -48,14 +39,18 @@ pub fn tracee(tid: Tid, block: Block) -> Result<Option<Change>, Errno> {
         .map(|got| got.map(|g| g.1))
 }
 
-/// Reaps task `tid` if it is dead.
-pub fn reap(tid: Tid) -> Result<Option<Change>, Errno> {
-    wait_id(libc::P_PID, tid.get(), libc::WEXITED | libc::WNOHANG).map(|got| got.map(|g| g.1))
-}
-
-/// Reaps any one dead child or tracee. Costs time in proportion to their number.
-pub fn reap_any() -> Result<Option<i32>, Errno> {
-    wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG).map(|got| got.map(|g| g.0))
+/// Reaps tracee `tid` if it is dead; true when it was.
+///
+/// Two calls: a wait for deaths alone would *consume a stop*, since stops of tracees are reported whatever the options
+/// say (kernel/exit.c, wait_task_stopped).
+pub fn reap(tid: Tid) -> Result<bool, Errno> {
+    let look = libc::WEXITED | libc::WNOHANG;
+    match wait_id(libc::P_PID, tid.get(), look | libc::WNOWAIT)? {
+        Some((_, Change::Exited(_) | Change::Killed(_))) => {
+            wait_id(libc::P_PID, tid.get(), look).map(|got| got.is_some())
+        }
+        _ => Ok(false),
+    }
 }
 
 fn wait_id(which: libc::idtype_t, id: i32, options: i32) -> Result<Option<(i32, Change)>, Errno> {

@@ -1,0 +1,329 @@
+//! Collecting the stops: waiting for each tracee by its id, reading it, mending it, telling what kind of stop it is.
+//!
+//! The waits go by id, since a wait for any tracee walks all of them each time. None consumes its stop. A tracee that
+//! does not stop is passed over and looked at again until the deadline; then what /proc tells of it has to do.
+//!
+//! Contract: runs in the helper; the watchdog's timer ends a blocking wait with EINTR, which is how time passes here.
+
+use crate::arch::Registers;
+use crate::base::{Errno, Tid};
+use crate::mem::MapVec;
+use crate::sys::file;
+use crate::sys::process;
+use crate::sys::ptrace::{EVENT_CLONE, EVENT_STOP, EVENT_VFORK, Queue};
+use crate::sys::signals::SignalSet;
+use crate::sys::task;
+use crate::sys::wait::Block;
+
+use super::mend::{Effect, mend};
+use super::notes::Missing;
+use super::proc_files::number;
+use super::record::{QueuedSignal, Slice, StopKind, ThreadRecord};
+use super::seize;
+use super::session::{Body, Session};
+use super::task_list::{InSystemCall, Status};
+use super::tracees::{Found, State, Stopped, Tracee};
+
+/// The largest extended state known is 11 KiB; what is beyond this would not be read.
+const EXTENDED_WORDS: usize = 4096;
+
+/// Waits for all tracees and makes their records.
+pub(super) fn collect(session: &Session, body: &mut Body, deadline: u64) {
+    let mut collector =
+        Collector { session, scratch: [0; EXTENDED_WORDS], process_queue_read: false, lost_names: false };
+    record_caller(body);
+    let mut late = 0;
+    // The first round waits in the order of seizure, until the timer has gone off once; from then on it only looks.
+    let mut block = Block::Wait;
+    let mut index = 0;
+    // New tasks are added behind while this runs.
+    while index < body.tracees.len() {
+        match collector.visit(body, index, block) {
+            Visit::Done => {}
+            Visit::Late => late += 1,
+            Visit::Tick => {
+                late += 1;
+                block = Block::Poll;
+            }
+        }
+        index += 1;
+        if index == body.tracees.len() && core::mem::take(&mut collector.lost_names) {
+            seize::find_arrived(session, body);
+        }
+    }
+    while late > 0 && process::monotonic_ns() < deadline {
+        late = 0;
+        let mut block = Block::Wait;
+        let mut index = 0;
+        while index < body.tracees.len() {
+            let waiting = body.tracees.get(index).is_some_and(|task| is_waiting(&task));
+            if waiting && (is_exited_leader(body, index) || find_vfork_child(session, body, index)) {
+                // A vfork child is at the end of the table, so this round gets to it.
+            } else if waiting && !matches!(collector.visit(body, index, block), Visit::Done) {
+                late += 1;
+                // One blocking wait a round: a tick of the timer at most.
+                block = Block::Poll;
+            }
+            index += 1;
+        }
+    }
+    for index in 0..body.tracees.len() {
+        match body.tracees.get(index) {
+            Some(task) if is_waiting(&task) => {
+                body.world.notes.miss(task.tid, Missing::NotStopped);
+                record_from_proc(body, task, StopKind::Running);
+            }
+            Some(task) if task.state == State::Apart && task.tid != body.caller => {
+                record_from_proc(body, task, StopKind::Running);
+            }
+            _ => {}
+        }
+    }
+    body.world.notes.threads = body.world.threads.len() as u32;
+}
+
+fn is_waiting(task: &Tracee) -> bool {
+    matches!(task.state, State::Interrupted | State::Arrived)
+}
+
+enum Visit {
+    Done,
+    Late,
+    /// The timer went off.
+    Tick,
+}
+
+struct Collector<'s> {
+    session: &'s Session,
+    scratch: [u64; EXTENDED_WORDS],
+    process_queue_read: bool,
+    /// A task arrived whose name in /proc must be looked up.
+    lost_names: bool,
+}
+
+impl Collector<'_> {
+    fn visit(&mut self, body: &mut Body, index: usize, block: Block) -> Visit {
+        let Some((task, handle)) = body.tracees.interrupted(index) else { return Visit::Done };
+        match handle.wait(block) {
+            Ok(Found::Stopped(stopped, signal, event)) => {
+                self.record(body, task, &stopped, signal, event);
+                body.tracees.set(index, State::Recorded);
+                Visit::Done
+            }
+            Ok(Found::Dead) => {
+                body.tracees.set(index, State::Gone);
+                Visit::Done
+            }
+            Ok(Found::NotYet) => Visit::Late,
+            Err(errno) if errno.get() == libc::EINTR => Visit::Tick,
+            // The watchdog has reaped it; but believe /proc more than one error.
+            Err(_) if is_alive(body, task) => Visit::Late,
+            Err(_) => {
+                body.tracees.set(index, State::Gone);
+                Visit::Done
+            }
+        }
+    }
+
+    fn record(&mut self, body: &mut Body, task: Tracee, stopped: &Stopped, signal: i32, event: i32) {
+        let kind = match (event, signal) {
+            (EVENT_CLONE | EVENT_VFORK, _) => {
+                self.note_new_task(body, stopped, event == EVENT_VFORK);
+                StopKind::Cloning
+            }
+            (EVENT_STOP, libc::SIGTRAP) => StopKind::Interrupted,
+            (EVENT_STOP, _) => StopKind::GroupStopped,
+            (0, signal) => StopKind::SignalDelivery(signal),
+            _ => StopKind::Interrupted,
+        };
+        let mut record = ThreadRecord::unknown(task.tid, task.listed, kind);
+        record.shares_memory = task.foreign;
+        match stopped.registers() {
+            Ok(registers) => {
+                record.registers = registers;
+                self.mend(body, stopped, kind, registers);
+            }
+            // Killed while it stood still.
+            Err(errno) if errno.get() == libc::ESRCH => return,
+            Err(errno) => body.world.notes.miss(task.tid, Missing::NoRegisters(errno)),
+        }
+        if record.registers != Registers::NONE && record.stack_pointer().is_null() {
+            record.stop = StopKind::KernelWorker;
+        } else {
+            self.extended(body, task.tid, stopped, &mut record);
+        }
+        self.queued(body, task.tid, stopped);
+        if body.options.signal_masks {
+            record.blocked = stopped.mask().ok().map(SignalSet);
+        }
+        keep(body, record);
+    }
+
+    /// At once, so that from here on even a kill of the helper disturbs nobody.
+    fn mend(&self, body: &mut Body, stopped: &Stopped, kind: StopKind, mut registers: Registers) {
+        // A thread that stood still by job control before we came returns what it would have returned.
+        if !matches!(kind, StopKind::Interrupted | StopKind::SignalDelivery(_)) {
+            return;
+        }
+        match mend(&mut registers) {
+            Effect::None => {}
+            Effect::Unlisted => body.world.notes.unlisted_eintr += 1,
+            Effect::Mended => {
+                let done = stopped.set_registers(&registers).or_else(|_| stopped.set_registers(&registers));
+                match done {
+                    Ok(()) => body.world.notes.mended += 1,
+                    Err(_) => body.world.notes.unlisted_eintr += 1,
+                }
+            }
+        }
+    }
+
+    fn extended(&mut self, body: &mut Body, tid: Tid, stopped: &Stopped, record: &mut ThreadRecord) {
+        let len = match stopped.extended(as_bytes(&mut self.scratch)) {
+            Ok(len) => len / 8,
+            Err(errno) => return body.world.notes.miss(tid, Missing::NoRegisters(errno)),
+        };
+        // Unused components are zero, and the largest lie last: what is kept is a fraction.
+        let state = self.scratch.get(..len).unwrap_or_default();
+        let used = state.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+        let start = body.world.extended.len();
+        match append(&mut body.world.extended, state.get(..used).unwrap_or_default()) {
+            Ok(()) => record.extended = Slice { start: start as u32, len: used as u32 },
+            Err(_) => body.world.notes.miss(tid, Missing::NoMemory),
+        }
+    }
+
+    fn queued(&mut self, body: &mut Body, tid: Tid, stopped: &Stopped) {
+        take_queue(body, stopped, Queue::Thread, Some(tid));
+        if !core::mem::replace(&mut self.process_queue_read, true) {
+            take_queue(body, stopped, Queue::Process, None);
+        }
+    }
+
+    /// A task made while its maker was already seized is traced from birth, and stops by itself.
+    fn note_new_task(&mut self, body: &mut Body, stopped: &Stopped, vfork: bool) {
+        let Some(tid) = stopped.new_task() else {
+            self.lost_names = true;
+            return;
+        };
+        let thread = !vfork && task::is_thread_of(body.pid, tid);
+        if thread && !body.world.proc.is_native() {
+            self.lost_names = true;
+        } else if !body.tracees.contains(tid) {
+            self.session.watch(tid);
+            let new = Tracee { tid, listed: tid, state: State::Arrived, foreign: !thread };
+            if body.tracees.add(new).is_err() {
+                body.world.notes.miss(tid, Missing::NoMemory);
+            }
+        }
+    }
+}
+
+fn as_bytes(words: &mut [u64; EXTENDED_WORDS]) -> &mut [u8] {
+    // SAFETY: the same memory as bytes: any bytes are valid words and the other way round.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+}
+
+fn append(to: &mut MapVec<u64>, words: &[u64]) -> Result<(), Errno> {
+    to.reserve(to.len() + words.len())?;
+    words.iter().try_for_each(|word| to.push(*word))
+}
+
+fn take_queue(body: &mut Body, stopped: &Stopped, queue: Queue, tid: Option<Tid>) {
+    // SAFETY: plain data, for which zero is a value.
+    let mut batch: [libc::siginfo_t; 8] = unsafe { core::mem::zeroed() };
+    let mut offset = 0;
+    while let Ok(count) = stopped.signals(queue, offset, &mut batch) {
+        for info in batch.iter().take(count) {
+            if body.world.queued.push(QueuedSignal { tid, info: *info }).is_err() {
+                return;
+            }
+        }
+        offset += count;
+        if count < batch.len() {
+            return;
+        }
+    }
+}
+
+fn keep(body: &mut Body, record: ThreadRecord) {
+    if body.world.threads.push(record).is_err() {
+        body.world.notes.miss(record.tid, Missing::NoMemory);
+    }
+}
+
+fn record_caller(body: &mut Body) {
+    let listed = body.world.proc.caller().unwrap_or(body.caller);
+    let mut record = ThreadRecord::unknown(body.caller, listed, StopKind::Caller);
+    record.registers = body.caller_registers;
+    keep(body, record);
+}
+
+fn is_alive(body: &Body, task: Tracee) -> bool {
+    let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
+    status.is_ok_and(|status| !matches!(status.state, b'Z' | b'X'))
+}
+
+/// A leader that has exited while it was traced is reported by no wait as long as its threads live (wait(2)).
+fn is_exited_leader(body: &mut Body, index: usize) -> bool {
+    let Some(task) = body.tracees.get(index).filter(|task| task.listed.get() == body.world.proc.process())
+    else {
+        return false;
+    };
+    let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
+    let exited = status.is_ok_and(|status| matches!(status.state, b'Z' | b'X'));
+    if exited {
+        body.tracees.set(index, State::Exited);
+    }
+    exited
+}
+
+/// The record of a thread that does not stand still for us.
+fn record_from_proc(body: &mut Body, task: Tracee, kind: StopKind) {
+    let mut record = ThreadRecord::unknown(task.tid, task.listed, kind);
+    record.shares_memory = task.foreign;
+    let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
+    if status.is_ok_and(|status| status.kernel_worker) {
+        record.stop = StopKind::KernelWorker;
+    } else if let Some(call) = InSystemCall::of(&body.world.proc, task.listed) {
+        let number = call.number.unwrap_or(usize::MAX);
+        record.registers = Registers::of_system_call(number, call.arguments, call.stack_pointer, call.pc, 0);
+    }
+    keep(body, record);
+}
+
+/// A thread in vfork(2) does not stop before its child runs another program or ends. The child shares the memory and
+/// may be running in it: when it stands still, both do. True when the thread need not be waited for any more.
+fn find_vfork_child(session: &Session, body: &mut Body, index: usize) -> bool {
+    let Some(task) = body.tracees.get(index).filter(|task| !task.foreign) else { return false };
+    let Some(call) = InSystemCall::of(&body.world.proc, task.listed) else { return false };
+    let makes_tasks = [libc::SYS_vfork, libc::SYS_clone, libc::SYS_clone3];
+    if !call.number.is_some_and(|number| makes_tasks.contains(&(number as libc::c_long))) {
+        return false;
+    }
+    let mut text = [0; 1024];
+    let children = body.world.proc.open_of_thread(task.listed, "children");
+    let Ok(len) = children.and_then(|file| file::read(&file, &mut text)) else { return false };
+    let mut found = false;
+    for listed in text.get(..len).unwrap_or_default().split(|b| *b == b' ').filter_map(number) {
+        let Some(child) = child_id(body, listed) else { continue };
+        // The helper is a child too, of the caller, which is never here.
+        if task::share_memory(process::pid(), child.get()) == Ok(false) {
+            continue;
+        }
+        found |= seize::seize_sharer(session, body, child).is_ok();
+    }
+    if found {
+        record_from_proc(body, task, StopKind::VforkParent);
+        body.tracees.set(index, State::Recorded);
+    }
+    found
+}
+
+fn child_id(body: &Body, listed: i32) -> Option<Tid> {
+    if body.world.proc.is_native() {
+        return Tid::new(listed);
+    }
+    let status = body.world.proc.open_of_other(listed, "status").and_then(|file| Status::read(&file)).ok()?;
+    Tid::new(status.innermost)
+}

@@ -1,0 +1,92 @@
+//! The helper: the task that traces the program.
+//!
+//! Contract: shares the memory of the program and the *thread-local storage of the caller*, which it never touches; runs
+//! on its own stack; all signals blocked but its own. Raw system calls and memory of ours only. It ends by exit, which
+//! frees every tracee in one critical section of the kernel and delivers every signal that was held.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::base::Errno;
+use crate::mem::ProcessMemory;
+use crate::sys::signals::{self, SignalSet};
+use crate::sys::{file, futex, process, task};
+
+use super::session::{Ending, Outcome, Session};
+use super::{collect, seize, watchdog};
+
+/// Time beyond the stop's deadline for what is left to do: the program must not be let go half read and unmended.
+const GRACE_NS: u64 = 1_000_000_000;
+
+/// Where the helper begins. `argument` is the address of the [`Session`].
+pub(super) extern "C" fn main(argument: usize) -> ! {
+    // SAFETY: the caller of clone passes the address of its session, which outlives the helper.
+    let session: &Session = unsafe { &*core::ptr::with_exposed_provenance(argument) };
+    let ending = match run(session) {
+        Ok(()) => Ending::new(Outcome::Done, 0),
+        Err(ending) => ending,
+    };
+    session.say(ending);
+    process::exit_group(0)
+}
+
+fn run(session: &Session) -> Result<(), Ending> {
+    // SAFETY: from here to its end the helper owns the body.
+    let body = unsafe { session.body() };
+    let start = process::monotonic_ns();
+    let deadline = start.saturating_add(body.options.deadline_ns);
+    session.hard_deadline.store(deadline.saturating_add(GRACE_NS), Relaxed);
+    set_up(session)?;
+    wait_for_permission(session, deadline);
+    seize::seize_all(session, body, deadline)?;
+    collect::collect(session, body, deadline);
+    let stopped = process::monotonic_ns();
+    body.world.notes.stop_ns = stopped - start;
+    session.hard_deadline.store(stopped.saturating_add(body.options.work_deadline_ns), Relaxed);
+    // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
+    body.work(unsafe { ProcessMemory::with_own_handlers() });
+    body.world.notes.work_ns = process::monotonic_ns() - stopped;
+    Ok(())
+}
+
+/// Everything that makes the helper harmless and unkillable by its own mistakes, before it touches a thread.
+fn set_up(session: &Session) -> Result<(), Ending> {
+    let failed = |step: usize| {
+        move |errno: Errno| Ending { outcome: Outcome::Setup, first: errno.get() as usize, second: step }
+    };
+    if session.share_files {
+        task::empty_descriptors().map_err(failed(0))?;
+    } else {
+        close_all();
+    }
+    watchdog::replace_actions().map_err(failed(1))?;
+    task::signal_stack(session.signal_stack.start, session.signal_stack.len()).map_err(failed(2))?;
+    task::die_with_parent(libc::SIGKILL).map_err(failed(3))?;
+    if task::parent() != session.pid {
+        return Err(Ending::new(Outcome::Orphaned, 0));
+    }
+    // Without it a crash of the helper would only cost time; and an unprivileged hard limit of 0 refuses 1.
+    let _ = task::forbid_core();
+    watchdog::arm().map_err(failed(4))?;
+    let blocked = SignalSet(SignalSet::ALL.0 & !watchdog::UNBLOCKED.0);
+    signals::set_mask(blocked).map_err(failed(5))?;
+    Ok(())
+}
+
+/// Before Linux 5.9: the helper has a copy of the table of descriptors, and closes what is in it one by one.
+fn close_all() {
+    // At the limit of open files there is no number left for a listing; so give one back first.
+    task::close(0);
+    let Ok(list) = file::open(c"/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY, 0) else { return };
+    let mut buffer = [0; super::task_list::LIST_BUFFER];
+    let _ = super::task_list::for_each_number(&list, &mut buffer, &mut |fd| {
+        if fd != list.raw() {
+            task::close(fd);
+        }
+    });
+}
+
+fn wait_for_permission(session: &Session, deadline: u64) {
+    while session.gate.load(Acquire) == 0 && process::monotonic_ns() < deadline {
+        let _ = futex::wait(&session.gate, 0, GRACE_NS);
+    }
+}

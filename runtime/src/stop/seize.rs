@@ -1,0 +1,176 @@
+//! Seizing every task: list, seize and interrupt what is new, until nothing is.
+//!
+//! No waiting here: all threads are asked to stop before the first is waited for. A thread made meanwhile by a seized
+//! one arrives traced (PTRACE_O_TRACECLONE); one made by a thread not yet seized is found by the next pass. The loop ends
+//! when the kernel's count says that all tasks are known, or when a whole pass finds nothing new.
+//!
+//! Contract: runs in the helper with the watchdog armed, since PTRACE_SEIZE waits for an execve(2) of the target's process
+//! to end, and that waits for the helper to reap the threads it has seized.
+
+use core::sync::atomic::Ordering;
+
+use crate::base::{Errno, Tid};
+use crate::sys::{file, process, task};
+
+use super::notes::Missing;
+use super::proc_files::{ProcFiles, number};
+use super::session::{Body, Ending, Outcome, Session};
+use super::task_list::{LIST_BUFFER, Status, TaskList};
+use super::tracees::{Seized, State, Tracee};
+
+/// Seizes and interrupts every task but the caller. An ending says that nothing was interrupted and nothing can be done.
+pub(super) fn seize_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), Ending> {
+    let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
+    let own = own_number();
+    let mut pass = Pass { session, body, own, refused: None, all_counted: true, added: 0 };
+    let mut buffer = [0; LIST_BUFFER];
+    loop {
+        pass.added = 0;
+        pass.body.world.notes.passes += 1;
+        let listed = list.for_each(&mut buffer, &mut |listed| pass.visit(listed));
+        if let Some(ending) = pass.hopeless() {
+            return Err(ending);
+        }
+        match listed {
+            Ok(()) => {}
+            Err(errno) if pass.body.tracees.len() <= 1 => return Err(Ending::errno(Outcome::NoProc, errno)),
+            Err(_) => {
+                pass.body.world.notes.list_cut = true;
+                return Ok(());
+            }
+        }
+        let known = pass.body.tracees.iter().filter(|task| task.state != State::Gone).count();
+        let living = known - (session.reaped.load(Ordering::Relaxed) as usize).min(known);
+        if pass.added == 0 || (pass.all_counted && list.count() == Ok(living)) {
+            return Ok(());
+        }
+        if process::monotonic_ns() > deadline {
+            pass.body.world.notes.list_cut = true;
+            return Ok(());
+        }
+    }
+}
+
+/// Looks through the list once more for tasks that arrived traced and whose name in /proc is not known otherwise.
+pub(super) fn find_arrived(session: &Session, body: &mut Body) {
+    let Ok(list) = TaskList::open(&body.world.proc) else { return };
+    let own = own_number();
+    let mut pass = Pass { session, body, own, refused: None, all_counted: true, added: 0 };
+    let mut buffer = [0; LIST_BUFFER];
+    let _ = list.for_each(&mut buffer, &mut |listed| pass.visit(listed));
+}
+
+/// Seizes a process that shares the memory without being a thread of this one.
+pub(super) fn seize_sharer(session: &Session, body: &mut Body, tid: Tid) -> Result<(), Errno> {
+    if body.tracees.contains(tid) {
+        return Ok(());
+    }
+    // The interrupt is seen later by waiting, as for every other.
+    let _ = Seized::seize(tid)?.interrupt();
+    session.watch(tid);
+    body.tracees.add(Tracee { tid, listed: tid, state: State::Interrupted, foreign: true })
+}
+
+/// The helper as /proc numbers tasks, to be known again in the field TracerPid.
+fn own_number() -> i32 {
+    let mut target = [0; 16];
+    file::read_link(c"/proc/self", &mut target).ok().and_then(number).unwrap_or(0)
+}
+
+struct Pass<'b> {
+    session: &'b Session,
+    body: &'b mut Body,
+    own: i32,
+    /// The first refusal, and who traces the thread, if somebody does.
+    refused: Option<(Errno, i32)>,
+    /// Every known task is one that stays in the kernel's count until we reap it, so that equal counts mean equal sets.
+    all_counted: bool,
+    added: u32,
+}
+
+impl Pass<'_> {
+    fn visit(&mut self, listed: Tid) {
+        if self.body.tracees.contains(listed) {
+            return;
+        }
+        if self.body.world.proc.caller() == Some(listed) {
+            let caller = self.body.caller;
+            self.add(caller, listed, State::Apart);
+            return;
+        }
+        let Some(tid) = self.translate(listed) else { return };
+        match Seized::seize(tid) {
+            Ok(seized) => {
+                // The id may have been given to a stranger between listing and seizure. A stranger is not interrupted;
+                // it is let go, unharmed, with all others. A thread of ours cannot lose its id any more.
+                if task::is_thread_of(self.session.pid, tid) {
+                    // The handle is made anew from the table when it is waited for.
+                    let _ = seized.interrupt();
+                    self.add(tid, listed, State::Interrupted);
+                }
+            }
+            Err(errno) if errno.get() == libc::ESRCH => {}
+            Err(errno) => self.examine(tid, listed, errno),
+        }
+    }
+
+    fn add(&mut self, tid: Tid, listed: Tid, state: State) {
+        self.added += 1;
+        if matches!(state, State::Interrupted | State::Arrived) {
+            self.session.watch(tid);
+        }
+        if self.body.tracees.add(Tracee { tid, listed, state, foreign: false }).is_err() {
+            self.all_counted = false;
+            self.body.world.notes.miss(tid, Missing::NoMemory);
+        }
+    }
+
+    /// EPERM has many reasons (ptrace(2)); only /proc tells them apart.
+    fn examine(&mut self, tid: Tid, listed: Tid, errno: Errno) {
+        let Ok(status) = status_of(&self.body.world.proc, listed) else { return };
+        match status.state {
+            // A leader that has exited while threads live on. It stays until the last of them.
+            b'Z' if listed.get() == self.body.world.proc.process() => self.add(tid, listed, State::Exited),
+            b'Z' | b'X' => {}
+            _ if status.tracer != 0 && status.tracer == self.own => self.add(tid, listed, State::Arrived),
+            _ if status.kernel_worker => {
+                self.all_counted = false;
+                self.add(tid, listed, State::Apart);
+            }
+            _ => {
+                self.all_counted = false;
+                self.refused.get_or_insert((errno, status.tracer));
+                let why = if status.tracer != 0 {
+                    Missing::Traced(status.tracer)
+                } else {
+                    Missing::NotSeized(errno)
+                };
+                self.body.world.notes.miss(tid, why);
+                self.add(tid, listed, State::Apart);
+            }
+        }
+    }
+
+    /// Its id in our own pid namespace.
+    fn translate(&self, listed: Tid) -> Option<Tid> {
+        if self.body.world.proc.is_native() {
+            return Some(listed);
+        }
+        Tid::new(status_of(&self.body.world.proc, listed).ok()?.innermost)
+    }
+
+    /// Refused, and not one thread seized: nothing was disturbed, and it is better not to.
+    fn hopeless(&self) -> Option<Ending> {
+        let (errno, tracer) = self.refused?;
+        let seized = self.body.tracees.iter().any(|t| matches!(t.state, State::Interrupted | State::Arrived));
+        match (seized, tracer) {
+            (true, _) => None,
+            (false, 0) => Some(Ending::errno(Outcome::Refused, errno)),
+            (false, pid) => Some(Ending::new(Outcome::AlreadyTraced, pid as usize)),
+        }
+    }
+}
+
+fn status_of(proc: &ProcFiles, listed: Tid) -> Result<Status, Errno> {
+    Status::read(&proc.open_of_thread(listed, "status")?)
+}

@@ -1,0 +1,298 @@
+//! What caller and helper share during one stop: stack, tables, and a few words to agree by.
+//!
+//! Everything lies in one mapping of ours, made before any thread is touched, so that it can be *abandoned*: should the
+//! helper hang in the kernel for good, the caller leaves the mapping alone instead of pulling it from under a task that
+//! might still be written to.
+//!
+//! ```text
+//! guard page | signal stack | guard page | helper's stack | Session | watched ids
+//! ```
+//!
+//! Contract: [`Session::body`] belongs to the helper from the clone until its end is known, and to the caller before and
+//! after. The atomic words belong to both.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::arch::{PAGE_SIZE, Registers};
+use crate::base::{Addr, AddrRange, Errno, Tid};
+use crate::mem::{OwnMap, ProcessMemory};
+use crate::sys::memory;
+
+use super::notes::{CouldNotStop, Death, Refusal};
+use super::record::World;
+use super::tracees::Tracees;
+use super::{Options, Work};
+
+/// Two nested signal frames with the largest extended state known (11 KiB with AMX tiles), and much room.
+const SIGNAL_STACK: usize = 64 << 10;
+/// For the work. Pages that are never touched cost address space only.
+const HELPER_STACK: usize = 1 << 20;
+
+/// How far a helper got. Kept as a number in shared memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(super) enum Outcome {
+    /// It did not say.
+    Silent = 0,
+    /// The work is done.
+    Done,
+    /// ptrace was refused with this error.
+    Refused,
+    /// This process traces already.
+    AlreadyTraced,
+    /// A fault of its own: signal, address.
+    Fault,
+    /// Its watchdog ended it.
+    Deadline,
+    /// The caller is gone.
+    Orphaned,
+    /// This step of [`SETUP_STEPS`] failed with this error.
+    Setup,
+    /// The list of tasks could not be read, with this error.
+    NoProc,
+    /// No memory.
+    NoMemory,
+}
+
+/// The steps of a helper's start, by their number in [`Outcome::Setup`].
+pub(super) const SETUP_STEPS: [&str; 6] =
+    ["close_range", "rt_sigaction", "sigaltstack", "prctl", "setitimer", "rt_sigprocmask"];
+
+/// What a helper ended with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    pub(super) first: usize,
+    pub(super) second: usize,
+}
+
+impl Ending {
+    pub(super) const fn new(outcome: Outcome, first: usize) -> Ending {
+        Ending { outcome, first, second: 0 }
+    }
+
+    pub(super) const fn errno(outcome: Outcome, errno: Errno) -> Ending {
+        Ending::new(outcome, errno.get() as usize)
+    }
+
+    /// As a reason; `None` when the work is done or nothing was said.
+    pub(super) fn reason(self) -> Option<CouldNotStop> {
+        let errno = Errno::new(self.first as i32);
+        Some(match self.outcome {
+            Outcome::Silent | Outcome::Done => return None,
+            Outcome::Refused => CouldNotStop::Refused(errno, Refusal::Unknown),
+            Outcome::AlreadyTraced => CouldNotStop::AlreadyTraced(self.first as i32),
+            Outcome::Fault => CouldNotStop::HelperDied(Death::Fault(self.first as i32, self.second)),
+            Outcome::Deadline => CouldNotStop::HelperDied(Death::Deadline),
+            Outcome::Orphaned => CouldNotStop::HelperDied(Death::Orphaned),
+            Outcome::Setup => {
+                let step = SETUP_STEPS.get(self.second).copied().unwrap_or("a system call");
+                CouldNotStop::HelperDied(Death::Setup(step, errno))
+            }
+            Outcome::NoProc => CouldNotStop::NoProc(errno),
+            Outcome::NoMemory => CouldNotStop::NoMemory(errno),
+        })
+    }
+}
+
+/// What the helper works with.
+pub(super) struct Body {
+    pub(super) options: Options,
+    /// getpid() of the caller.
+    pub(super) pid: i32,
+    pub(super) caller: Tid,
+    pub(super) caller_registers: Registers,
+    pub(super) world: World,
+    pub(super) tracees: Tracees,
+    /// The work, its lifetime erased. The caller waits for the helper's end and so outlives every use.
+    work: *mut Work<'static>,
+}
+
+impl Body {
+    /// Runs the work on the world as it stands in `self.world`.
+    pub(super) fn work(&mut self, memory: ProcessMemory<'_>) {
+        // SAFETY: the pointer came from a `&mut` that the caller holds until the helper has ended, and only the task
+        // that owns the body calls this.
+        unsafe { (*self.work)(&self.world, memory) }
+    }
+}
+
+/// Shared by caller and helper; see the module.
+pub(super) struct Session {
+    /// 1 while the helper lives. The kernel makes it 0 and wakes it (CLONE_CHILD_CLEARTID).
+    pub(super) alive: AtomicU32,
+    /// 0 while the helper may not trace yet, since the caller has still to allow it (Yama).
+    pub(super) gate: AtomicU32,
+    outcome: AtomicU32,
+    first: AtomicUsize,
+    second: AtomicUsize,
+    /// CLOCK_MONOTONIC time after which the watchdog ends the helper.
+    pub(super) hard_deadline: AtomicU64,
+    /// Tracees that the watchdog has reaped.
+    pub(super) reaped: AtomicU32,
+    /// getpid() of the caller.
+    pub(super) pid: i32,
+    /// The helper starts with the caller's descriptor table, to be unshared.
+    pub(super) share_files: bool,
+    pub(super) signal_stack: AddrRange,
+    pub(super) stack_top: Addr,
+    /// Ids of tracees for the watchdog, which cannot look into tables that grow: a place that never moves.
+    watched: &'static [AtomicI32],
+    watched_len: AtomicUsize,
+    body: UnsafeCell<Body>,
+}
+
+impl Session {
+    /// Has the watchdog look after a tracee.
+    pub(super) fn watch(&self, tid: Tid) {
+        let at = self.watched_len.load(Ordering::Relaxed);
+        // Beyond the room, four times what was expected and more, deaths are found by waiting alone.
+        if let Some(slot) = self.watched.get(at) {
+            slot.store(tid.get(), Ordering::Relaxed);
+            self.watched_len.store(at + 1, Ordering::Release);
+        }
+    }
+
+    /// The tracees to look after; 0 where one is no more.
+    pub(super) fn watched(&self) -> &[AtomicI32] {
+        self.watched.get(..self.watched_len.load(Ordering::Acquire)).unwrap_or_default()
+    }
+
+    /// Says how it ended. The first word counts: a fault on the way out does not replace the reason for leaving.
+    pub(super) fn say(&self, ending: Ending) {
+        if self.outcome.load(Ordering::Relaxed) == Outcome::Silent as u32 {
+            self.first.store(ending.first, Ordering::Relaxed);
+            self.second.store(ending.second, Ordering::Relaxed);
+            self.outcome.store(ending.outcome as u32, Ordering::Release);
+        }
+    }
+
+    /// What the helper said.
+    pub(super) fn ending(&self) -> Ending {
+        const ALL: [Outcome; 10] = [
+            Outcome::Silent,
+            Outcome::Done,
+            Outcome::Refused,
+            Outcome::AlreadyTraced,
+            Outcome::Fault,
+            Outcome::Deadline,
+            Outcome::Orphaned,
+            Outcome::Setup,
+            Outcome::NoProc,
+            Outcome::NoMemory,
+        ];
+        let number = self.outcome.load(Ordering::Acquire);
+        Ending {
+            outcome: ALL.into_iter().find(|o| *o as u32 == number).unwrap_or(Outcome::Silent),
+            first: self.first.load(Ordering::Relaxed),
+            second: self.second.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The body.
+    ///
+    /// # Safety
+    ///
+    /// - The calling task owns the body: the helper while it lives, the caller otherwise; and holds no other reference.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn body(&self) -> &mut Body {
+        // SAFETY: the caller's duty: there is no other reference.
+        unsafe { &mut *self.body.get() }
+    }
+}
+
+/// The session whose helper runs in this memory, for its signal handlers. One at a time: see [`super::turn`].
+pub(super) static CURRENT: AtomicPtr<Session> = AtomicPtr::new(core::ptr::null_mut());
+
+/// What a session is made from.
+pub(super) struct Plan<'a> {
+    /// getpid() of the caller.
+    pub(super) pid: i32,
+    pub(super) caller: Tid,
+    pub(super) caller_registers: Registers,
+    pub(super) options: &'a Options,
+    pub(super) world: World,
+    pub(super) tracees: Tracees,
+    /// The kernel can give the helper an empty descriptor table in one call.
+    pub(super) share_files: bool,
+}
+
+/// Owns a session and its mapping.
+pub(super) struct SessionMap {
+    map: OwnMap,
+    session: *mut Session,
+}
+
+impl SessionMap {
+    /// Makes memory for a helper and fills in what it works with.
+    ///
+    /// The returned value must not outlive `work`: it keeps a pointer to it.
+    pub(super) fn new(plan: Plan<'_>, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
+        let Plan { pid, caller, caller_registers, options, world, tracees, share_files } = plan;
+        // Pages of the list that are never touched cost address space only.
+        let room = 4 * tracees.room() + (16 << 10);
+        let fixed = 2 * PAGE_SIZE + SIGNAL_STACK + HELPER_STACK + size_of::<Session>();
+        let map = OwnMap::new(fixed + room * size_of::<AtomicI32>())?;
+        let start = map.range().start;
+        let signal_stack = AddrRange::sized(start.plus(PAGE_SIZE), SIGNAL_STACK);
+        let stack_top = signal_stack.end.plus(PAGE_SIZE + HELPER_STACK);
+        for guard in [start, signal_stack.end] {
+            // SAFETY: a page of the new mapping, which nobody uses.
+            unsafe { memory::protect(AddrRange::sized(guard, PAGE_SIZE), libc::PROT_NONE) }?;
+        }
+        let work: *mut Work<'_> = work;
+        // SAFETY: only the lifetime changes; Body::work says why the pointer is good whenever it is used.
+        let work = unsafe { core::mem::transmute::<*mut Work<'_>, *mut Work<'static>>(work) };
+        let session: *mut Session = core::ptr::with_exposed_provenance_mut(stack_top.get());
+        // SAFETY: zeroed memory of the mapping behind the session, aligned for it and so for words; it lives as long as
+        // the session that holds the reference.
+        let watched = unsafe { core::slice::from_raw_parts(session.add(1).cast::<AtomicI32>(), room) };
+        let value = Session {
+            alive: AtomicU32::new(1),
+            gate: AtomicU32::new(1),
+            outcome: AtomicU32::new(Outcome::Silent as u32),
+            first: AtomicUsize::new(0),
+            second: AtomicUsize::new(0),
+            hard_deadline: AtomicU64::new(u64::MAX),
+            reaped: AtomicU32::new(0),
+            pid,
+            share_files,
+            signal_stack,
+            stack_top,
+            watched,
+            watched_len: AtomicUsize::new(0),
+            body: UnsafeCell::new(Body {
+                options: *options,
+                pid,
+                caller,
+                caller_registers,
+                world,
+                tracees,
+                work,
+            }),
+        };
+        // SAFETY: the mapping has room for it from the stack's end on, a page border.
+        unsafe { session.write(value) };
+        Ok(SessionMap { map, session })
+    }
+
+    /// The session.
+    pub(super) fn get(&self) -> &Session {
+        // SAFETY: written by new, in a mapping that lives as long as self.
+        unsafe { &*self.session }
+    }
+
+    /// Leaves the mapping to a helper that nothing could end.
+    pub(super) fn abandon(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for SessionMap {
+    fn drop(&mut self) {
+        // SAFETY: written by new; nobody else uses it: the helper has ended, or was never made.
+        unsafe { self.session.drop_in_place() };
+        let _ = &self.map;
+    }
+}

@@ -1,0 +1,59 @@
+//! A process with a single task: nothing to stop, so no helper, no ptrace, no permission asked of anybody.
+//!
+//! The work runs in place, on a stack of our own (the caller may be a coroutine with a few KiB), with faults of our reads
+//! absorbed by our own actions for SIGSEGV and SIGBUS, and all other signals blocked: a handler of the program would be
+//! a second task.
+
+use crate::arch::{self, PAGE_SIZE, Registers};
+use crate::base::{AddrRange, Tid};
+use crate::mem::{FaultGuard, OwnMap, ProcessMemory};
+use crate::sys::{memory, process};
+
+use super::Work;
+use super::notes::{Backend, CouldNotStop, StopNotes};
+use super::proc_files::ProcFiles;
+use super::record::{StopKind, ThreadRecord, World};
+
+const STACK: usize = 1 << 20;
+
+struct Call<'a, 'w> {
+    world: &'a World,
+    memory: ProcessMemory<'a>,
+    work: &'a mut Work<'w>,
+}
+
+/// Runs the work on a world of one.
+pub(super) fn run(
+    tid: Tid,
+    registers: Registers,
+    proc: ProcFiles,
+    work: &mut Work<'_>,
+) -> Result<StopNotes, CouldNotStop> {
+    let mut world = World::new(proc);
+    let mut record = ThreadRecord::unknown(tid, proc.caller().unwrap_or(tid), StopKind::Caller);
+    record.registers = registers;
+    world.threads.push(record).map_err(CouldNotStop::NoMemory)?;
+    world.notes.backend = Backend::Alone;
+    world.notes.threads = 1;
+    let stack = OwnMap::new(PAGE_SIZE + STACK).map_err(CouldNotStop::NoMemory)?;
+    // SAFETY: a page of the new mapping, which nobody uses.
+    unsafe { memory::protect(AddrRange::sized(stack.range().start, PAGE_SIZE), libc::PROT_NONE) }
+        .map_err(CouldNotStop::NoMemory)?;
+    let start = process::monotonic_ns();
+    {
+        let guard = FaultGuard::install().map_err(CouldNotStop::NoSignals)?;
+        let mut call = Call { world: &world, memory: guard.memory(), work };
+        // SAFETY: the new mapping's end is a page border and the memory is used by nobody else.
+        unsafe {
+            arch::call_on_stack(stack.range().end.get(), on_own_stack, (&raw mut call).expose_provenance())
+        };
+    }
+    world.notes.work_ns = process::monotonic_ns() - start;
+    Ok(world.notes)
+}
+
+extern "C" fn on_own_stack(argument: usize) {
+    // SAFETY: run passes the address of its Call, which it does not touch until this returns.
+    let call: &mut Call<'_, '_> = unsafe { &mut *core::ptr::with_exposed_provenance_mut(argument) };
+    (call.work)(call.world, call.memory);
+}

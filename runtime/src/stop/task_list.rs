@@ -1,0 +1,206 @@
+//! Listing the tasks of the process, and asking /proc about one.
+//!
+//! A listing of `/proc/PID/task` is no snapshot: a thread that ends under the cursor may hide others, and threads come.
+//! The seizing loop repeats it until nothing is new; the kernel's own count (the link count of the directory is two more
+//! than the number of tasks, fs/proc/base.c) often proves at once that nothing was missed.
+
+use crate::base::{Errno, Tid};
+use crate::sys::file::{self, Fd};
+use crate::sys::task;
+
+use super::proc_files::{ProcFiles, number};
+
+/// Bytes of directory entries taken at once; about 1300 tasks.
+pub(super) const LIST_BUFFER: usize = 32 << 10;
+
+/// The open list.
+pub(super) struct TaskList(Fd);
+
+impl TaskList {
+    /// Opens the list.
+    pub(super) fn open(proc: &ProcFiles) -> Result<TaskList, Errno> {
+        proc.open_tasks().map(TaskList)
+    }
+
+    /// Calls `each` for every task listed from the start.
+    pub(super) fn for_each(
+        &self,
+        buffer: &mut [u8; LIST_BUFFER],
+        each: &mut dyn FnMut(Tid),
+    ) -> Result<(), Errno> {
+        file::rewind(&self.0)?;
+        for_each_number(&self.0, buffer, &mut |number| {
+            if let Some(listed) = Tid::new(number) {
+                each(listed);
+            }
+        })
+    }
+
+    /// How many tasks the process has at this moment, by the kernel's count.
+    pub(super) fn count(&self) -> Result<usize, Errno> {
+        task::links(&self.0).map(|links| links.saturating_sub(2))
+    }
+}
+
+/// Calls `each` for every entry of a directory, from where it stands, whose name is a positive number.
+pub(super) fn for_each_number(
+    directory: &Fd,
+    buffer: &mut [u8; LIST_BUFFER],
+    each: &mut dyn FnMut(i32),
+) -> Result<(), Errno> {
+    loop {
+        let len = match file::directory_entries(directory, buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => len,
+            Err(errno) if errno.get() == libc::EINTR => continue,
+            Err(errno) => return Err(errno),
+        };
+        let mut rest = buffer.get(..len).unwrap_or_default();
+        while let Some((name, tail)) = next_entry(rest) {
+            if let Some(number) = number(name) {
+                each(number);
+            }
+            rest = tail;
+        }
+    }
+}
+
+/// Splits the first `struct linux_dirent64` off (getdents64(2)): its name without the final 0, and what follows.
+fn next_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    const LENGTH_AT: usize = 16;
+    const NAME_AT: usize = 19;
+    let length = u16::from_ne_bytes(bytes.get(LENGTH_AT..LENGTH_AT + 2)?.try_into().ok()?) as usize;
+    let name = bytes.get(NAME_AT..length)?;
+    let end = name.iter().position(|b| *b == 0)?;
+    Some((name.get(..end)?, bytes.get(length..)?))
+}
+
+/// The fields of `/proc/PID/task/TID/status` that decide what to do with a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    /// The state's letter: R, S, D, T, t, Z, X.
+    pub(super) state: u8,
+    /// Who traces it, as /proc numbers tasks; 0 for nobody.
+    pub(super) tracer: i32,
+    /// Its id in the innermost pid namespace.
+    pub(super) innermost: i32,
+    /// How many threads its process has.
+    pub(super) threads: i32,
+    /// Mode of seccomp: 2 is a filter.
+    pub(super) seccomp: i32,
+    /// A thread of the kernel's own that works for the process.
+    pub(super) kernel_worker: bool,
+}
+
+impl Status {
+    /// That of the calling thread.
+    pub(super) fn of_caller(proc: &ProcFiles) -> Result<Status, Errno> {
+        Status::read(&proc.open_of_process("status")?)
+    }
+
+    /// Reads an open status file.
+    pub(super) fn read(file: &Fd) -> Result<Status, Errno> {
+        let mut text = [0; 4096];
+        let len = file::read(file, &mut text)?;
+        Ok(Status::parse(text.get(..len).unwrap_or_default()))
+    }
+
+    fn parse(text: &[u8]) -> Status {
+        let mut status = Status::default();
+        for line in text.split(|b| *b == b'\n') {
+            let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+            let last = || value.rsplit(|b| b.is_ascii_whitespace()).next().and_then(number).unwrap_or(0);
+            match name {
+                b"Name" => {
+                    status.kernel_worker = value.starts_with(b"iou-wrk-")
+                        || value.starts_with(b"iou-sqp-")
+                        || value.starts_with(b"vhost-");
+                }
+                b"State" => status.state = value.first().copied().unwrap_or(0),
+                b"TracerPid" => status.tracer = last(),
+                b"NSpid" => status.innermost = last(),
+                b"Threads" => status.threads = last(),
+                b"Seccomp" => status.seccomp = last(),
+                _ => {}
+            }
+        }
+        status
+    }
+}
+
+/// What `/proc/PID/task/TID/syscall` says: number, arguments, stack pointer, pc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InSystemCall {
+    /// The call's number; `None` when the thread sleeps outside a call.
+    pub(super) number: Option<usize>,
+    pub(super) arguments: [usize; 6],
+    pub(super) stack_pointer: usize,
+    pub(super) pc: usize,
+}
+
+impl InSystemCall {
+    /// Reads it; `None` when the thread runs or may not be looked at.
+    pub(super) fn of(proc: &ProcFiles, listed: Tid) -> Option<InSystemCall> {
+        let mut text = [0; 256];
+        let len = file::read(&proc.open_of_thread(listed, "syscall").ok()?, &mut text).ok()?;
+        InSystemCall::parse(core::str::from_utf8(text.get(..len)?).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<InSystemCall> {
+        let mut words = text.split_ascii_whitespace();
+        let number: isize = words.next()?.parse().ok()?;
+        let mut hex = || usize::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
+        let mut arguments = [0; 6];
+        if number >= 0 {
+            for argument in &mut arguments {
+                *argument = hex()?;
+            }
+        }
+        let (stack_pointer, pc) = (hex()?, hex()?);
+        Some(InSystemCall { number: usize::try_from(number).ok(), arguments, stack_pointer, pc })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process;
+
+    #[test]
+    fn lists_every_thread_of_this_process() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            tell.send(process::tid()).unwrap();
+            let _ = wait.recv();
+        });
+        let other = told.recv().unwrap();
+        let list = TaskList::open(&ProcFiles::find(process::pid(), process::tid()).unwrap()).unwrap();
+        let mut buffer = [0; LIST_BUFFER];
+        let mut seen = Vec::new();
+        list.for_each(&mut buffer, &mut |tid| seen.push(tid)).unwrap();
+        assert!(seen.contains(&other) && seen.contains(&process::tid()));
+        assert!(list.count().unwrap() >= 2);
+        drop(go);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn status_is_parsed_by_name() {
+        let text = b"Name:\tiou-wrk-77\nState:\tS (sleeping)\nTracerPid:\t12\nNSpid:\t30659\t2\nThreads:\t9\nSeccomp:\t2\n";
+        let status = Status::parse(text);
+        assert_eq!((status.state, status.tracer, status.innermost), (b'S', 12, 2));
+        assert_eq!((status.threads, status.seccomp, status.kernel_worker), (9, 2, true));
+    }
+
+    #[test]
+    fn system_calls_are_parsed() {
+        let call = InSystemCall::parse("58 0x1 0x2 0x3 0x4 0x5 0x6 0x7ffe 0x7f00\n").unwrap();
+        assert_eq!((call.number, call.stack_pointer, call.pc), (Some(58), 0x7ffe, 0x7f00));
+        assert_eq!(call.arguments, [1, 2, 3, 4, 5, 6]);
+        let asleep = InSystemCall::parse("-1 0x7ffe 0x7f00\n").unwrap();
+        assert_eq!((asleep.number, asleep.pc), (None, 0x7f00));
+        assert_eq!(InSystemCall::parse("running\n"), None);
+    }
+}

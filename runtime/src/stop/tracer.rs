@@ -1,0 +1,186 @@
+//! The caller's side of a stop by ptrace: makes everything ready, makes the helper, waits for its end, says how it went.
+//!
+//! Contract: all that can fail without threads fails here, before a thread is touched: an interrupted thread whose stop
+//! nobody mends sees a spurious EINTR. The caller waits with all signals blocked, never without bound.
+
+use core::sync::atomic::Ordering::{Acquire, Release};
+
+use crate::arch::Registers;
+use crate::base::{Errno, Tid};
+use crate::sys::signals::AllBlocked;
+use crate::sys::wait::{self, Block, Change};
+use crate::sys::{futex, process, task, timer};
+
+use super::notes::{Backend, CouldNotStop, Death, Refusal, StopNotes};
+use super::proc_files::ProcFiles;
+use super::record::World;
+use super::session::{CURRENT, Outcome, Plan, Session, SessionMap};
+use super::task_list::Status;
+use super::tracees::Tracees;
+use super::{Options, Work, helper, yama};
+
+/// What the caller knows of itself.
+pub(super) struct Request<'a> {
+    pub(super) pid: i32,
+    pub(super) tid: Tid,
+    pub(super) registers: Registers,
+    pub(super) proc: ProcFiles,
+    pub(super) status: Status,
+    pub(super) options: &'a Options,
+}
+
+/// Between looks at the helper when nothing woke the caller. Only for the case that the kernel's wake got lost.
+const LOOK_NS: u64 = 100_000_000;
+/// Beyond the helper's own deadlines; and once more after SIGKILL.
+const GRACE_NS: u64 = 2_000_000_000;
+
+/// Stops the world by ptrace and runs the work in the helper.
+pub(super) fn run(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
+    if request.status.tracer != 0 {
+        return Err(CouldNotStop::AlreadyTraced(request.status.tracer));
+    }
+    match attempt(request, work, false) {
+        Err(CouldNotStop::Refused(errno, _)) => {
+            let scope = yama::scope();
+            if errno.get() == libc::EPERM && scope == Some(1) {
+                match attempt(request, work, true) {
+                    Err(CouldNotStop::Refused(errno, _)) => {
+                        Err(CouldNotStop::Refused(errno, explain(request, scope)))
+                    }
+                    result => result,
+                }
+            } else {
+                Err(CouldNotStop::Refused(errno, explain(request, scope)))
+            }
+        }
+        result => result,
+    }
+}
+
+fn explain(request: &Request<'_>, scope: Option<u32>) -> Refusal {
+    match (task::dumpable(), scope) {
+        (Ok(dumpable), _) if dumpable != 1 => Refusal::NotDumpable(dumpable),
+        (_, Some(scope)) => Refusal::Yama(scope),
+        _ if request.status.seccomp == 2 => Refusal::Seccomp,
+        _ => Refusal::Unknown,
+    }
+}
+
+fn attempt(request: &Request<'_>, work: &mut Work<'_>, ask_yama: bool) -> Result<StopNotes, CouldNotStop> {
+    let map = prepare(request, work).map_err(CouldNotStop::NoMemory)?;
+    let session = map.get();
+    if ask_yama {
+        session.gate.store(0, Release);
+    }
+    let signals = AllBlocked::new().map_err(CouldNotStop::NoSignals)?;
+    CURRENT.store(core::ptr::from_ref(session).cast_mut(), Release);
+    let argument = core::ptr::from_ref(session).expose_provenance();
+    // SAFETY: the session and its stack outlive the helper: the map is dropped only when the helper is known to have
+    // ended, and abandoned otherwise. helper::main uses no thread-local storage.
+    let made = unsafe {
+        task::clone_helper(session.share_files, session.stack_top, &session.alive, helper::main, argument)
+    };
+    let helper = match made {
+        Ok(pid) => pid,
+        Err(errno) => {
+            CURRENT.store(core::ptr::null_mut(), Release);
+            return Err(CouldNotStop::NoHelper(errno));
+        }
+    };
+    let permission = ask_yama.then(|| yama::Permission::give(helper));
+    session.gate.store(1, Release);
+    if ask_yama {
+        let _ = futex::wake(&session.gate, 1);
+    }
+    let options = request.options;
+    let limit = options.deadline_ns.saturating_add(options.work_deadline_ns).saturating_add(GRACE_NS);
+    let end = await_end(session, helper, process::monotonic_ns().saturating_add(limit));
+    drop(permission);
+    drop(signals);
+    let ending = session.ending();
+    if end == End::Stuck {
+        // CURRENT stays: the abandoned helper's handlers read it.
+        map.abandon();
+        return Err(ending.reason().unwrap_or(CouldNotStop::HelperDied(Death::Stuck)));
+    }
+    CURRENT.store(core::ptr::null_mut(), Release);
+    if let Some(reason) = ending.reason() {
+        return Err(reason);
+    }
+    match (ending.outcome, end) {
+        // SAFETY: the helper has ended, so the body is the caller's again.
+        (Outcome::Done, _) => Ok(unsafe { session.body() }.world.notes),
+        (_, End::Ended(Change::Killed(signal))) => Err(CouldNotStop::HelperDied(Death::Signal(signal))),
+        (_, End::Ended(Change::Exited(status))) => Err(CouldNotStop::HelperDied(Death::Exit(status))),
+        _ => Err(CouldNotStop::HelperDied(Death::Exit(-1))),
+    }
+}
+
+/// All memory that the helper is expected to need.
+fn prepare(request: &Request<'_>, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
+    let threads = request.status.threads.max(1) as usize;
+    let expected = threads + threads / 4 + 16;
+    let mut world = World::new(request.proc);
+    world.notes.backend = Backend::Ptrace;
+    world.threads.reserve(expected)?;
+    // Legacy and vector state of an ordinary thread after the zeros are cut off.
+    const EXTENDED_WORDS: usize = 128;
+    world.extended.reserve(expected * EXTENDED_WORDS)?;
+    let tracees = Tracees::with_room(expected)?;
+    let plan = Plan {
+        pid: request.pid,
+        caller: request.tid,
+        caller_registers: request.registers,
+        options: request.options,
+        world,
+        tracees,
+        share_files: task::can_close_ranges(),
+    };
+    SessionMap::new(plan, work)
+}
+
+/// How a helper ended, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Ended(Change),
+    /// Somebody else has waited for it: the program, by waitpid(-1, __WALL).
+    ReapedByOthers,
+    /// It lives, though it was killed.
+    Stuck,
+}
+
+/// Waits for the helper's end and reaps it. The word `alive` is cleared when the helper lets go of the memory, which is
+/// before its tracees are free; the wait for the task itself returns after.
+fn await_end(session: &Session, helper: i32, mut limit: u64) -> End {
+    let mut killed = false;
+    while session.alive.load(Acquire) != 0 {
+        match futex::wait(&session.alive, 1, LOOK_NS) {
+            Ok(()) => continue,
+            Err(errno) if matches!(errno.get(), libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT) => {}
+            // A filter may refuse futex; the look below does without.
+            Err(_) => timer::sleep(1_000_000),
+        }
+        if let Some(end) = look(helper, Block::Poll) {
+            return end;
+        }
+        if process::monotonic_ns() > limit {
+            if killed {
+                return End::Stuck;
+            }
+            killed = true;
+            let _ = task::kill(helper, libc::SIGKILL);
+            limit = limit.saturating_add(GRACE_NS);
+        }
+    }
+    // EINTR cannot last with signals blocked; other errors say that waiting is refused, and only the zombie would stay.
+    const TRIES: u32 = 1000;
+    (0..TRIES).find_map(|_| look(helper, Block::Wait)).unwrap_or(End::ReapedByOthers)
+}
+
+fn look(helper: i32, block: Block) -> Option<End> {
+    match wait::child(helper, block) {
+        Ok(change) => change.map(End::Ended),
+        Err(errno) if errno.get() == libc::ECHILD => Some(End::ReapedByOthers),
+        Err(_) => None,
+    }
+}
