@@ -4,7 +4,7 @@
 //!
 //! | directive | meaning |
 //! |---|---|
-//! | `EXPECT: V` | a run without options must end so; V is `clean`, `leak N bytes in M objects`, `direct N bytes in M objects, indirect N bytes in M objects`, `some leak of N bytes in M objects` or `status N` |
+//! | `EXPECT: V` | a run without options must end so; V is `clean`, `leak N bytes in M objects`, `direct N bytes in M objects, indirect N bytes in M objects`, `some leak of N bytes in M objects`, `possible N bytes in M objects` or `status N` |
 //! | `EXPECT-WITH k=v:k=v: V` | the same with these options |
 //! | `ARGS: a b` | arguments of the run above it |
 //! | `ENV: NAME=VALUE` | environment of the run above it (`%d` is its own empty folder) |
