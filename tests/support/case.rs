@@ -64,7 +64,10 @@ pub struct Case {
     pub source: PathBuf,
     pub claim: String,
     pub cxx: bool,
+    /// It includes standstill.h.
     pub uses_our_header: bool,
+    /// It calls functions of the library (malloc and its kin apart).
+    pub calls_library: bool,
     pub flags: Vec<String>,
     pub libraries: Vec<String>,
     pub plugins: Vec<String>,
@@ -89,6 +92,16 @@ impl Case {
             source: source.to_owned(),
             claim: head.next().unwrap_or_default().to_owned(),
             cxx: source.extension().is_some_and(|e| e == "cpp"),
+            calls_library: [
+                "__lsan_do_",
+                "__lsan_ignore",
+                "__lsan_register",
+                "__lsan_disable",
+                "__sanitizer_",
+                "standstill.h",
+            ]
+            .iter()
+            .any(|word| text.contains(word)),
             uses_our_header: text.contains("#include \"standstill.h\""),
             flags: vec![],
             libraries: vec![],

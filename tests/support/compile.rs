@@ -105,8 +105,8 @@ impl Config {
             match self.form {
                 Form::Static => cc.arg(&library().archive),
                 Form::Reference => cc.arg("-fsanitize=leak"),
-                // Functions of standstill.h come with the preload; the linker is not to look for them.
-                Form::Preload => cc.arg("-Wl,--unresolved-symbols=ignore-all"),
+                Form::Preload if case.calls_library => cc.arg(&library().shared),
+                Form::Preload => &mut cc,
             };
             run(cc.arg("-o").arg(&program))?;
         }
