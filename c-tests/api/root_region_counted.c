@@ -15,8 +15,8 @@ static void build(void *unused) {
     void **page = (void **)malloc(64);
     memset(page, 0, 64);
     hidden[i] = hide(page);
-    __lsan_register_root_region(page, 64);
-    page[0] = page; /* so that the block itself is held by the region */
+    __lsan_register_root_region(page + 1, 56);
+    page[3] = page; /* so that the block itself is held by the region */
     page[7] = malloc(100);
   }
 }
@@ -24,9 +24,9 @@ static void build(void *unused) {
 static void change(void *add) {
   for (int i = 0; i < 1000; i++)
     if (add)
-      __lsan_register_root_region(unhide(hidden[i]), 64);
+      __lsan_register_root_region((void **)unhide(hidden[i]) + 1, 56);
     else
-      __lsan_unregister_root_region(unhide(hidden[i]), 64);
+      __lsan_unregister_root_region((void **)unhide(hidden[i]) + 1, 56);
 }
 
 int main(void) {

@@ -1,4 +1,5 @@
 // The parts of the __sanitizer_ interface that fuzzers link: sizes and owners of blocks, malloc hooks, the death callback.
+// REFERENCE: gcc's crashes when asked about a pointer to no block
 // EXPECT: clean
 // EXPECT: status 23
 // ARGS: die
@@ -31,7 +32,6 @@ int main(int count, char **arguments) {
   int stack;
   CHECK(__sanitizer_get_allocated_size(block) == 4242);
   CHECK(__sanitizer_get_ownership(block) == 1 && __sanitizer_get_ownership(&stack) == 0);
-  CHECK(__sanitizer_get_ownership(block + 8) == 0);
   CHECK(__sanitizer_get_current_allocated_bytes() >= 4242);
   CHECK(__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free) > 0);
   free(use(malloc(1212)));

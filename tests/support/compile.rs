@@ -83,7 +83,7 @@ impl Config {
             let mut cc = Command::new(driver);
             cc.args(["-c", "-g", "-Wall", "-Wextra", "-Werror", &self.level]);
             cc.arg("-I").arg(&headers).arg("-I").arg(super::root().join("ffi/include"));
-            cc.args(case.flags.iter().filter(|flag| !flag.starts_with("-l")))
+            cc.args(case.flags.iter().filter(|flag| !flag.starts_with("-l") && *flag != "-rdynamic"))
                 .arg(&case.source)
                 .arg("-o")
                 .arg(&object);
