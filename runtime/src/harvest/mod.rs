@@ -1,7 +1,35 @@
-//! Roots: where the program can have pointers.
+//! Roots: where the program can have pointers, and mappings that are nodes of the graph.
+//!
+//! ```text
+//! map of memory -> what is present -> modules' data, stacks, TLS, registers, regions -> claims -> nodes
+//! ```
+//!
+//! Contract: runs in the stopped world; raw system calls on /proc files and mincore(2), own memory only, no lock of
+//! anybody's. The program's memory is read only through [`crate::mem::ReadMemory`], and only where it is present.
+//!
+//! Not promised: words that no scan can find (a pointer that is stored encrypted, or in a pipe). docs/LIMITS.md.
+//!
+//! Why /proc and not the loader's lists: no lock of the loader is needed, and mappings that nobody announced are seen.
 
+mod collect;
+mod globals;
+pub mod libc_layout;
+pub mod maps;
 mod model;
+mod nodes;
+mod presence;
+mod regions;
+mod registers;
 pub mod resident;
+mod stacks;
+mod thread;
+mod tls;
 
+pub use collect::{CouldNotHarvest, Input, Switches, collect};
+pub use libc_layout::Layout;
 pub use model::{Harvest, Node, Notes, Root, RootKind, RootWord, Strength};
 pub use resident::Resident;
+pub use thread::{State, Thread};
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ pub mod file;
 pub mod futex;
 pub mod invoke;
 pub mod memory;
+pub mod pagemap;
 pub mod probe;
 pub mod process;
 pub mod ptrace;

@@ -1,0 +1,265 @@
+//! The harvest itself: the list of steps, in their order.
+
+use crate::base::{AddrRange, Errno};
+use crate::heap::Provider;
+use crate::mem::{MapVec, ReadMemory, own};
+use crate::sys::file::{self, Fd};
+
+use super::libc_layout::Layout;
+use super::maps::{Backing, Maps};
+use super::model::{Harvest, Root, RootKind, RootWord, Strength};
+use super::presence;
+use super::regions::Claims;
+use super::stacks::Borders;
+use super::thread::{State, Thread};
+use super::tls::{self, Life, Listed};
+use super::{globals, nodes, registers};
+
+/// Which kinds of roots are wanted. What is not wanted is neither root nor node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct Switches {
+    pub globals: bool,
+    pub stacks: bool,
+    pub registers: bool,
+    /// Also thread-specific values.
+    pub tls: bool,
+    pub root_regions: bool,
+    /// Mappings: reached ones as nodes, the others as weak roots.
+    pub mappings: bool,
+}
+
+impl Switches {
+    /// Everything.
+    pub const ALL: Switches = Switches {
+        globals: true,
+        stacks: true,
+        registers: true,
+        tls: true,
+        root_regions: true,
+        mappings: true,
+    };
+}
+
+/// What the harvest is made from.
+pub struct Input<'a> {
+    /// What is wanted.
+    pub switches: Switches,
+    /// The main thread.
+    pub pid: i32,
+    /// Every thread.
+    pub threads: &'a [Thread<'a>],
+    /// Registered by the program.
+    pub regions: &'a [AddrRange],
+    /// What threads inside the allocator hold: their ids, and words.
+    pub in_transit: &'a [(i32, usize)],
+    /// Words that the kernel keeps for the program.
+    pub kernel: &'a [usize],
+    /// Data that is neither root nor node: that of our own library, when it is a module apart.
+    pub exclude: &'a [AddrRange],
+    /// Where the C library keeps things.
+    pub layout: &'a Layout,
+    /// The memory map.
+    pub maps: Result<Fd, Errno>,
+    /// /proc/PID/pagemap.
+    pub pagemap: Result<Fd, Errno>,
+}
+
+/// Why there is no harvest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CouldNotHarvest {
+    /// The memory map could not be read.
+    Maps(Errno),
+    /// No memory for our own arrays.
+    Memory(Errno),
+}
+
+/// Collects the roots and nodes of a stopped world.
+pub fn collect(
+    input: Input<'_>,
+    provider: &impl Provider,
+    memory: &impl ReadMemory,
+) -> Result<Harvest, CouldNotHarvest> {
+    let fd = input.maps.as_ref().map_err(|errno| CouldNotHarvest::Maps(*errno))?;
+    let maps = Maps::read(|into| file::read(fd, into)).map_err(CouldNotHarvest::Maps)?;
+    steps(input, &maps, provider, memory).map_err(CouldNotHarvest::Memory)
+}
+
+fn steps(
+    input: Input<'_>,
+    maps: &Maps,
+    provider: &impl Provider,
+    memory: &impl ReadMemory,
+) -> Result<Harvest, Errno> {
+    let Input { switches, layout, threads, .. } = input;
+    let presence = presence::find(maps, input.pagemap)?;
+    let mut data = MapVec::new();
+    globals::find(maps, &presence, memory, &mut data)?;
+    let mut listed = MapVec::new();
+    if let Some(lists) = &layout.lists {
+        tls::listed(memory, lists, &mut listed)?;
+    }
+    let mut borders = Borders::new(maps, layout.static_tls, layout.control_block);
+    for top in threads.iter().map(|t| t.thread_pointer).chain(listed.iter().map(|l| l.top)) {
+        borders.add(top)?;
+    }
+    borders.sort();
+
+    let mut gather =
+        Gather { harvest: Harvest::new(presence.readable), claims: Claims::new(), excluded: Claims::new() };
+    gather.harvest.weak_nodes = switches.mappings;
+    gather.harvest.notes.odd_lines = maps.odd_lines;
+    gather.harvest.notes.presence = presence.why_not_scan;
+    gather.harvest.notes.device_bytes =
+        maps.all().iter().filter(|m| m.backing == Backing::Device).map(|m| m.range.len()).sum();
+    gather.exclude(input.exclude, provider)?;
+
+    for range in data.iter() {
+        gather.root(*range, RootKind::Globals, 0, switches.globals)?;
+    }
+    for thread in threads {
+        gather.thread(thread, &input.switches, input.pid, layout, &borders, provider, memory)?;
+    }
+    let mut stopped = MapVec::new();
+    for thread in threads {
+        stopped.push(thread.thread_pointer)?;
+    }
+    stopped.sort_unstable();
+    for thread in listed.iter().filter(|listed| stopped.binary_search(&listed.top).is_err()) {
+        gather.listed(thread, &input.switches, layout, &borders, provider, memory)?;
+    }
+    if switches.root_regions {
+        for range in input.regions {
+            gather.harvest.roots.push(root(*range, RootKind::Region, 0))?;
+        }
+    }
+    for &(tid, word) in input.in_transit {
+        gather.word(word, RootKind::InTransit, tid)?;
+    }
+    for word in input.kernel {
+        gather.word(*word, RootKind::Kernel, 0)?;
+    }
+    if switches.mappings {
+        gather.claims.sort();
+        nodes::find(maps, &gather.claims, &mut gather.harvest)?;
+    }
+    Ok(gather.harvest)
+}
+
+fn root(range: AddrRange, kind: RootKind, tid: i32) -> Root {
+    Root { range, kind, tid, strength: Strength::Strong }
+}
+
+/// A harvest in the making.
+struct Gather {
+    harvest: Harvest,
+    /// No nodes.
+    claims: Claims,
+    /// No roots either.
+    excluded: Claims,
+}
+
+impl Gather {
+    /// Takes out what is ours and what is the heap's.
+    fn exclude(&mut self, exclude: &[AddrRange], provider: &impl Provider) -> Result<(), Errno> {
+        for range in own::ranges().chain(exclude.iter().copied()) {
+            self.claims.add(range)?;
+            self.excluded.add(range)?;
+        }
+        let mut full = Ok(());
+        provider.ranges(&mut |range| {
+            if full.is_ok() {
+                full = self.claims.add(range);
+            }
+        });
+        self.excluded.sort();
+        full
+    }
+
+    /// Claims a range, and makes it a root if it is wanted.
+    fn root(&mut self, range: AddrRange, kind: RootKind, tid: i32, wanted: bool) -> Result<(), Errno> {
+        self.claims.add(range)?;
+        if wanted {
+            for part in self.excluded.left_of(range) {
+                self.harvest.roots.push(root(part, kind, tid))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: usize, kind: RootKind, tid: i32) -> Result<(), Errno> {
+        self.harvest.words.push(RootWord { word, kind, tid, strength: Strength::Strong })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn thread(
+        &mut self,
+        thread: &Thread<'_>,
+        switches: &Switches,
+        pid: i32,
+        layout: &Layout,
+        borders: &Borders<'_>,
+        provider: &impl Provider,
+        memory: &impl ReadMemory,
+    ) -> Result<(), Errno> {
+        let &Thread { tid, live_from: from, thread_pointer: top, .. } = thread;
+        if switches.registers {
+            registers::find(thread, &mut self.harvest.words)?;
+        }
+        let chunk_end = provider.locate(from).map(|(_, range)| range.end);
+        let stacks = borders.stacks(from, top, tid == pid, chunk_end);
+        self.harvest.notes.lost_stacks += usize::from(stacks.lost);
+        for range in stacks.live {
+            self.root(range, RootKind::Stack, tid, switches.stacks)?;
+        }
+        self.claims.add(stacks.dead)?;
+        if top.is_null() {
+            self.harvest.notes.lost_tls += usize::from(thread.state != State::Lost);
+            return Ok(());
+        }
+        for (range, kind) in tls::static_parts(layout, borders, top) {
+            self.root(range, kind, tid, switches.tls)?;
+        }
+        self.root(tls::vector(layout, borders, provider, memory, top), RootKind::Tls, tid, switches.tls)
+    }
+
+    /// A thread that is in the C library's lists and not among the stopped ones.
+    fn listed(
+        &mut self,
+        thread: &Listed,
+        switches: &Switches,
+        layout: &Layout,
+        borders: &Borders<'_>,
+        provider: &impl Provider,
+        memory: &impl ReadMemory,
+    ) -> Result<(), Errno> {
+        let top = thread.top;
+        match thread.life {
+            Life::Alive => {
+                // Being made, or lost: its stack is a node that the library's list reaches.
+                for (range, kind) in tls::static_parts(layout, borders, top) {
+                    self.root(range, kind, 0, switches.tls)?;
+                }
+                self.root(tls::vector(layout, borders, provider, memory, top), RootKind::Tls, 0, switches.tls)
+            }
+            Life::Ended => {
+                self.claims.add(borders.certain_below(top))?;
+                let specific = layout.specific_values(top);
+                let block = AddrRange::sized(top, layout.control_block);
+                self.claims.add(block)?;
+                let below = AddrRange::new(block.start, specific.start.max(block.start));
+                let above = AddrRange::new(specific.end.max(block.start), block.end);
+                self.root(below, RootKind::Tls, 0, true)?;
+                self.root(above, RootKind::Tls, 0, true)
+            }
+            Life::Cached => {
+                self.claims.add(borders.certain_below(top))?;
+                self.claims.add(AddrRange::sized(top, layout.control_block))?;
+                match tls::word(memory, top.plus(layout.dtv)) {
+                    Some(dtv) => self.word(dtv, RootKind::Tls, 0),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Writable data of modules: `.data`, `.bss` and what the loader makes read-only after relocation.
+//!
+//! Found from the map and the modules' own program headers in memory, not from the loader's list: no lock is needed, a
+//! module that is being loaded is seen too, and the exact end of `.bss` is known although the kernel merges it with
+//! anonymous mappings behind it.
+//!
+//! A file is a module when its header is mapped at its offset 0 and each segment that has bytes of the file is mapped
+//! where the header says (an ELF file that a program maps as data is not). Where the header is not in memory the writable
+//! pages of the file and the anonymous mapping directly behind them are taken whole: rather too many roots than too few.
+//!
+//! References: ELF gABI, chapter 5; elf(5).
+
+use crate::arch::PAGE_SIZE;
+use crate::base::{Addr, AddrRange, Errno};
+use crate::mem::{MapVec, ReadMemory};
+
+use super::maps::{Backing, Mapping, Maps};
+use super::presence::Presence;
+
+/// Words of an ELF header, and of a program header (64-bit).
+const HEADER: usize = 8;
+const PROGRAM_HEADER: usize = 7;
+/// More program headers than any linker writes.
+const MOST_HEADERS: usize = 64;
+
+const PT_LOAD: u32 = 1;
+const PF_W: u32 = 2;
+
+/// A loaded segment, by the header.
+#[derive(Clone, Copy)]
+struct Segment {
+    offset: u64,
+    /// Before the load bias.
+    start: u64,
+    file_size: u64,
+    memory_size: u64,
+    writable: bool,
+}
+
+/// What the map says of a file that is mapped from its offset 0.
+enum Header {
+    /// Not ELF, or mapped as data.
+    NoModule,
+    /// Cannot be read without waiting.
+    Unknown,
+    Module,
+}
+
+/// Appends the data ranges of every module, by address or not, to `into`.
+pub(super) fn find(
+    maps: &Maps,
+    presence: &Presence,
+    memory: &impl ReadMemory,
+    into: &mut MapVec<AddrRange>,
+) -> Result<(), Errno> {
+    let mut header = Header::Unknown;
+    let mut file = None;
+    for (index, mapping) in maps.all().iter().enumerate() {
+        if mapping.backing != Backing::File || mapping.shared {
+            continue;
+        }
+        // The pieces of a module follow each other; a second load of the same file begins with its offset 0 again.
+        if mapping.offset == 0 || file != Some(mapping.file) {
+            if mapping.offset == 0 || mapping.write {
+                header = if mapping.offset == 0 {
+                    module(maps, presence, memory, mapping, into)?
+                } else {
+                    Header::Unknown
+                };
+                file = Some(mapping.file);
+            }
+        }
+        if matches!(header, Header::Unknown) && file == Some(mapping.file) && mapping.write {
+            into.push(mapping.range)?;
+            if let Some(behind) = maps.all().get(index + 1)
+                && behind.is_anonymous()
+                && behind.range.start == mapping.range.end
+            {
+                into.push(behind.range)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn module(
+    maps: &Maps,
+    presence: &Presence,
+    memory: &impl ReadMemory,
+    first: &Mapping,
+    into: &mut MapVec<AddrRange>,
+) -> Result<Header, Errno> {
+    let start = first.range.start;
+    let page = AddrRange::sized(start, PAGE_SIZE);
+    let is_present =
+        |range| presence.file.within(range).chain(presence.readable.within(range)).next().is_some();
+    if !first.read || !is_present(page) {
+        return Ok(Header::Unknown);
+    }
+    let mut segments = [None; MOST_HEADERS];
+    let Some(count) = read_segments(memory, start, &mut segments) else { return Ok(Header::NoModule) };
+    let segments = segments.get(..count).unwrap_or_default();
+    // The segment that has the header decides where the others lie.
+    let Some(bias) = segments
+        .iter()
+        .flatten()
+        .find(|segment| segment.offset < PAGE_SIZE as u64)
+        .map(|segment| (start.get() as u64).wrapping_sub(segment.start - segment.offset))
+    else {
+        return Ok(Header::NoModule);
+    };
+    for segment in segments.iter().flatten().filter(|segment| segment.file_size > 0) {
+        let at = Addr::new(bias.wrapping_add(segment.start) as usize);
+        let is_there = maps.at(at).is_some_and(|(_, mapping)| {
+            let within = (at.get() - mapping.range.start.get()) as u64;
+            mapping.file == first.file && mapping.offset + within == segment.offset
+        });
+        if !is_there {
+            return Ok(Header::NoModule);
+        }
+    }
+    for segment in segments.iter().flatten().filter(|segment| segment.writable) {
+        let at = Addr::new(bias.wrapping_add(segment.start) as usize);
+        into.push(AddrRange::sized(at, segment.memory_size as usize))?;
+    }
+    Ok(Header::Module)
+}
+
+/// Reads the loaded segments from the program headers; returns how many slots were filled. `None` when this is no
+/// 64-bit ELF header of a program or library, or it cannot be read.
+fn read_segments(
+    memory: &impl ReadMemory,
+    start: Addr,
+    segments: &mut [Option<Segment>; MOST_HEADERS],
+) -> Option<usize> {
+    let mut header = [0; HEADER];
+    if memory.read_words(start, &mut header) < HEADER {
+        return None;
+    }
+    let bytes: [[u8; 8]; HEADER] = header.map(usize::to_le_bytes);
+    let is_elf = bytes[0].starts_with(b"\x7fELF\x02\x01");
+    let kind = u16::from_le_bytes([bytes[2][0], bytes[2][1]]);
+    let headers_at = header[4];
+    let entry_size = usize::from(u16::from_le_bytes([bytes[6][6], bytes[6][7]]));
+    let count = usize::from(u16::from_le_bytes([bytes[7][0], bytes[7][1]])).min(MOST_HEADERS);
+    if !is_elf || !(2..=3).contains(&kind) || entry_size != PROGRAM_HEADER * 8 || headers_at % 8 != 0 {
+        return None;
+    }
+    for (at, slot) in segments.iter_mut().take(count).enumerate() {
+        let mut words = [0; PROGRAM_HEADER];
+        let from = start.plus(headers_at).plus(at * entry_size);
+        if memory.read_words(from, &mut words) < PROGRAM_HEADER {
+            return None;
+        }
+        let [kind_and_flags, offset, start, _, file_size, memory_size, _] = words.map(|word| word as u64);
+        let (kind, flags) = (kind_and_flags as u32, (kind_and_flags >> 32) as u32);
+        *slot = (kind == PT_LOAD && start >= offset.min(start)).then_some(Segment {
+            offset,
+            start,
+            file_size,
+            memory_size,
+            writable: flags & PF_W != 0,
+        });
+    }
+    Some(count)
+}

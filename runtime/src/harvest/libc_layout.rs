@@ -1,0 +1,149 @@
+//! Where the C library keeps what a thread control block leads to.
+//!
+//! glibc exports descriptors of these places for its own libthread_db (symbols `_thread_db_*`, each `{bits, count,
+//! offset}` or one size; nptl_db/structs.def): the loaded library describes itself, and no table of versions is needed.
+//! Without them (musl, static) the psABI gives the rest.
+//!
+//! Contract: made once at start by whoever can look symbols up, then only read.
+
+use core::ffi::CStr;
+
+use crate::base::{Addr, AddrRange};
+
+/// The places. Offsets are from the thread pointer, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// Bytes of static TLS below the thread pointer, with the surplus for libraries loaded later; 0 when unknown.
+    pub static_tls: usize,
+    /// Bytes of the thread control block from the thread pointer on.
+    pub control_block: usize,
+    /// The pointer to the DTV.
+    pub dtv: usize,
+    /// Bytes of an entry of the DTV; its entry -1 begins with the number of entries.
+    pub dtv_entry: usize,
+    /// Values of pthread_setspecific(3) in the control block: the first block of values, and pointers to all blocks.
+    pub specific: Option<Specific>,
+    /// The lists of threads, which also name those that have ended and were not joined.
+    pub lists: Option<Lists>,
+}
+
+/// See [`Layout::specific`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Specific {
+    /// The array of pointers to blocks.
+    pub blocks: usize,
+    /// How many of them.
+    pub count: usize,
+    /// Bytes of a block; the first lies in the control block directly before `blocks`.
+    pub block_bytes: usize,
+}
+
+/// See [`Layout::lists`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lists {
+    /// The head of the list of threads whose stack the library allocated.
+    pub used: Addr,
+    /// The head of the list of threads on stacks of the program's.
+    pub user: Addr,
+    /// The link in the control block.
+    pub link: usize,
+    /// The thread's id in the control block; 0 when it has ended.
+    pub tid: usize,
+}
+
+/// The x86-64 psABI and both C libraries put the DTV pointer in the second word (ELF TLS ABI, variant II).
+const DTV_AT: usize = 8;
+/// Where nothing is known: more than any library's control block, which ends at the top of its mapping anyway.
+const UNKNOWN_BLOCK: usize = 4096;
+
+impl Layout {
+    /// What the psABI says, with the static TLS that the caller found (from PT_TLS; 0 when it does not know).
+    pub const fn fallback(static_tls: usize) -> Layout {
+        Layout {
+            static_tls,
+            control_block: UNKNOWN_BLOCK,
+            dtv: DTV_AT,
+            dtv_entry: 16,
+            specific: None,
+            lists: None,
+        }
+    }
+
+    /// Asks the loaded library. `read(symbol, words)` copies the first words of a data symbol and says whether it
+    /// exists. `static_tls` is the loader's total of static TLS including the control block
+    /// (`_dl_get_tls_static_info`), or 0. `rtld_global` is the address of `_rtld_global`, or null.
+    pub fn from_symbols(
+        mut read: impl FnMut(&CStr, &mut [u32]) -> bool,
+        static_tls: usize,
+        rtld_global: Addr,
+    ) -> Layout {
+        let mut number = |symbol: &CStr| {
+            let mut word = [0];
+            read(symbol, &mut word).then_some(word[0] as usize)
+        };
+        let Some(control_block) = number(c"_thread_db_sizeof_pthread") else {
+            return Layout::fallback(static_tls.saturating_sub(UNKNOWN_BLOCK));
+        };
+        let key_bytes = number(c"_thread_db_sizeof_pthread_key_data");
+        let mut field = |symbol: &CStr| {
+            let mut words = [0; 3];
+            read(symbol, &mut words).then_some(words.map(|word| word as usize))
+        };
+        let dtv = field(c"_thread_db_pthread_dtvp").map_or(DTV_AT, |[_, _, offset]| offset);
+        let dtv_entry = field(c"_thread_db_dtv_dtv").map_or(16, |[bits, _, _]| bits / 8);
+        let specific = field(c"_thread_db_pthread_specific").zip(key_bytes).and_then(|(field, key_bytes)| {
+            let [bits, _, blocks] = field;
+            // As many blocks as pointers, as many keys in a block as blocks (nptl/descr.h).
+            let count = bits / usize::BITS as usize;
+            let [_, keys, _] = level2(&mut read)?;
+            let block_bytes = key_bytes * keys;
+            (block_bytes <= blocks && blocks + count * 8 <= control_block).then_some(Specific {
+                blocks,
+                count,
+                block_bytes,
+            })
+        });
+        let mut field = |symbol: &CStr| {
+            let mut words = [0; 3];
+            read(symbol, &mut words).then_some(words.map(|word| word as usize)[2])
+        };
+        let lists = (|| {
+            Some(Lists {
+                used: rtld_global.plus(field(c"_thread_db_rtld_global__dl_stack_used")?),
+                user: rtld_global.plus(field(c"_thread_db_rtld_global__dl_stack_user")?),
+                link: field(c"_thread_db_pthread_list")?,
+                tid: field(c"_thread_db_pthread_tid")?,
+            })
+        })()
+        .filter(|_| !rtld_global.is_null());
+        Layout {
+            static_tls: static_tls.saturating_sub(control_block),
+            control_block,
+            dtv,
+            dtv_entry,
+            specific,
+            lists,
+        }
+    }
+
+    /// Static TLS and control block of the thread with this thread pointer.
+    pub fn static_block(&self, thread_pointer: Addr) -> AddrRange {
+        AddrRange::new(thread_pointer.minus(self.static_tls), thread_pointer.plus(self.control_block))
+    }
+
+    /// The part of the control block that holds thread-specific values.
+    pub fn specific_values(&self, thread_pointer: Addr) -> AddrRange {
+        match self.specific {
+            Some(specific) => AddrRange::new(
+                thread_pointer.plus(specific.blocks - specific.block_bytes),
+                thread_pointer.plus(specific.blocks + specific.count * 8),
+            ),
+            None => AddrRange::default(),
+        }
+    }
+}
+
+fn level2(read: &mut impl FnMut(&CStr, &mut [u32]) -> bool) -> Option<[usize; 3]> {
+    let mut words = [0; 3];
+    read(c"_thread_db_pthread_key_data_level2_data", &mut words).then_some(words.map(|word| word as usize))
+}

@@ -1,0 +1,152 @@
+//! Finding out which pages hold something.
+//!
+//! Sources in the order of their worth: PAGEMAP_SCAN (one call for thousands of pages), /proc/PID/pagemap (8 bytes a
+//! page), mincore(2) (knows no swap). With none of them every readable mapping without a file is read whole.
+//!
+//! Contract: system calls, no reads of the memory itself. Runs in the stopped world after the map was read.
+
+use crate::arch::{PAGE_SIZE, USER_END};
+use crate::base::{Addr, AddrRange, Errno};
+use crate::mem::MapVec;
+use crate::sys::file::Fd;
+use crate::sys::pagemap::{self, PageEntry, PageRegion, category};
+
+use super::maps::{Backing, Mapping, Maps};
+use super::resident::Resident;
+
+/// Pages that hold something.
+pub struct Presence {
+    /// What may be read: memory of the program's own, and present pages of shared writable mappings.
+    pub readable: Resident,
+    /// Present pages of files: reading them waits for nobody.
+    pub file: Resident,
+    /// Why the best source could not be used.
+    pub why_not_scan: Option<Errno>,
+}
+
+/// Regions asked for in one call.
+const REGIONS: usize = 1024;
+/// Pages asked for in one call.
+const PAGES: usize = 4096;
+
+/// Asks the best source that answers.
+pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> {
+    let mut presence =
+        Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
+    let why = match &pagemap {
+        Ok(pagemap) => match by_scan(maps, pagemap, &mut presence) {
+            Ok(()) => return Ok(presence),
+            Err(errno) => {
+                presence = fresh(errno);
+                match by_entries(maps, pagemap, &mut presence) {
+                    Ok(()) => return Ok(presence),
+                    Err(_) => errno,
+                }
+            }
+        },
+        Err(errno) => *errno,
+    };
+    presence = fresh(why);
+    by_core(maps, &mut presence)?;
+    Ok(presence)
+}
+
+fn fresh(errno: Errno) -> Presence {
+    Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: Some(errno) }
+}
+
+fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Errno> {
+    let mut regions = MapVec::<PageRegion>::new();
+    regions.resize(REGIONS, PageRegion::default())?;
+    let mut at = Addr::NULL;
+    let end = Addr::new(USER_END - PAGE_SIZE);
+    while at < end {
+        let got = pagemap::scan(pagemap, AddrRange::new(at, end), &mut regions)?;
+        for region in regions.iter().take(got) {
+            let range = AddrRange::new(Addr::new(region.start as usize), Addr::new(region.end as usize));
+            add(maps, presence, range, region.categories & category::FILE != 0)?;
+            at = at.max(range.end);
+        }
+        if got < regions.len() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn by_entries(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Errno> {
+    let mut entries = MapVec::<PageEntry>::new();
+    entries.resize(PAGES, PageEntry::default())?;
+    for mapping in maps.all().iter().filter(|mapping| has_pages(mapping)) {
+        let mut at = mapping.range.start;
+        while at < mapping.range.end {
+            let want = (AddrRange::new(at, mapping.range.end).len() / PAGE_SIZE).min(PAGES);
+            let Some(into) = entries.get_mut(..want) else { break };
+            let got = pagemap::entries(pagemap, at, into)?.min(want);
+            if got == 0 {
+                break;
+            }
+            for entry in into.iter().take(got) {
+                if entry.holds_something() {
+                    add(maps, presence, AddrRange::sized(at, PAGE_SIZE), entry.is_file())?;
+                }
+                at = at.plus(PAGE_SIZE);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
+    // A page that is not in core may be in swap; then it must be read, and one that was never touched with it.
+    let all = pagemap::may_be_swapped();
+    let mut core = MapVec::<u8>::new();
+    core.resize(PAGES, 0)?;
+    for mapping in maps.all().iter().filter(|mapping| has_pages(mapping)) {
+        let own = mapping.is_anonymous() || mapping.backing == Backing::MainStack;
+        let mut at = mapping.range.start;
+        while at < mapping.range.end {
+            let piece = AddrRange::new(at, at.plus(PAGES * PAGE_SIZE).min(mapping.range.end));
+            let known = pagemap::in_core(piece, &mut core).is_ok();
+            for page in core.iter().take(piece.len() / PAGE_SIZE) {
+                if page & 1 != 0 || own && (all || !known) {
+                    // mincore does not tell pages of a file from the private copies that the program wrote.
+                    let range = AddrRange::sized(at, PAGE_SIZE);
+                    add(maps, presence, range, mapping.shared)?;
+                    if mapping.backing == Backing::File && !mapping.shared {
+                        presence.file.push(range)?;
+                    }
+                }
+                at = at.plus(PAGE_SIZE);
+            }
+            at = piece.end;
+        }
+    }
+    Ok(())
+}
+
+fn has_pages(mapping: &Mapping) -> bool {
+    !matches!(mapping.backing, Backing::Kernel | Backing::Device)
+}
+
+/// Sorts present pages: their own to `readable`, a file's to `file` and, where the program can write through to them
+/// (shared memory), to `readable` too.
+fn add(maps: &Maps, presence: &mut Presence, range: AddrRange, file: bool) -> Result<(), Errno> {
+    let first = maps.first_behind(range.start);
+    for mapping in maps.all().get(first..).unwrap_or_default() {
+        let part = mapping.range.intersect(range);
+        if mapping.range.start >= range.end {
+            break;
+        }
+        if part.is_empty() || !has_pages(mapping) {
+            continue;
+        }
+        if !file || mapping.shared && mapping.write {
+            presence.readable.push(part)?;
+        }
+        if file {
+            presence.file.push(part)?;
+        }
+    }
+    Ok(())
+}

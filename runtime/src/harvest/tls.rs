@@ -1,0 +1,135 @@
+//! Thread-local storage: static blocks, the DTV, thread-specific values, control blocks of threads that have ended.
+//!
+//! Static blocks and control block lie around the thread pointer. Dynamic blocks hang off the DTV, whose address is in the
+//! control block; the DTV and the blocks are chunks of the heap (the loader allocates them by the program's malloc), so
+//! marking finds them by itself. Only the DTV of the main thread, and of a program whose loader has a malloc of its own,
+//! lies in a mapping: it is a root of its own, and no part of that mapping as a node.
+//!
+//! A thread that has ended and was not joined keeps its control block, which has its result. A stack that the library
+//! keeps for the next thread has nothing that is live but its DTV.
+
+use crate::base::{Addr, AddrRange, Errno};
+use crate::heap::Provider;
+use crate::mem::{MapVec, ReadMemory};
+
+use super::libc_layout::{Layout, Lists};
+use super::model::RootKind;
+use super::stacks::Borders;
+
+/// A range with its kind, before it is known whether its kind is wanted.
+pub(super) type Found = (AddrRange, RootKind);
+
+/// More modules than any process has; a larger number is no DTV.
+const MOST_MODULES: usize = 1 << 16;
+/// More threads than any process has.
+const MOST_THREADS: usize = 1 << 20;
+
+/// The parts of a live thread's static block, in at most three pieces.
+pub(super) fn static_parts(layout: &Layout, borders: &Borders<'_>, top: Addr) -> [Found; 3] {
+    let stretch = borders.stretch(top).unwrap_or_default();
+    let all = layout.static_block(top).intersect(stretch);
+    let specific = layout.specific_values(top).intersect(all);
+    if specific.is_empty() {
+        let none = (AddrRange::default(), RootKind::Tls);
+        return [(all, RootKind::Tls), none, none];
+    }
+    [
+        (AddrRange::new(all.start, specific.start), RootKind::Tls),
+        (specific, RootKind::ThreadSpecific),
+        (AddrRange::new(specific.end, all.end), RootKind::Tls),
+    ]
+}
+
+/// The DTV of a control block, when it is no chunk of the heap.
+pub(super) fn vector(
+    layout: &Layout,
+    borders: &Borders<'_>,
+    provider: &impl Provider,
+    memory: &impl ReadMemory,
+    top: Addr,
+) -> AddrRange {
+    let Some(dtv) = word(memory, top.plus(layout.dtv)).map(Addr::new) else { return AddrRange::default() };
+    if provider.find(dtv).is_some() {
+        return AddrRange::default();
+    }
+    let first = dtv.minus(layout.dtv_entry);
+    let Some(stretch) = borders.stretch(dtv) else { return AddrRange::default() };
+    match word(memory, first) {
+        // One entry for the length, one for the generation, then one a module.
+        Some(count) if count < MOST_MODULES => {
+            AddrRange::sized(first, (count + 2) * layout.dtv_entry).intersect(stretch)
+        }
+        _ => AddrRange::default(),
+    }
+}
+
+/// A thread that the library knows of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Listed {
+    /// Its control block.
+    pub(super) top: Addr,
+    pub(super) life: Life,
+}
+
+/// What has become of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Life {
+    /// It has an id: alive, or being made.
+    Alive,
+    /// It has ended, or it was not started yet; not joined.
+    Ended,
+    /// Joined; its stack waits for the next thread.
+    Cached,
+}
+
+/// Appends every thread in the library's lists. A list that is being changed, or is none, is left where it ceases to
+/// make sense.
+pub(super) fn listed(
+    memory: &impl ReadMemory,
+    lists: &Lists,
+    into: &mut MapVec<Listed>,
+) -> Result<(), Errno> {
+    for head in [lists.used, lists.user] {
+        walk(memory, lists, head, into, |tid| if tid == 0 { Life::Ended } else { Life::Alive })?;
+    }
+    // The list of cached stacks has no descriptor; since glibc 2.34 it is the third of three neighbours in
+    // `_rtld_global` (sysdeps/generic/ldsodefs.h). Something else there is no list whose links agree.
+    let step = lists.user.get().wrapping_sub(lists.used.get());
+    if step == 2 * size_of::<usize>() {
+        walk(memory, lists, lists.user.plus(step), into, |_| Life::Cached)?;
+    }
+    Ok(())
+}
+
+fn walk(
+    memory: &impl ReadMemory,
+    lists: &Lists,
+    head: Addr,
+    into: &mut MapVec<Listed>,
+    life: impl Fn(u32) -> Life,
+) -> Result<(), Errno> {
+    let Some(mut at) = word(memory, head).map(Addr::new) else { return Ok(()) };
+    let mut before = head;
+    for _ in 0..MOST_THREADS {
+        let mut links = [0; 2];
+        if at == head || at.get() % 8 != 0 || memory.read_words(at, &mut links) < 2 {
+            break;
+        }
+        if links[1] != before.get() {
+            break;
+        }
+        let top = at.minus(lists.link);
+        let Some(tid) = word(memory, top.plus(lists.tid).align_down(8)) else { break };
+        let tid = (tid >> ((top.get() + lists.tid) % 8 * 8)) as u32;
+        into.push(Listed { top, life: life(tid) })?;
+        before = at;
+        at = Addr::new(links[0]);
+    }
+    Ok(())
+}
+
+/// One word, when it can be read.
+pub(super) fn word(memory: &impl ReadMemory, at: Addr) -> Option<usize> {
+    let mut word = [0];
+    (at.get() % 8 == 0 && memory.read_words(at, &mut word) == 1).then_some(word[0])
+}
