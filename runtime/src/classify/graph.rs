@@ -53,13 +53,13 @@ impl Graph {
         buffer: &mut [usize],
     ) -> Result<(), Errno> {
         let Some((_, chunk)) = self.vertices.get(vertex).copied() else { return Ok(()) };
-        let bounds = provider.bounds();
+        let filter = words::Filter::new(provider.bounds());
         let mut full = Ok(());
         let mut last = vertex;
         for part in words::parts_of_chunk(resident, chunk.range()) {
-            words::for_each(memory, part, buffer, |word| {
+            words::for_each(memory, part, buffer, filter, |word| {
                 let addr = Addr::new(word);
-                if full.is_err() || !bounds.contains(addr) || chunk.range().contains(addr) {
+                if full.is_err() || chunk.range().contains(addr) {
                     return;
                 }
                 // Rows of equal pointers are common (a list's nodes point to one parent); one edge is enough.

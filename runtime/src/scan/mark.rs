@@ -20,7 +20,7 @@ use crate::mem::{MapVec, ReadMemory};
 
 use super::frontier::Frontier;
 use super::marks::{Bits, Marks};
-use super::words::{self, WORD};
+use super::words::{self, Filter, WORD};
 
 /// How many cache misses are kept under way: as many as a core has line fill buffers, rounded to a power of two.
 const RING: usize = 16;
@@ -53,6 +53,7 @@ pub(super) fn mark_with(
         memory,
         harvest,
         bounds: provider.bounds(),
+        filter: Filter::new(hull(provider, harvest)),
         before: None,
         now: &mut marks.strong,
         frontier: Frontier::new(provider.slots(), limit)?,
@@ -81,6 +82,7 @@ pub(super) fn mark_with(
         memory,
         harvest,
         bounds: provider.bounds(),
+        filter: Filter::new(hull(provider, harvest)),
         before: Some(&marks.strong),
         now: &mut marks.weak,
         frontier,
@@ -103,6 +105,18 @@ pub(super) fn mark_with(
     marks.statistics.chunk_bytes += marker.chunk_bytes;
     marks.statistics.overflows += marker.frontier.overflows;
     Ok(())
+}
+
+/// The smallest range with all chunks, the word behind the last (an empty array with a cookie), and all nodes.
+fn hull(provider: &impl Provider, harvest: &Harvest) -> AddrRange {
+    let bounds = provider.bounds();
+    let chunks = AddrRange::new(bounds.start, bounds.end.plus(WORD));
+    match (harvest.nodes.first(), harvest.nodes.last()) {
+        (Some(first), Some(last)) => {
+            AddrRange::new(chunks.start.min(first.range.start), chunks.end.max(last.range.end))
+        }
+        _ => chunks,
+    }
 }
 
 /// A first-in, first-out queue of fixed size.
@@ -143,6 +157,8 @@ struct Marker<'a, P, M> {
     memory: &'a M,
     harvest: &'a Harvest,
     bounds: AddrRange,
+    /// Lets all words pass that may point to a chunk or a node.
+    filter: Filter,
     /// What an earlier phase marked is done with.
     before: Option<&'a Bits>,
     now: &'a mut Bits,
@@ -248,7 +264,7 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
     #[inline]
     fn read(&mut self, range: AddrRange) -> usize {
         let buffer = core::mem::take(&mut self.buffer);
-        let read = words::for_each(self.memory, range, buffer, |word| self.word(word));
+        let read = words::for_each(self.memory, range, buffer, self.filter, |word| self.word(word));
         self.buffer = buffer;
         read
     }

@@ -34,12 +34,53 @@ pub(crate) fn buffer() -> Result<MapVec<usize>, Errno> {
     Ok(buffer)
 }
 
-/// Calls `each` for every word of `range` that can be read; a page that cannot is passed over. Returns the bytes read.
+/// Words that are worth a look: those between two values.
+#[derive(Clone, Copy)]
+pub(crate) struct Filter {
+    low: usize,
+    span: usize,
+}
+
+impl Filter {
+    /// Lets addresses in `range` pass.
+    pub(crate) fn new(range: AddrRange) -> Filter {
+        Filter { low: range.start.get(), span: range.len() }
+    }
+
+    #[inline(always)]
+    fn passes(self, word: usize) -> bool {
+        word.wrapping_sub(self.low) < self.span
+    }
+
+    /// Calls `each` for the words that pass. Most memory holds none for long stretches: a block is first tested as a
+    /// whole, without a branch for each word.
+    #[inline(always)]
+    fn for_each(self, words: &[usize], mut each: impl FnMut(usize)) {
+        let mut some = |words: &[usize]| {
+            for word in words {
+                if self.passes(*word) {
+                    each(*word);
+                }
+            }
+        };
+        let (blocks, rest) = words.as_chunks::<8>();
+        for block in blocks {
+            if block.iter().fold(false, |any, word| any | self.passes(*word)) {
+                some(block);
+            }
+        }
+        some(rest);
+    }
+}
+
+/// Calls `each` for every word of `range` that can be read and passes `filter`; a page that cannot be read is passed
+/// over. Returns the bytes read.
 #[inline]
 pub(crate) fn for_each(
     memory: &impl ReadMemory,
     range: AddrRange,
     buffer: &mut [usize],
+    filter: Filter,
     mut each: impl FnMut(usize),
 ) -> usize {
     let AddrRange { start: mut at, end } = aligned(range);
@@ -48,9 +89,7 @@ pub(crate) fn for_each(
         let want = (AddrRange::new(at, end).len() / WORD).min(buffer.len());
         let Some(into) = buffer.get_mut(..want) else { break };
         let got = memory.read_words(at, into).min(want);
-        for word in into.iter().take(got) {
-            each(*word);
-        }
+        filter.for_each(into.get(..got).unwrap_or_default(), &mut each);
         total += got * WORD;
         at = at.plus(got * WORD);
         if got < want {
