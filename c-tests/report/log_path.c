@@ -1,4 +1,5 @@
 // log_path sends the report to PATH.PID and nothing to standard error.
+// REFERENCE: says nothing about a file that cannot be opened
 // EXPECT-WITH log_path=%d/log: status 23
 // SILENT:
 // STDERR: ^$

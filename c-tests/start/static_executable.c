@@ -1,6 +1,7 @@
 // A fully static executable with the archive inside is checked as any other.
 // FORMS: static
 // FLAGS: -static
+// REFERENCE: crashes
 // EXPECT: leak 4242 bytes in 1 object
 // EXPECT: clean
 // ARGS: clean
