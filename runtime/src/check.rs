@@ -1,1 +1,147 @@
-//! check
+//! The driver: a check from the question to the verdict.
+//!
+//! [`run`] is the map of the runtime: its body is the list of stages. Each stage is one call with the results of the
+//! stages before it; each failure ends in an outcome that is never "clean".
+//!
+//! Contract: may be called on any thread, also at exit; one check at a time, others wait for their turn. A check that is
+//! asked for on a thread that is inside a check (from a signal handler, say) is refused with a sentence.
+
+mod analysis;
+mod hooks;
+mod outcome;
+mod remarks;
+mod turn;
+
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::arch::CallerFrame;
+use crate::base::Addr;
+use crate::harvest::user_regions;
+use crate::init;
+use crate::init::options::Options;
+use crate::report::{self, Findings, Verdict};
+use crate::stop;
+
+pub use hooks::{on_default_suppressions, on_module_update, on_turned_off, set_layout};
+pub use outcome::{Counts, Outcome, Total};
+pub use turn::{after_fork, before_fork};
+
+use analysis::Analysis;
+use remarks::Remarks;
+use turn::Turn;
+
+/// Why a check is made, which decides what follows from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Occasion {
+    /// The process ends.
+    Exit,
+    /// The program asked for its one check, which ends it when there are leaks; no check at exit then.
+    OneShot,
+    /// The program asked and goes on.
+    Recoverable {
+        /// Print nothing.
+        quiet: bool,
+        /// Longest time to wait for threads, in milliseconds; 0 for the option's.
+        deadline_ms: u32,
+    },
+}
+
+impl Occasion {
+    /// As `__lsan_do_recoverable_leak_check` has it.
+    pub const RECOVERABLE: Occasion = Occasion::Recoverable { quiet: false, deadline_ms: 0 };
+
+    fn is_quiet(&self) -> bool {
+        matches!(self, Occasion::Recoverable { quiet: true, .. })
+    }
+}
+
+/// Makes a check for the caller that `frame` describes.
+pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
+    let options = init::options();
+    if !options.detect_leaks || hooks::turned_off() || is_repeated(occasion) {
+        return Outcome::TurnedOff;
+    }
+    let Some(_turn) = Turn::wait() else { return refused(occasion) };
+
+    // What takes a lock or asks the loader comes first, while all threads run.
+    hooks::update_modules();
+    let mut remarks = Remarks::new();
+    let mut analysis = Analysis::default();
+    match user_regions::snapshot() {
+        Ok(regions) => {
+            let caller = stop::Caller { frame, stack_pointer: Addr::new(frame.stack_pointer()) };
+            let mut result = Ok(Analysis::default());
+            let stopped =
+                stop::stop_the_world(&caller, &stop_options(occasion, options), &mut |world, memory| {
+                    result = analysis::run(world, &memory, &regions, options);
+                });
+            // The program runs again.
+            remarks.stopped(&stopped);
+            match result {
+                Ok(seen) => analysis = seen,
+                Err(failure) => remarks.failed(failure),
+            }
+        }
+        Err(errno) => remarks.no_memory(errno),
+    }
+    analysis::remark(&analysis, &mut remarks);
+    conclude(occasion, options, analysis, &remarks)
+}
+
+/// The one-shot check is the last one, and so is the check at exit.
+fn is_repeated(occasion: &Occasion) -> bool {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    match occasion {
+        Occasion::Exit | Occasion::OneShot => DONE.swap(true, Relaxed),
+        Occasion::Recoverable { .. } => false,
+    }
+}
+
+fn stop_options(occasion: &Occasion, options: &Options) -> stop::Options {
+    let milliseconds = match occasion {
+        Occasion::Recoverable { deadline_ms, .. } if *deadline_ms > 0 => *deadline_ms,
+        _ => options.deadline_ms,
+    };
+    stop::Options { deadline_ns: u64::from(milliseconds) * 1_000_000, ..stop::Options::DEFAULT }
+}
+
+/// Says what was found, and what follows.
+fn conclude(occasion: &Occasion, options: &Options, analysis: Analysis, remarks: &Remarks) -> Outcome {
+    let outcome = match remarks.failure() {
+        Some(why) => report::Outcome::CouldNotCheck { why, advice: "" },
+        None => report::Outcome::Checked,
+    };
+    let counts = Counts { pause_ns: remarks.pause_ns(), ..analysis.counts };
+    let findings = Findings {
+        outcome,
+        leaks: analysis.leaks,
+        totals: analysis.totals,
+        reasons: remarks.reasons(),
+        notes: &[],
+        default_suppressions: hooks::default_suppressions(),
+        stacks: &analysis::Depot,
+        modules: &analysis::Remembered,
+    };
+    let delivered = report::deliver(findings, options);
+    match delivered {
+        Verdict::Clean => Outcome::Clean(counts),
+        Verdict::Incomplete => Outcome::Incomplete(counts),
+        Verdict::CouldNotCheck => Outcome::CouldNotCheck,
+        Verdict::Leaks => Outcome::Leaks { counts, exit_status: exit_status(occasion, options) },
+    }
+}
+
+fn exit_status(occasion: &Occasion, options: &Options) -> Option<i32> {
+    let ends = matches!(occasion, Occasion::Exit | Occasion::OneShot);
+    (ends && options.exitcode != 0).then_some(options.exitcode as i32)
+}
+
+/// The thread that asks is inside a check already.
+fn refused(occasion: &Occasion) -> Outcome {
+    if !occasion.is_quiet() {
+        report::say(format_args!(
+            "a check was asked for inside a check, from a signal handler perhaps; it is refused"
+        ));
+    }
+    Outcome::CouldNotCheck
+}

@@ -24,6 +24,7 @@ pub mod resident;
 mod stacks;
 mod thread;
 mod tls;
+pub mod user_regions;
 
 pub use collect::{CouldNotHarvest, Input, Switches, collect};
 pub use libc_layout::Layout;

@@ -3,3 +3,5 @@
 pub mod provider;
 
 pub use provider::{Chunk, ChunkId, Origin, Provider, Tag};
+mod simple;
+pub use simple::*;

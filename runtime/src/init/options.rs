@@ -146,6 +146,8 @@ options! {
     use_registers: bool = "1" => true;
     /// Thread-local variables and thread-specific data are roots.
     use_tls: bool = "1" => true;
+    /// Mappings of the program (mmap) are followed like heap chunks; what only an unreached one holds is "possible".
+    use_mappings: bool = "1" => true;
     /// Regions that the program registered are roots.
     use_root_regions: bool = "1" => true;
     /// Merge leaks whose first so many frames are the same; 0 compares whole call stacks.
@@ -175,7 +177,7 @@ options! {
     /// A directory for machine-readable records in place of printed reports; set by the command standstill.
     report_dir: Word = "" => Word::new();
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
-    stop_deadline_ms: u32 = "2000" => 2000;
+    deadline_ms: u32 = "2000" => 2000;
 }
 
 /// Options of LeakSanitizer that stand for something which does not exist here. They are taken from LSAN_OPTIONS

@@ -15,6 +15,7 @@ mod group;
 mod model;
 pub mod output;
 pub mod record;
+mod say;
 mod sink;
 pub mod suppressions;
 pub mod text;
@@ -24,6 +25,7 @@ pub use group::group;
 pub use model::{
     Group, Kind, Leak, MAX_FRAMES, Module, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict,
 };
+pub use say::say;
 pub use sink::{Sink, write_to};
 
 #[cfg(test)]

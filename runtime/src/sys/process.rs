@@ -18,6 +18,13 @@ pub fn tid() -> Tid {
     Tid::new(raw).unwrap_or(FIRST)
 }
 
+/// True when the process has a thread `tid`: `tgkill(getpid(), tid, 0)`. A thread that is dying still counts.
+pub fn thread_exists(tid: Tid) -> bool {
+    // SAFETY: signal 0 sends nothing (kill(2)).
+    let sent = unsafe { syscall(libc::SYS_tgkill, [pid() as usize, tid.get() as usize, 0, 0, 0, 0]) };
+    sent != Err(Errno::new(libc::ESRCH))
+}
+
 const FIRST: Tid = Tid::new(1).unwrap();
 
 /// `exit_group(status)`: ends the process without any handler.

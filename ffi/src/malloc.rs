@@ -1,0 +1,276 @@
+//! The malloc family (malloc(3), posix_memalign(3), malloc_usable_size(3), mallinfo(3), mallopt(3), malloc_trim(3)).
+//!
+//! All of malloc.o's public names of glibc are defined, also its `__libc_` aliases: one that was missing would come
+//! from libc's own heap (dynamic) or break the link (static).
+
+use core::ffi::{c_int, c_void};
+use core::ptr::{NonNull, null_mut};
+
+use standstill_runtime::arch::{CallerFrame, PAGE_SIZE};
+use standstill_runtime::entry_point;
+use standstill_runtime::heap::{self, Origin, Request, Tag};
+use standstill_runtime::{threads, trace};
+
+use crate::misuse;
+
+/// The smallest alignment that any block has: that of `max_align_t`.
+pub(crate) const ALIGN: usize = 16;
+
+/// Allocates for the caller that `frame` describes. Null when there is no memory; errno is not touched.
+#[inline(always)]
+pub(crate) fn allocate(
+    frame: &CallerFrame,
+    entry: usize,
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    origin: Origin,
+) -> *mut c_void {
+    let block = threads::with(|thread| {
+        let stack = trace::capture(&mut thread.trace, frame, entry);
+        let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
+        heap::allocate(&mut thread.heap, &Request { size, align, zeroed, origin, tag, stack })
+    });
+    block.flatten().map_or(null_mut(), |block| block.as_ptr().cast())
+}
+
+/// As C functions report a lack of memory.
+#[inline]
+fn or_no_memory(block: *mut c_void) -> *mut c_void {
+    if block.is_null() {
+        set_errno(libc::ENOMEM);
+    }
+    block
+}
+
+pub(crate) fn set_errno(value: c_int) {
+    unsafe extern "C" {
+        fn __errno_location() -> *mut c_int;
+    }
+    // SAFETY: the address of the calling thread's errno (LSB, __errno_location), in glibc and musl.
+    unsafe { *__errno_location() = value }
+}
+
+/// Frees a block of any origin.
+#[inline(always)]
+pub(crate) fn release(block: *mut c_void, origin: Origin) {
+    let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
+    if let Some(Err(misuse)) = threads::with(|thread| heap::free(&mut thread.heap, block, origin)) {
+        misuse::report(misuse, block, origin);
+    }
+}
+
+unsafe extern "C" fn malloc_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    or_no_memory(allocate(frame, malloc as *const () as usize, size, ALIGN, false, Origin::Malloc))
+}
+
+unsafe extern "C" fn calloc_for(count: usize, size: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    // An overflowing product asks for more than there can be.
+    let size = count.checked_mul(size).unwrap_or(usize::MAX);
+    or_no_memory(allocate(frame, calloc as *const () as usize, size, ALIGN, true, Origin::Malloc))
+}
+
+unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    let entry = realloc as *const () as usize;
+    let Some(old) = NonNull::new(block) else {
+        return or_no_memory(allocate(frame, entry, size, ALIGN, false, Origin::Malloc));
+    };
+    if size == 0 {
+        // glibc frees and returns null; programs that expect musl's empty block test for null anyway.
+        release(old.as_ptr().cast(), Origin::Malloc);
+        return null_mut();
+    }
+    let moved = threads::with(|thread| {
+        let stack = trace::capture(&mut thread.trace, frame, entry);
+        let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
+        let request = Request { size, align: ALIGN, zeroed: false, origin: Origin::Malloc, tag, stack };
+        heap::reallocate(&mut thread.heap, old, &request)
+    });
+    match moved {
+        Some(Ok(Some(new))) => new.as_ptr().cast(),
+        Some(Ok(None)) | None => or_no_memory(null_mut()),
+        Some(Err(misuse)) => {
+            misuse::report(misuse, old, Origin::Malloc);
+            or_no_memory(null_mut())
+        }
+    }
+}
+
+unsafe extern "C" fn reallocarray_for(
+    block: *mut u8,
+    count: usize,
+    size: usize,
+    frame: &CallerFrame,
+) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: as realloc.
+        Some(size) => unsafe { realloc_for(block, size, 0, frame) },
+        None => or_no_memory(null_mut()),
+    }
+}
+
+unsafe extern "C" fn memalign_for(align: usize, size: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    aligned(memalign as *const () as usize, align, size, frame)
+}
+
+unsafe extern "C" fn aligned_alloc_for(
+    align: usize,
+    size: usize,
+    _: usize,
+    frame: &CallerFrame,
+) -> *mut c_void {
+    if !align.is_power_of_two() {
+        set_errno(libc::EINVAL);
+        return null_mut();
+    }
+    aligned(aligned_alloc as *const () as usize, align, size, frame)
+}
+
+/// memalign(3): an alignment that is no power of two is rounded up to one, as glibc does.
+fn aligned(entry: usize, align: usize, size: usize, frame: &CallerFrame) -> *mut c_void {
+    match align.max(ALIGN).checked_next_power_of_two() {
+        Some(align) => or_no_memory(allocate(frame, entry, size, align, false, Origin::Malloc)),
+        None => {
+            set_errno(libc::EINVAL);
+            null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn posix_memalign_for(
+    result: *mut *mut c_void,
+    align: usize,
+    size: usize,
+    frame: &CallerFrame,
+) -> c_int {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+        return libc::EINVAL;
+    }
+    let entry = posix_memalign as *const () as usize;
+    let block = allocate(frame, entry, size, align.max(ALIGN), false, Origin::Malloc);
+    if block.is_null() {
+        return libc::ENOMEM;
+    }
+    // SAFETY: posix_memalign(3): the caller passes where the result goes.
+    unsafe { *result = block };
+    0
+}
+
+unsafe extern "C" fn valloc_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    or_no_memory(allocate(frame, valloc as *const () as usize, size, PAGE_SIZE, false, Origin::Malloc))
+}
+
+unsafe extern "C" fn pvalloc_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    let size = size.max(1).checked_next_multiple_of(PAGE_SIZE).unwrap_or(usize::MAX);
+    or_no_memory(allocate(frame, pvalloc as *const () as usize, size, PAGE_SIZE, false, Origin::Malloc))
+}
+
+entry_point!(/// malloc(3)
+    malloc => malloc_for);
+entry_point!(/// malloc under glibc's internal name.
+    __libc_malloc => malloc_for);
+entry_point!(/// calloc(3)
+    calloc => calloc_for);
+entry_point!(/// calloc under glibc's internal name.
+    __libc_calloc => calloc_for);
+entry_point!(/// realloc(3)
+    realloc => realloc_for);
+entry_point!(/// realloc under glibc's internal name.
+    __libc_realloc => realloc_for);
+entry_point!(/// reallocarray(3)
+    reallocarray => reallocarray_for);
+entry_point!(/// reallocarray under glibc's internal name.
+    __libc_reallocarray => reallocarray_for);
+entry_point!(/// memalign(3)
+    memalign => memalign_for);
+entry_point!(/// memalign under glibc's internal name.
+    __libc_memalign => memalign_for);
+entry_point!(/// aligned_alloc(3)
+    aligned_alloc => aligned_alloc_for);
+entry_point!(/// posix_memalign(3)
+    posix_memalign => posix_memalign_for);
+entry_point!(/// valloc(3)
+    valloc => valloc_for);
+entry_point!(/// valloc under glibc's internal name.
+    __libc_valloc => valloc_for);
+entry_point!(/// pvalloc(3)
+    pvalloc => pvalloc_for);
+entry_point!(/// pvalloc under glibc's internal name.
+    __libc_pvalloc => pvalloc_for);
+
+/// free(3). Keeps errno, as POSIX.1-2024 asks: nothing here touches it.
+#[unsafe(no_mangle)]
+pub extern "C" fn free(block: *mut c_void) {
+    release(block, Origin::Malloc);
+}
+
+/// free under glibc's internal name.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_free(block: *mut c_void) {
+    release(block, Origin::Malloc);
+}
+
+/// cfree(3), gone from glibc since 2.26 and still linked by old programs.
+#[unsafe(no_mangle)]
+pub extern "C" fn cfree(block: *mut c_void) {
+    release(block, Origin::Malloc);
+}
+
+/// free_sized (C23 7.24.3.4).
+#[unsafe(no_mangle)]
+pub extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+    release(block, Origin::Malloc);
+}
+
+/// free_aligned_sized (C23 7.24.3.5).
+#[unsafe(no_mangle)]
+pub extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
+    release(block, Origin::Malloc);
+}
+
+/// malloc_usable_size(3): the size that was asked for, so that a program which fills it stays inside what is scanned.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    NonNull::new(block.cast()).map_or(0, heap::usable_size)
+}
+
+/// malloc_trim(3): gives free memory back; 1 when there was some.
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
+    c_int::from(heap::trim())
+}
+
+/// mallopt(3). The parameters tune glibc's heap; there is nothing here that they could change, which 0 says.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
+    0
+}
+
+/// mallinfo2(3): `arena`, `uordblks`, `fordblks`, `hblks` and `hblkhd` are filled, the rest is 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
+    let statistics = heap::statistics();
+    // SAFETY: a structure of integers.
+    let mut info: libc::mallinfo2 = unsafe { core::mem::zeroed() };
+    info.arena = statistics.small_mapped;
+    info.uordblks = statistics.in_use;
+    info.fordblks = statistics.small_mapped.saturating_sub(statistics.in_use);
+    info.hblks = statistics.large_blocks;
+    info.hblkhd = statistics.large_mapped;
+    info
+}
+
+/// mallinfo(3): as [`mallinfo2`], in ints that stop at their largest value.
+#[unsafe(no_mangle)]
+pub extern "C" fn mallinfo() -> libc::mallinfo {
+    let wide = mallinfo2();
+    let narrow = |value: usize| c_int::try_from(value).unwrap_or(c_int::MAX);
+    // SAFETY: a structure of integers.
+    let mut info: libc::mallinfo = unsafe { core::mem::zeroed() };
+    info.arena = narrow(wide.arena);
+    info.uordblks = narrow(wide.uordblks);
+    info.fordblks = narrow(wide.fordblks);
+    info.hblks = narrow(wide.hblks);
+    info.hblkhd = narrow(wide.hblkhd);
+    info
+}

@@ -1,0 +1,80 @@
+//! Modules come and go: what the unwinder and the report must know of dlopen(3) and dlclose(3).
+//!
+//! dlopen is not wrapped: it looks at its caller to find libraries (RUNPATH, `$ORIGIN`), and would find us. A module
+//! that was opened is entered at the next dlclose or check.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+
+use standstill_runtime::trace::modules::Loaded;
+use standstill_runtime::trace::{self, find_object::FindObject};
+use standstill_runtime::{check, init};
+
+use crate::start::{environment, next_symbol};
+use crate::weak::weak;
+
+weak!(/// glibc's lock-free way from a pc to its unwind table (2.35 and later).
+    find_object: FindObject = "_dl_find_object");
+weak!(/// dlsym(3), as [`start`](crate::start) uses it.
+    dlsym: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = "dlsym");
+
+type Visit = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
+type Each<'a> = &'a mut dyn FnMut(&Loaded<'_>);
+
+unsafe extern "C" {
+    fn dl_iterate_phdr(visit: Visit, data: *mut c_void) -> c_int;
+}
+
+/// At the start of the process.
+pub(crate) fn start() {
+    trace::init(&trace::Setup {
+        depth: init::options().malloc_context_size as usize,
+        find_object: find_object(),
+        // The environment lies above all frames of the main thread (psABI 3.4.1).
+        main_stack_top: environment().addr(),
+        depot_bytes: usize::MAX,
+    });
+    check::on_module_update(update);
+    update();
+}
+
+/// Enters the modules that are loaded now. Takes the loader's lock.
+fn update() {
+    trace::modules::update(|each| {
+        let mut each: Each<'_> = each;
+        // SAFETY: dl_iterate_phdr(3) hands `visit` what it was given, while `each` lives.
+        unsafe { dl_iterate_phdr(visit, (&raw mut each).cast()) };
+    });
+}
+
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, each: *mut c_void) -> c_int {
+    // SAFETY: dl_iterate_phdr(3) passes a valid structure and the pointer that `update` gave.
+    let (info, each) = unsafe { (&*info, &mut *each.cast::<Each<'_>>()) };
+    let name = if info.dlpi_name.is_null() {
+        c""
+    } else {
+        // SAFETY: the loader's own C string.
+        unsafe { CStr::from_ptr(info.dlpi_name) }
+    };
+    // SAFETY: the loader's own table of this module, which stays mapped while the loader's lock is held.
+    let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    // SAFETY: as above.
+    each(&unsafe { Loaded::new(name.to_bytes(), info.dlpi_addr as usize, headers) });
+    0
+}
+
+/// dlclose(3): remembers what is loaded, closes, and lets the unwinder forget what is gone.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlclose(handle: *mut c_void) -> c_int {
+    let Some(real) = dlsym().and_then(|_| next_symbol(c"dlclose")) else {
+        // A static program without dlsym: the library stays open, which no program can tell from another handle on it.
+        return 0;
+    };
+    update();
+    // SAFETY: the C library's dlclose, of this type.
+    let real =
+        unsafe { core::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut c_void) -> c_int>(real) };
+    // SAFETY: the caller's handle, passed on.
+    let result = unsafe { real(handle) };
+    update();
+    result
+}

@@ -1,0 +1,189 @@
+//! operator new and operator delete, all variants (C++20 [new.delete]).
+//!
+//! A throwing operator new that finds no memory calls the program's new_handler as long as there is one, and then
+//! throws std::bad_alloc. No Rust frame may stand between the C++ code that throws and the C++ code that catches: this
+//! crate aborts on unwinding. So the loop is in assembly with call frame information, and the last step is a jump to
+//! the C++ library's own `std::__throw_bad_alloc()` as if the program had called it.
+
+use core::ffi::c_void;
+
+use standstill_runtime::arch::CallerFrame;
+use standstill_runtime::entry_point;
+use standstill_runtime::heap::Origin;
+use standstill_runtime::sys::process::trap;
+
+use crate::malloc::{ALIGN, allocate, release};
+use crate::weak::weak;
+
+type NewHandler = unsafe extern "C" fn();
+
+weak!(/// `std::get_new_handler()`.
+    get_new_handler: unsafe extern "C" fn() -> Option<NewHandler> = "_ZSt15get_new_handlerv");
+weak!(/// `std::__throw_bad_alloc()` of libstdc++.
+    throw_bad_alloc: unsafe extern "C" fn() = "_ZSt17__throw_bad_allocv");
+weak!(/// dlsym(3): finds the two above where the C++ library came later than we.
+    find_symbol: unsafe extern "C" fn(*mut c_void, *const core::ffi::c_char) -> *mut c_void = "dlsym");
+
+/// The handler to call, or null.
+extern "C" fn handler() -> *const () {
+    // SAFETY: takes nothing, changes nothing ([get.new.handler]).
+    let handler = get_new_handler().and_then(|get| unsafe { get() });
+    handler.map_or(core::ptr::null(), |handler| handler as *const ())
+}
+
+/// The function to jump to when there is no memory and no handler.
+extern "C" fn thrower() -> *const () {
+    if let Some(throw) = throw_bad_alloc() {
+        return throw as *const ();
+    }
+    // SAFETY: dlsym(3) with RTLD_DEFAULT and a C string.
+    let found = find_symbol()
+        .map(|find| unsafe { find(core::ptr::null_mut(), c"_ZSt17__throw_bad_allocv".as_ptr()) });
+    match found {
+        Some(throw) if !throw.is_null() => throw.cast_const().cast(),
+        _ => give_up as *const (),
+    }
+}
+
+/// As the C++ library does without exceptions.
+extern "C" fn give_up() {
+    trap("operator new found no memory, and there is no C++ library to throw std::bad_alloc");
+}
+
+unsafe extern "C" fn new_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    allocate(frame, _Znwm as *const () as usize, size, ALIGN, false, Origin::New)
+}
+
+unsafe extern "C" fn new_array_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
+    allocate(frame, _Znam as *const () as usize, size, ALIGN, false, Origin::NewArray)
+}
+
+unsafe extern "C" fn new_aligned_for(
+    size: usize,
+    align: usize,
+    _: usize,
+    frame: &CallerFrame,
+) -> *mut c_void {
+    allocate(frame, _ZnwmSt11align_val_t as *const () as usize, size, align.max(ALIGN), false, Origin::New)
+}
+
+unsafe extern "C" fn new_array_aligned_for(
+    size: usize,
+    align: usize,
+    _: usize,
+    frame: &CallerFrame,
+) -> *mut c_void {
+    allocate(
+        frame,
+        _ZnamSt11align_val_t as *const () as usize,
+        size,
+        align.max(ALIGN),
+        false,
+        Origin::NewArray,
+    )
+}
+
+/// Exports a throwing operator new: as `entry_point!`, but with the loop described above on a null result.
+macro_rules! throwing_new {
+    ($(#[$doc:meta])* $name:ident => $implementation:path) => {
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        #[cfg(target_arch = "x86_64")]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
+                "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
+                "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
+                "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
+                "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
+                "push rbp", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbp, 0",
+                // The arguments, for the next turn. At entry rsp is 8 modulo 16; nine words make it 0 (psABI 3.2.2).
+                "sub rsp, 24", ".cfi_adjust_cfa_offset 24",
+                "mov [rsp], rdi",
+                "mov [rsp + 8], rsi",
+                "2:",
+                "lea rcx, [rsp + 24]",
+                "call {implementation}",
+                "test rax, rax",
+                "jz 3f",
+                ".cfi_remember_state",
+                "add rsp, 72", ".cfi_adjust_cfa_offset -72",
+                "ret",
+                ".cfi_restore_state",
+                "3:",
+                "call {handler}",
+                "test rax, rax",
+                "jz 4f",
+                "call rax",
+                "mov rdi, [rsp]",
+                "mov rsi, [rsp + 8]",
+                "jmp 2b",
+                "4:",
+                "call {thrower}",
+                "add rsp, 72", ".cfi_adjust_cfa_offset -72",
+                "jmp rax",
+                ".cfi_endproc",
+                implementation = sym $implementation,
+                handler = sym handler,
+                thrower = sym thrower,
+            )
+        }
+    };
+}
+
+throwing_new!(/// `operator new(size_t)`
+    _Znwm => new_for);
+throwing_new!(/// `operator new[](size_t)`
+    _Znam => new_array_for);
+throwing_new!(/// `operator new(size_t, align_val_t)`
+    _ZnwmSt11align_val_t => new_aligned_for);
+throwing_new!(/// `operator new[](size_t, align_val_t)`
+    _ZnamSt11align_val_t => new_array_aligned_for);
+entry_point!(/// `operator new(size_t, nothrow_t const&)`
+    _ZnwmRKSt9nothrow_t => new_for);
+entry_point!(/// `operator new[](size_t, nothrow_t const&)`
+    _ZnamRKSt9nothrow_t => new_array_for);
+entry_point!(/// `operator new(size_t, align_val_t, nothrow_t const&)`
+    _ZnwmSt11align_val_tRKSt9nothrow_t => new_aligned_for);
+entry_point!(/// `operator new[](size_t, align_val_t, nothrow_t const&)`
+    _ZnamSt11align_val_tRKSt9nothrow_t => new_array_aligned_for);
+
+macro_rules! delete {
+    ($($(#[$doc:meta])* $name:ident => $origin:expr;)+) => {$(
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $name(block: *mut c_void) {
+            release(block, $origin);
+        }
+    )+};
+}
+
+// The further arguments (size, alignment, nothrow) come in registers that are not looked at.
+delete! {
+    /// `operator delete(void*)`
+    _ZdlPv => Origin::New;
+    /// `operator delete[](void*)`
+    _ZdaPv => Origin::NewArray;
+    /// `operator delete(void*, nothrow_t const&)`
+    _ZdlPvRKSt9nothrow_t => Origin::New;
+    /// `operator delete[](void*, nothrow_t const&)`
+    _ZdaPvRKSt9nothrow_t => Origin::NewArray;
+    /// `operator delete(void*, size_t)`
+    _ZdlPvm => Origin::New;
+    /// `operator delete[](void*, size_t)`
+    _ZdaPvm => Origin::NewArray;
+    /// `operator delete(void*, align_val_t)`
+    _ZdlPvSt11align_val_t => Origin::New;
+    /// `operator delete[](void*, align_val_t)`
+    _ZdaPvSt11align_val_t => Origin::NewArray;
+    /// `operator delete(void*, align_val_t, nothrow_t const&)`
+    _ZdlPvSt11align_val_tRKSt9nothrow_t => Origin::New;
+    /// `operator delete[](void*, align_val_t, nothrow_t const&)`
+    _ZdaPvSt11align_val_tRKSt9nothrow_t => Origin::NewArray;
+    /// `operator delete(void*, size_t, align_val_t)`
+    _ZdlPvmSt11align_val_t => Origin::New;
+    /// `operator delete[](void*, size_t, align_val_t)`
+    _ZdaPvmSt11align_val_t => Origin::NewArray;
+}

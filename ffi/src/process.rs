@@ -1,0 +1,117 @@
+//! The process as a whole: threads that end, fork, exit.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use standstill_runtime::arch::CallerFrame;
+use standstill_runtime::check::{self, Occasion};
+use standstill_runtime::{entry_point, heap, init, threads};
+
+use crate::weak::weak;
+
+unsafe extern "C" {
+    fn pthread_key_create(key: *mut u32, destructor: extern "C" fn(*mut c_void)) -> c_int;
+    fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
+    fn __cxa_atexit(handler: unsafe extern "C" fn(), argument: *mut c_void, dso: *mut c_void) -> c_int;
+    fn exit(status: c_int) -> !;
+}
+
+type ForkHandler = extern "C" fn();
+
+weak!(/// What pthread_atfork(3) calls in glibc, where that function itself is not in libc.so.
+    register_atfork: unsafe extern "C" fn(ForkHandler, ForkHandler, ForkHandler, *mut c_void) -> c_int = "__register_atfork");
+weak!(/// pthread_atfork(3) in other libcs.
+    pthread_atfork: unsafe extern "C" fn(ForkHandler, ForkHandler, ForkHandler) -> c_int = "pthread_atfork");
+
+/// The thread-specific key whose destructor tells of a thread's end.
+static KEY: AtomicU32 = AtomicU32::new(0);
+static HAS_KEY: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn start() {
+    let mut key = 0;
+    // SAFETY: pthread_key_create(3) with a destructor of the type it wants.
+    if unsafe { pthread_key_create(&raw mut key, thread_ends) } == 0 {
+        KEY.store(key, Relaxed);
+        HAS_KEY.store(true, Release);
+        threads::on_first_use(watch_thread);
+    }
+    if let Some(register) = register_atfork() {
+        // SAFETY: as pthread_atfork(3); a null object means "for the life of the process".
+        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child, core::ptr::null_mut()) };
+    } else if let Some(register) = pthread_atfork() {
+        // SAFETY: pthread_atfork(3).
+        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child) };
+    }
+    // Registered first, so it runs last: after the program's handlers and all destructors of its libraries.
+    // SAFETY: the Itanium C++ ABI's function; a null object means "at exit, not at dlclose".
+    unsafe { __cxa_atexit(standstill_at_exit, core::ptr::null_mut(), core::ptr::null_mut()) };
+}
+
+/// On each thread that uses the runtime for the first time.
+fn watch_thread() {
+    if HAS_KEY.load(Acquire) {
+        // SAFETY: the key was created. The value only has to differ from null for the destructor to run; it counts the
+        // rounds. glibc keeps low keys in the thread's own block: no allocation (nptl, pthread_setspecific.c).
+        unsafe { pthread_setspecific(KEY.load(Relaxed), core::ptr::without_provenance(1)) };
+    }
+}
+
+/// Rounds in which libc calls destructors again as long as values are set (PTHREAD_DESTRUCTOR_ITERATIONS, limits.h).
+const ROUNDS: usize = 4;
+
+/// Runs as late as a destructor can: in the last round, since other destructors allocate and free.
+extern "C" fn thread_ends(value: *mut c_void) {
+    let round = value.addr();
+    if round < ROUNDS {
+        // SAFETY: as in `watch_thread`.
+        unsafe { pthread_setspecific(KEY.load(Relaxed), core::ptr::without_provenance(round + 1)) };
+    } else {
+        threads::leaving();
+    }
+}
+
+// Handlers of fork run on the forking thread, ours outermost: prepare handlers run in reverse order of registration,
+// and ours was registered first (pthread_atfork(3)).
+extern "C" fn before_fork() {
+    check::before_fork();
+    threads::before_fork();
+    heap::before_fork();
+}
+
+extern "C" fn after_fork_in_parent() {
+    heap::after_fork_in_parent();
+    threads::after_fork_in_parent();
+    check::after_fork();
+}
+
+extern "C" fn after_fork_in_child() {
+    heap::after_fork_in_child();
+    threads::after_fork_in_child();
+    check::after_fork();
+}
+
+entry_point!(/// The handler of the process' end.
+    standstill_at_exit => at_exit);
+
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+unsafe extern "C" fn at_exit(_: usize, _: usize, _: usize, frame: &CallerFrame) {
+    // `exit` below runs the handlers that are left: this one is not, but a program may register it again by forking.
+    if EXITING.swap(true, AcqRel) || !init::options().leak_check_at_exit {
+        return;
+    }
+    if let Some(status) = check::run(&Occasion::Exit, frame).exit_status() {
+        end(status);
+    }
+}
+
+/// Ends the process with `status`, its buffered output written: not by fflush, which waits for a thread that reads
+/// stdin, but by exit(3) once more, which goes on where it was (glibc, musl).
+pub(crate) fn end(status: c_int) -> ! {
+    // SAFETY: exit from an exit handler is undefined in ISO C and defined by glibc and musl: the handlers that are left
+    // run, streams are written, and the new status counts.
+    unsafe { exit(status) }
+}

@@ -1,0 +1,152 @@
+//! The start: once, before the program's own code where the platform allows it.
+//!
+//! The static library starts from `.preinit_array`, which ld.so (and glibc's static start) runs before the constructors
+//! of all libraries; the shared library from `.init_array`, since preinit functions belong to the executable alone
+//! (ELF gABI). Both sections are in one object: ld.so ignores `.preinit_array` of a shared object, and a second call
+//! does nothing. musl knows no preinit and passes no arguments.
+//!
+//! Allocations come before it (libc's and other libraries' constructors) and work with default options.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicBool, Ordering::AcqRel};
+
+use standstill_runtime::init::{self, Environment};
+use standstill_runtime::sys::file;
+use standstill_runtime::{check, report};
+
+use crate::weak::weak;
+use crate::{layout, modules, process};
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+    fn getauxval(kind: usize) -> usize;
+}
+
+weak!(/// What the program says of its own options, as for LSan.
+    default_options: unsafe extern "C" fn() -> *const c_char = "__lsan_default_options");
+
+type Initializer = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+
+#[used]
+#[unsafe(link_section = ".preinit_array")]
+static PREINIT: Initializer = start;
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static INIT: Initializer = start;
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts the runtime; later calls do nothing.
+pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: *const *const c_char) {
+    if STARTED.swap(true, AcqRel) {
+        return;
+    }
+    // SAFETY: getauxval(3) only looks in the auxiliary vector.
+    let secure = unsafe { getauxval(libc::AT_SECURE as usize) } != 0;
+    let environment = Environment {
+        secure,
+        default_options: program_options(),
+        lsan_options: variable(envp, b"LSAN_OPTIONS"),
+        standstill_options: variable(envp, b"STANDSTILL_OPTIONS"),
+    };
+    init::start(&environment, &mut |line| {
+        let _ = file::write_all(2, line.as_bytes());
+        let _ = file::write_all(2, b"\n");
+    });
+    if init::options().help {
+        print_help();
+    }
+    modules::start();
+    layout::start();
+    check::on_turned_off(turned_off);
+    check::on_default_suppressions(program_suppressions);
+    report::announce(init::options());
+    process::start();
+}
+
+fn program_options() -> Option<&'static [u8]> {
+    // SAFETY: the program's own function, which LSan's interface says returns a C string that lives on, or null.
+    let text = default_options().map(|ask| unsafe { ask() })?;
+    // SAFETY: as above.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+weak!(/// Whether the program wants no checks, as for LSan.
+    is_turned_off: unsafe extern "C" fn() -> c_int = "__lsan_is_turned_off");
+weak!(/// The program's own suppressions, as for LSan.
+    default_suppressions: unsafe extern "C" fn() -> *const c_char = "__lsan_default_suppressions");
+
+fn turned_off() -> bool {
+    // SAFETY: the program's own function.
+    is_turned_off().is_some_and(|ask| unsafe { ask() } != 0)
+}
+
+fn program_suppressions() -> Option<&'static [u8]> {
+    // SAFETY: the program's own function, which LSan's interface says returns a C string that lives on, or null.
+    let text = default_suppressions().map(|ask| unsafe { ask() })?;
+    // SAFETY: as above.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// The value of an environment variable. The list given to the initializer is preferred: a constructor that ran before
+/// may have changed libc's. musl gives none.
+fn variable(envp: *const *const c_char, name: &[u8]) -> Option<&'static [u8]> {
+    let mut at = if envp.is_null() { environment() } else { envp };
+    if at.is_null() {
+        return None;
+    }
+    loop {
+        // SAFETY: the list ends with a null pointer (environ(7)), at which we stop.
+        let entry = unsafe { *at };
+        if entry.is_null() {
+            return None;
+        }
+        // SAFETY: entries are C strings that live as long as the process, unless the program rewrites them later.
+        let entry = unsafe { CStr::from_ptr(entry) }.to_bytes();
+        if let Some(value) = entry.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) {
+            return Some(value);
+        }
+        // SAFETY: not yet at the end.
+        at = unsafe { at.add(1) };
+    }
+}
+
+/// libc's list of environment strings; null very early.
+pub(crate) fn environment() -> *const *const c_char {
+    // SAFETY: libc's own variable, read at the start or on the program's word that nobody changes it (environ(7)).
+    unsafe { environ }
+}
+
+fn print_help() {
+    let out = |text: &str| {
+        let _ = file::write_all(2, text.as_bytes());
+    };
+    out("Options of Standstill (in STANDSTILL_OPTIONS or LSAN_OPTIONS, name=value separated by colons):\n");
+    for row in init::options::TABLE {
+        for text in
+            ["\t", row.name, " (", row.kind, ", default ", row.default, ")\n\t\t- ", row.sentence, "\n"]
+        {
+            out(text);
+        }
+    }
+}
+
+/// dlsym(RTLD_DEFAULT, name), where there is a dlsym.
+pub(crate) fn symbol(name: &CStr) -> Option<*const c_void> {
+    lookup(core::ptr::null_mut(), name)
+}
+
+/// dlsym(RTLD_NEXT, name): the definition that ours stands before.
+pub(crate) fn next_symbol(name: &CStr) -> Option<*const c_void> {
+    lookup(libc::RTLD_NEXT, name)
+}
+
+weak!(/// dlsym(3). Absent in static programs.
+    dlsym: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = "dlsym");
+
+fn lookup(handle: *mut c_void, name: &CStr) -> Option<*const c_void> {
+    // SAFETY: dlsym(3) with one of its two pseudo-handles and a C string.
+    let found = dlsym().map(|find| unsafe { find(handle, name.as_ptr()) })?;
+    (!found.is_null()).then_some(found.cast_const())
+}

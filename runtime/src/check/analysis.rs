@@ -1,0 +1,208 @@
+//! The stages that run while the world stands still, one after another, and what they hand to the report.
+//!
+//! Contract: [`run`] is called in the stopped world: raw system calls and our own mappings only.
+
+use crate::base::{Addr, AddrRange, Errno};
+use crate::classify::{self, Kind};
+use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
+use crate::heap::{HeapView, Provider};
+use crate::init::options::Options;
+use crate::mem::{MapVec, ProcessMemory};
+use crate::report::{self, Totals};
+use crate::scan::{self, Marks};
+use crate::stop::World;
+use crate::threads;
+use crate::trace::{self, StackId};
+
+use super::hooks;
+use super::outcome::Counts;
+use super::remarks::Remarks;
+
+/// What the stopped world came to.
+#[derive(Default)]
+pub(super) struct Analysis {
+    pub(super) leaks: MapVec<report::Leak>,
+    pub(super) counts: Counts,
+    pub(super) totals: Totals,
+    pub(super) harvest: harvest::Notes,
+}
+
+/// Why a stopped world came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    /// For want of memory for our own arrays.
+    Memory(Errno),
+    /// The memory map could not be read.
+    Maps(Errno),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Failure {
+        Failure::Memory(errno)
+    }
+}
+
+impl From<CouldNotHarvest> for Failure {
+    fn from(why: CouldNotHarvest) -> Failure {
+        match why {
+            CouldNotHarvest::Maps(errno) => Failure::Maps(errno),
+            CouldNotHarvest::Memory(errno) => Failure::Memory(errno),
+        }
+    }
+}
+
+/// Harvests, marks, classifies.
+pub(super) fn run(
+    world: &World,
+    memory: &ProcessMemory<'_>,
+    regions: &[AddrRange],
+    options: &Options,
+) -> Result<Analysis, Failure> {
+    let heap = HeapView::new()?;
+    let harvest = collect(world, memory, &heap, regions, options)?;
+    let mut marks = Marks::new(&heap)?;
+    scan::mark(&heap, memory, &harvest, &mut marks)?;
+    let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
+    let mut analysis = Analysis { harvest: harvest.notes, ..Analysis::default() };
+    analysis.totals.threads = world.threads().len();
+    heap.for_each(&mut |_, chunk| {
+        analysis.totals.chunks += 1;
+        analysis.totals.bytes += chunk.size;
+    });
+    analysis.leaks.reserve(leaks.len())?;
+    for leak in leaks.iter() {
+        analysis.enter(&heap, leak)?;
+    }
+    Ok(analysis)
+}
+
+/// The roots of this world, as the options want them.
+fn collect(
+    world: &World,
+    memory: &ProcessMemory<'_>,
+    heap: &HeapView,
+    regions: &[AddrRange],
+    options: &Options,
+) -> Result<Harvest, Failure> {
+    let mut stopped = MapVec::new();
+    for record in world.threads() {
+        if let Some(thread) = Thread::of(world, record) {
+            stopped.push(thread)?;
+        }
+    }
+    let mut in_transit = MapVec::new();
+    let mut full = Ok(());
+    threads::for_each(&mut |thread| {
+        for word in thread.heap.in_transit() {
+            if full.is_ok() && word != 0 {
+                full = in_transit.push((thread.tid(), word));
+            }
+        }
+    });
+    full?;
+    let mut kernel = MapVec::new();
+    for signal in world.queued_signals() {
+        kernel.push(signal.value())?;
+    }
+    let own = own_library();
+    let proc = world.proc();
+    let input = Input {
+        switches: Switches {
+            globals: options.use_globals,
+            stacks: options.use_stacks,
+            registers: options.use_registers,
+            tls: options.use_tls,
+            root_regions: options.use_root_regions,
+            mappings: options.use_mappings,
+        },
+        pid: proc.process(),
+        threads: &stopped,
+        regions,
+        in_transit: &in_transit,
+        kernel: &kernel,
+        exclude: own.as_slice(),
+        layout: hooks::layout(),
+        maps: proc.open_of_memory("maps"),
+        pagemap: proc.open_of_memory("pagemap"),
+    };
+    Ok(harvest::collect(input, heap, memory)?)
+}
+
+/// The image of the shared library that this code is in; nothing when it is linked into the program.
+fn own_library() -> Option<AddrRange> {
+    let own = trace::modules::find(Addr::of(own_library as *const ()))?;
+    // The loader lists the program first (dl_iterate_phdr(3)).
+    let program = trace::modules::all().next()?;
+    (own.range() != program.range()).then_some(own.range())
+}
+
+impl Analysis {
+    fn enter(&mut self, heap: &HeapView, leak: &classify::Leak) -> Result<(), Errno> {
+        let (kind, total) = match leak.kind {
+            Kind::Direct => (report::Kind::Direct, &mut self.counts.direct),
+            Kind::Indirect => (report::Kind::Indirect, &mut self.counts.indirect),
+            Kind::Possible => (report::Kind::Possible, &mut self.counts.possible),
+        };
+        total.add(leak.chunk.size);
+        let direct = leak.kind == Kind::Direct;
+        self.leaks.push(report::Leak {
+            base: leak.chunk.base,
+            size: leak.chunk.size,
+            stack: leak.chunk.stack.0,
+            kind,
+            under: if direct { 0 } else { heap.chunk(leak.head).stack.0 },
+            retained_bytes: if direct { leak.retained_bytes - leak.chunk.size } else { 0 },
+            retained_objects: if direct { leak.retained_objects - 1 } else { 0 },
+        })
+    }
+}
+
+/// The call stacks of the depot, for the report.
+pub(super) struct Depot;
+
+impl report::Stacks for Depot {
+    fn frames(&self, stack: u32, into: &mut [usize]) -> usize {
+        trace::frames(StackId(stack), into)
+    }
+}
+
+/// The modules that were ever loaded, for the report.
+pub(super) struct Remembered;
+
+impl report::Modules for Remembered {
+    fn for_each(&self, each: &mut dyn FnMut(&report::Module<'_>)) {
+        for module in trace::modules::all() {
+            let (mut path, mut build_id) = ([0; trace::modules::PATH], [0; trace::modules::BUILD_ID]);
+            let mut ranges = [AddrRange::new(Addr::NULL, Addr::NULL); trace::modules::EXECUTABLE];
+            let mut count = 0;
+            for (slot, range) in ranges.iter_mut().zip(module.executable()) {
+                *slot = range;
+                count += 1;
+            }
+            each(&report::Module {
+                path: module.path(&mut path),
+                build_id: module.build_id(&mut build_id),
+                bias: module.bias(),
+                ranges: ranges.get(..count).unwrap_or_default(),
+                loaded: module.is_loaded(),
+            });
+        }
+    }
+}
+
+/// What the report says beside the leaks.
+pub(super) fn remark(analysis: &Analysis, remarks: &mut Remarks) {
+    let notes = &analysis.harvest;
+    if notes.lost_stacks > 0 {
+        remarks.reason(format_args!("the stacks of {} threads could not be found", notes.lost_stacks));
+    }
+    if notes.lost_tls > 0 {
+        remarks.reason(format_args!(
+            "the thread-local storage of {} threads could not be found",
+            notes.lost_tls
+        ));
+    }
+    if notes.odd_lines > 0 {
+        remarks.reason(format_args!("{} lines of /proc/self/maps could not be understood", notes.odd_lines));
+    }
+}

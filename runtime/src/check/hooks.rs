@@ -1,0 +1,50 @@
+//! What the driver asks of the C side, which alone can call libc and the program.
+
+use spin::Once;
+
+use crate::harvest::Layout;
+
+static UPDATE_MODULES: Once<fn()> = Once::new();
+static TURNED_OFF: Once<fn() -> bool> = Once::new();
+static DEFAULT_SUPPRESSIONS: Once<fn() -> Option<&'static [u8]>> = Once::new();
+
+/// `hook` enters the loaded modules (`trace::modules::update`). Called before each check, while all threads run.
+pub fn on_module_update(hook: fn()) {
+    UPDATE_MODULES.call_once(|| hook);
+}
+
+/// `hook` asks the program whether checks are off (`__lsan_is_turned_off`). Called before each check.
+pub fn on_turned_off(hook: fn() -> bool) {
+    TURNED_OFF.call_once(|| hook);
+}
+
+/// `hook` asks the program for its suppressions (`__lsan_default_suppressions`). Called after a check.
+pub fn on_default_suppressions(hook: fn() -> Option<&'static [u8]>) {
+    DEFAULT_SUPPRESSIONS.call_once(|| hook);
+}
+
+static LAYOUT: Once<Layout> = Once::new();
+static UNKNOWN_LAYOUT: Layout = Layout::fallback(0);
+
+/// Where the C library keeps what a thread control block leads to.
+pub fn set_layout(layout: Layout) {
+    LAYOUT.call_once(|| layout);
+}
+
+pub(super) fn layout() -> &'static Layout {
+    LAYOUT.get().unwrap_or(&UNKNOWN_LAYOUT)
+}
+
+pub(super) fn update_modules() {
+    if let Some(hook) = UPDATE_MODULES.get() {
+        hook();
+    }
+}
+
+pub(super) fn turned_off() -> bool {
+    TURNED_OFF.get().is_some_and(|hook| hook())
+}
+
+pub(super) fn default_suppressions() -> Option<&'static [u8]> {
+    DEFAULT_SUPPRESSIONS.get().and_then(|hook| hook())
+}

@@ -1,0 +1,76 @@
+//! How a check ended, for whoever asked for it.
+
+/// Objects and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Total {
+    /// How many.
+    pub objects: u64,
+    /// Bytes asked for.
+    pub bytes: u64,
+}
+
+impl Total {
+    /// With one more object.
+    pub fn add(&mut self, bytes: usize) {
+        self.objects += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// What a check found, in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Lost, and no other lost object leads there.
+    pub direct: Total,
+    /// Lost, reached from a direct leak.
+    pub indirect: Total,
+    /// Held by a doubtful root only.
+    pub possible: Total,
+    /// Lost and suppressed.
+    pub suppressed: Total,
+    /// How long other threads stood still, in nanoseconds.
+    pub pause_ns: u64,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Everything was seen, nothing is lost.
+    Clean(Counts),
+    /// Something is lost.
+    Leaks {
+        /// How much.
+        counts: Counts,
+        /// What the process should exit with, if the occasion wants that.
+        exit_status: Option<i32>,
+    },
+    /// Nothing seen is lost, but not everything was seen.
+    Incomplete(Counts),
+    /// There is no result.
+    CouldNotCheck,
+    /// Checks are off.
+    TurnedOff,
+}
+
+impl Outcome {
+    /// The status with which the process should end now.
+    pub fn exit_status(&self) -> Option<i32> {
+        match self {
+            Outcome::Leaks { exit_status, .. } => *exit_status,
+            _ => None,
+        }
+    }
+
+    /// True when something is lost.
+    pub fn found_leaks(&self) -> bool {
+        matches!(self, Outcome::Leaks { .. })
+    }
+
+    /// The numbers; zero where there is no result.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Outcome::Clean(counts) | Outcome::Incomplete(counts) | Outcome::Leaks { counts, .. } => *counts,
+            Outcome::CouldNotCheck | Outcome::TurnedOff => Counts::default(),
+        }
+    }
+}

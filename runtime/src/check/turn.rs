@@ -1,0 +1,50 @@
+//! One check at a time.
+//!
+//! Why not a lock of [`crate::base::lock`]: the holder must be known, since a signal handler that asks for a check while
+//! its own thread is inside one would wait for itself.
+
+use core::sync::atomic::{
+    AtomicI32,
+    Ordering::{AcqRel, Acquire, Release},
+};
+
+use crate::arch;
+use crate::sys::process;
+
+/// The thread that checks, by gettid(2); 0 for none.
+static CHECKING: AtomicI32 = AtomicI32::new(0);
+
+/// Held by the thread that checks.
+pub(super) struct Turn;
+
+impl Turn {
+    /// Waits for the turn; `None` on a thread that has it already.
+    pub(super) fn wait() -> Option<Turn> {
+        let own = process::tid().get();
+        loop {
+            match CHECKING.compare_exchange(0, own, AcqRel, Acquire) {
+                Ok(_) => return Some(Turn),
+                Err(holder) if holder == own => return None,
+                Err(_) => arch::yield_now(),
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        CHECKING.store(0, Release);
+    }
+}
+
+/// Before fork(2): no check runs while the process is copied.
+pub fn before_fork() {
+    if let Some(turn) = Turn::wait() {
+        core::mem::forget(turn);
+    }
+}
+
+/// After fork(2), in both processes.
+pub fn after_fork() {
+    drop(Turn);
+}

@@ -1,0 +1,235 @@
+//! The list of thread states: finding the caller's, making one, giving it back.
+//!
+//! # Safety
+//!
+//! A [`ThreadState`] is reached by `&mut` only by its owner, through the thread's word, and only while `busy` says that
+//! nobody else on that thread is inside: `with` sets it before it makes the reference and clears it after. The list
+//! itself only grows; a published state stays mapped for good.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use crate::arch;
+use crate::base::Tid;
+use crate::base::lock::Lock;
+use crate::heap;
+use crate::mem;
+use crate::sys::process;
+
+use super::state::{ThreadState, life};
+
+/// The state made last; the others hang behind it.
+static NEWEST: AtomicPtr<ThreadState> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Held while a state changes hands. Never while anything else of the runtime is called.
+static CHANGING_HANDS: Lock<()> = Lock::new(());
+
+/// Called on a thread after it got its state; 0 for none.
+static FIRST_USE: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on calls `hook` on each thread that gets a state, outside of all locks: the C side asks libc there to tell
+/// it of the thread's end.
+pub fn on_first_use(hook: fn()) {
+    FIRST_USE.store(hook as usize, Release);
+}
+
+/// Runs `inside` with the state of the calling thread. `None` when there is no memory for one.
+#[inline(always)]
+pub fn with<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
+    // SAFETY: the word is the calling thread's own.
+    let state = unsafe { *arch::thread_word() } as *mut ThreadState;
+    // SAFETY: a word that is not 0 was set by `adopt` below and points to a state that stays mapped.
+    match unsafe { state.as_ref() } {
+        Some(shared) if !shared.busy.load(Relaxed) => Some(enter(state, inside)),
+        Some(_) => with_spare(inside),
+        None => with_new(inside),
+    }
+}
+
+/// Runs `inside` on a state that is the caller's and not busy.
+#[inline(always)]
+fn enter<R>(state: *mut ThreadState, inside: impl FnOnce(&mut ThreadState) -> R) -> R {
+    // SAFETY: mapped for good, see above. `busy` is touched by this thread alone (and its signal handlers, which find
+    // it set and take another state), so plain stores in program order are enough.
+    unsafe { &(*state).busy }.store(true, Relaxed);
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+    // SAFETY: `busy` was clear and is set now: the one reference.
+    let result = inside(unsafe { &mut *state });
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+    // SAFETY: as above; `inside` has returned, its reference is gone.
+    unsafe { &(*state).busy }.store(false, Relaxed);
+    result
+}
+
+/// The thread has no state yet.
+#[cold]
+#[inline(never)]
+fn with_new<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
+    let state = take()?;
+    // SAFETY: the word is the calling thread's own.
+    unsafe { *arch::thread_word() = state.as_ptr().expose_provenance() };
+    let hook = FIRST_USE.load(Acquire);
+    if hook != 0 {
+        // SAFETY: stored by `on_first_use` from a `fn()`.
+        let hook = unsafe { core::mem::transmute::<usize, fn()>(hook) };
+        hook();
+    }
+    Some(enter(state.as_ptr(), inside))
+}
+
+/// The thread is inside already: a signal handler has interrupted it there (or jumped out of there for good). It gets a
+/// state for this one call. Frees then go the way of a free by another thread, so both sides stay whole.
+#[cold]
+#[inline(never)]
+fn with_spare<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
+    let state = take()?;
+    let result = enter(state.as_ptr(), inside);
+    // SAFETY: the state is ours until `life` says otherwise.
+    unsafe {
+        heap::thread_exit(&mut (*state.as_ptr()).heap);
+        (*state.as_ptr()).life.store(life::FREE, Release);
+    }
+    Some(result)
+}
+
+/// A state that nobody owns, made the caller's.
+fn take() -> Option<NonNull<ThreadState>> {
+    let tid = process::tid();
+    // A signal handler may have interrupted the holder on this very thread: then waiting would be for ever.
+    let mut turns = 0;
+    let _changing = loop {
+        match CHANGING_HANDS.try_lock() {
+            Some(guard) => break guard,
+            None if turns == 10_000 => return None,
+            None => {
+                turns += 1;
+                arch::yield_now();
+            }
+        }
+    };
+    let state = match reusable() {
+        Some(state) => state,
+        None => make()?,
+    };
+    // SAFETY: mapped for good; `reusable` and `make` return states without an owner, and the lock is held.
+    let shared = unsafe { state.as_ref() };
+    shared.tid.store(tid.get(), Relaxed);
+    shared.life.store(life::LIVE, Release);
+    Some(state)
+}
+
+/// How many leaving threads one search asks the kernel about: enough to find a dead one soon, few enough to stay cheap
+/// when thousands of threads end at once.
+const ASKED: usize = 8;
+
+/// A free state, or one whose thread is gone. The lock is held.
+fn reusable() -> Option<NonNull<ThreadState>> {
+    let mut asked = 0;
+    let mut at = NEWEST.load(Acquire);
+    // SAFETY: the list holds published states, which stay mapped.
+    while let Some(state) = unsafe { at.as_ref() } {
+        match state.life.load(Acquire) {
+            life::FREE => return NonNull::new(at),
+            life::LEAVING if asked < ASKED => {
+                asked += 1;
+                if !Tid::new(state.tid.load(Relaxed)).is_some_and(process::thread_exists) {
+                    // SAFETY: its owner is dead and the lock keeps others away: the one reference.
+                    renew(unsafe { &mut *at });
+                    return NonNull::new(at);
+                }
+            }
+            _ => {}
+        }
+        at = state.older.load(Acquire);
+    }
+    None
+}
+
+/// Makes the state of a dead thread as new. What it freed or cached after its last destructor goes back now.
+fn renew(state: &mut ThreadState) {
+    heap::thread_exit(&mut state.heap);
+    state.trace.release();
+    state.disabled = 0;
+    state.busy.store(false, Relaxed);
+    state.life.store(life::FREE, Release);
+}
+
+/// A new state, in the list. The lock is held.
+fn make() -> Option<NonNull<ThreadState>> {
+    // Several to a mapping: a mapping for each of ten thousand threads would be slow and would fill the list of ours.
+    const BATCH: usize = 16;
+    let first = mem::map_own(BATCH * size_of::<ThreadState>()).ok()?.cast::<ThreadState>();
+    for index in 0..BATCH {
+        // SAFETY: inside the mapping just made, page-aligned and so aligned enough.
+        let state = unsafe { first.add(index) };
+        // SAFETY: the memory is ours and not yet published.
+        unsafe { state.write(ThreadState::new()) };
+        // SAFETY: just written.
+        unsafe { state.as_ref() }.older.store(NEWEST.load(Relaxed), Relaxed);
+        NEWEST.store(state.as_ptr(), Release);
+    }
+    Some(first)
+}
+
+/// The calling thread runs its last destructors: its memory goes back, its state becomes reusable when it is dead.
+pub fn leaving() {
+    // SAFETY: the word is the calling thread's own.
+    let state = unsafe { *arch::thread_word() } as *mut ThreadState;
+    // SAFETY: as in `with`.
+    let Some(shared) = (unsafe { state.as_ref() }) else { return };
+    if shared.busy.load(Relaxed) {
+        return;
+    }
+    enter(state, |state| {
+        heap::thread_exit(&mut state.heap);
+        state.trace.release();
+    });
+    shared.life.store(life::LEAVING, Release);
+}
+
+/// Before fork(2): no state changes hands while the process is copied.
+pub fn before_fork() {
+    core::mem::forget(CHANGING_HANDS.lock());
+}
+
+/// After fork(2), in the parent.
+pub fn after_fork_in_parent() {
+    // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
+    unsafe { CHANGING_HANDS.force_unlock() };
+}
+
+/// In the child of a fork(2): the caller is the only thread, and has a new id. What the other threads held is nobody's.
+pub fn after_fork_in_child() {
+    // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
+    unsafe { CHANGING_HANDS.force_unlock() };
+    // SAFETY: the word is the calling thread's own.
+    let own = unsafe { *arch::thread_word() } as *mut ThreadState;
+    let mut at = NEWEST.load(Acquire);
+    // SAFETY: the list holds published states, which stay mapped.
+    while let Some(state) = unsafe { at.as_ref() } {
+        let older = state.older.load(Acquire);
+        if at == own {
+            state.tid.store(process::tid().get(), Relaxed);
+        } else if state.life.load(Acquire) != life::FREE {
+            // SAFETY: its owner does not exist in this process: the one reference.
+            renew(unsafe { &mut *at });
+        }
+        at = older;
+    }
+}
+
+/// Visits the state of every thread that has one. In the stopped world the owners stand still; elsewhere what is seen
+/// may be stale.
+pub fn for_each(visit: &mut dyn FnMut(&ThreadState)) {
+    let mut at = NEWEST.load(Acquire);
+    // SAFETY: the list holds published states, which stay mapped.
+    while let Some(state) = unsafe { at.as_ref() } {
+        if state.life.load(Acquire) != life::FREE {
+            visit(state);
+        }
+        at = state.older.load(Acquire);
+    }
+}

@@ -1,0 +1,53 @@
+//! The state of one thread.
+
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed};
+
+use crate::heap::ThreadHeap;
+use crate::trace::ThreadTrace;
+
+/// What the runtime keeps for a thread. Lives in a mapping of ours, is never freed, and is reused.
+pub struct ThreadState {
+    /// Its part of the allocator.
+    pub heap: ThreadHeap,
+    /// Its caches of call stacks.
+    pub trace: ThreadTrace,
+    /// How many times allocations of this thread were switched to "ignored" (`standstill_disable`).
+    pub disabled: u32,
+    /// Set while the thread is inside the runtime; see [`super::with`].
+    pub(super) busy: AtomicBool,
+    /// One of the constants of [`life`].
+    pub(super) life: AtomicU32,
+    /// The owner, as gettid(2) numbers it; 0 for none.
+    pub(super) tid: AtomicI32,
+    /// The state that was made before this one. Never changes once published.
+    pub(super) older: AtomicPtr<ThreadState>,
+}
+
+impl ThreadState {
+    /// The owner, as gettid(2) numbers it.
+    pub fn tid(&self) -> i32 {
+        self.tid.load(Relaxed)
+    }
+
+    pub(super) const fn new() -> ThreadState {
+        ThreadState {
+            heap: ThreadHeap::new(),
+            trace: ThreadTrace::new(),
+            disabled: 0,
+            busy: AtomicBool::new(false),
+            life: AtomicU32::new(life::FREE),
+            tid: AtomicI32::new(0),
+            older: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+}
+
+/// Whose a state is.
+pub(super) mod life {
+    /// Nobody's.
+    pub(crate) const FREE: u32 = 0;
+    /// A running thread's.
+    pub(crate) const LIVE: u32 = 1;
+    /// Of a thread that has run its last destructor; free once the kernel no longer knows the thread.
+    pub(crate) const LEAVING: u32 = 2;
+}
