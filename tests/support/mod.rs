@@ -20,3 +20,11 @@ pub fn scratch(name: &str) -> PathBuf {
     std::fs::create_dir_all(&path).expect("a folder under target/tmp can be made");
     path
 }
+
+/// The names of ffi/exports.txt: one a line, `#` begins a comment.
+pub fn exports() -> Vec<String> {
+    let path = root().join("ffi/exports.txt");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let names = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}

@@ -1,0 +1,64 @@
+//! What leaves the libraries: exactly the names of ffi/exports.txt, and nothing that would break a preload.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use support::library::library;
+
+fn lines_of(command: &mut Command) -> Vec<String> {
+    let out = command.output().expect("binutils are there where a C compiler is");
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shared_library_exports_what_is_listed() {
+    let listing = lines_of(Command::new("nm").args(["-D", "--defined-only"]).arg(&library().shared));
+    let exported: BTreeSet<&str> = listing.iter().filter_map(|line| line.split_whitespace().last()).collect();
+    let listed = support::exports();
+    let listed: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+    let extra: Vec<_> = exported.difference(&listed).collect();
+    let missing: Vec<_> = listed.difference(&exported).collect();
+    assert!(
+        extra.is_empty() && missing.is_empty(),
+        "not listed: {extra:?}\nlisted but not exported: {missing:?}"
+    );
+}
+
+/// A named version on an interposed function would keep it from interposing.
+#[test]
+fn interposed_functions_have_no_version() {
+    let listing = lines_of(Command::new("nm").args(["-D", "--defined-only"]).arg(&library().shared));
+    let versioned: Vec<_> =
+        listing.iter().filter(|line| line.contains('@') && !line.contains(" standstill_")).collect();
+    assert!(versioned.is_empty(), "{versioned:?}");
+}
+
+/// .preinit_array is ignored in a shared object by some linkers and refused by others: it belongs to the archive only.
+#[test]
+fn the_shared_library_starts_by_init_array() {
+    let dynamic = lines_of(Command::new("readelf").arg("-dW").arg(&library().shared)).join("\n");
+    assert!(dynamic.contains("(INIT_ARRAY)"), "{dynamic}");
+    assert!(!dynamic.contains("PREINIT_ARRAY"), "{dynamic}");
+}
+
+/// A preload that needs libraries of its own brings them into every process.
+#[test]
+fn the_shared_library_needs_libc_only() {
+    let dynamic = lines_of(Command::new("readelf").arg("-dW").arg(&library().shared));
+    let needed: Vec<_> = dynamic.iter().filter(|line| line.contains("(NEEDED)")).collect();
+    let allowed = ["libc.so", "ld-linux", "libgcc_s.so"];
+    let foreign: Vec<_> =
+        needed.iter().filter(|line| !allowed.iter().any(|name| line.contains(name))).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// TLS of our own is initial-exec: the general-dynamic model calls __tls_get_addr, which can allocate, inside malloc.
+#[test]
+fn no_thread_local_access_that_allocates() {
+    let undefined =
+        lines_of(Command::new("nm").args(["-D", "--undefined-only"]).arg(&library().shared)).join("\n");
+    assert!(!undefined.contains("__tls_get_addr"), "{undefined}");
+}
