@@ -8,7 +8,7 @@ use core::sync::atomic::{
 
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::check::{self, Occasion};
-use standstill_runtime::{entry_point, heap, init, threads};
+use standstill_runtime::{entry_point, heap, init, threads, trace};
 
 use crate::weak::weak;
 
@@ -45,6 +45,7 @@ pub(crate) fn start() {
         // SAFETY: pthread_atfork(3).
         unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child) };
     }
+    check::set_exit_function(exit as *const () as usize);
     // Registered first, so it runs last: after the program's handlers and all destructors of its libraries.
     // SAFETY: the Itanium C++ ABI's function; a null object means "at exit, not at dlclose".
     unsafe { __cxa_atexit(standstill_at_exit, core::ptr::null_mut(), core::ptr::null_mut()) };
@@ -90,6 +91,7 @@ extern "C" fn after_fork_in_parent() {
 extern "C" fn after_fork_in_child() {
     heap::after_fork_in_child();
     threads::after_fork_in_child();
+    trace::after_fork_in_child();
     check::after_fork();
 }
 

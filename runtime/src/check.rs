@@ -7,6 +7,7 @@
 //! asked for on a thread that is inside a check (from a signal handler, say) is refused with a sentence.
 
 mod analysis;
+mod caller;
 mod hooks;
 mod outcome;
 mod remarks;
@@ -15,14 +16,13 @@ mod turn;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::arch::CallerFrame;
-use crate::base::Addr;
 use crate::harvest::user_regions;
 use crate::init;
 use crate::init::options::Options;
 use crate::report::{self, Findings, Verdict};
 use crate::stop;
 
-pub use hooks::{on_default_suppressions, on_module_update, on_turned_off, set_layout};
+pub use hooks::{on_default_suppressions, on_module_update, on_turned_off, set_exit_function, set_layout};
 pub use outcome::{Counts, Outcome, Total};
 pub use turn::{after_fork, before_fork};
 
@@ -69,7 +69,8 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
     let mut analysis = Analysis::default();
     match user_regions::snapshot() {
         Ok(regions) => {
-            let caller = stop::Caller { frame, stack_pointer: Addr::new(frame.stack_pointer()) };
+            let (frame, stack_pointer) = caller::program_frame(occasion, frame);
+            let caller = stop::Caller { frame: &frame, stack_pointer };
             let mut result = Ok(Analysis::default());
             let stopped =
                 stop::stop_the_world(&caller, &stop_options(occasion, options), &mut |world, memory| {

@@ -1,5 +1,7 @@
 //! What the driver asks of the C side, which alone can call libc and the program.
 
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use spin::Once;
 
 use crate::harvest::Layout;
@@ -33,6 +35,17 @@ pub fn set_layout(layout: Layout) {
 
 pub(super) fn layout() -> &'static Layout {
     LAYOUT.get().unwrap_or(&UNKNOWN_LAYOUT)
+}
+
+static EXIT: AtomicUsize = AtomicUsize::new(0);
+
+/// The address of exit(3).
+pub fn set_exit_function(address: usize) {
+    EXIT.store(address, Relaxed);
+}
+
+pub(super) fn exit_function() -> usize {
+    EXIT.load(Relaxed)
 }
 
 pub(super) fn update_modules() {

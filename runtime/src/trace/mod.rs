@@ -22,6 +22,7 @@ mod eh_frame;
 mod expression;
 pub mod find_object;
 mod frame_pointer;
+mod leave;
 pub mod modules;
 mod rule;
 mod rule_cache;
@@ -42,6 +43,7 @@ use crate::base::AddrRange;
 use stack_read::{OwnStack, Stack};
 use state::State;
 
+pub use leave::leave;
 pub use statistics::Statistics;
 
 /// The deepest stack that can be asked for.
