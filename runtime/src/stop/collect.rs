@@ -143,8 +143,8 @@ impl Collector<'_> {
                 record.registers = registers;
                 self.mend(body, stopped, kind, registers);
             }
-            // Killed while it stood still.
-            Err(errno) if errno.get() == libc::ESRCH => return,
+            // Killed while it stood still, which only the whole process can be.
+            Err(errno) if errno.get() == libc::ESRCH && !is_alive(body, task) => return,
             Err(errno) => body.world.notes.miss(task.tid, Missing::NoRegisters(errno)),
         }
         if record.registers != Registers::NONE && record.stack_pointer().is_null() {

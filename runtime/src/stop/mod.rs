@@ -119,8 +119,8 @@ pub fn stop_the_world(
         return single::run(tid, registers, proc, work);
     }
     found.map_err(CouldNotStop::NoProc)?;
-    let status = task_list::Status::of_caller(&proc).map_err(CouldNotStop::NoProc)?;
-    if status.threads == 1 {
+    let tasks = proc.count_tasks().map_err(CouldNotStop::NoProc)?;
+    if tasks == 1 {
         // The kernel says that others use this memory, though no thread does; or it may not be asked.
         if alone == Ok(false) || task::share_memory(pid, task::parent()) == Ok(true) {
             return Err(CouldNotStop::SharedMemory);
@@ -128,7 +128,7 @@ pub fn stop_the_world(
         return single::run(tid, registers, proc, work);
     }
     let _turn = turn::take(pid, options.deadline_ns)?;
-    tracer::run(&tracer::Request { pid, tid, registers, proc, status, options }, work)
+    tracer::run(&tracer::Request { pid, tid, registers, proc, tasks, options }, work)
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@
 //! where the number names a stranger.
 
 use core::ffi::CStr;
-use core::fmt::Write;
 
 use crate::base::text::Text;
 use crate::base::{Errno, Tid};
 use crate::sys::file::{self, Fd};
+use crate::sys::task;
 
 /// Names of this process in /proc.
 #[derive(Clone, Copy, Debug)]
@@ -89,21 +89,33 @@ impl ProcFiles {
         self.open(format_args!("/proc/{listed}/{name}\0"), libc::O_RDONLY)
     }
 
+    /// How many tasks the process has at this moment, by the kernel's count. Takes no descriptor: at the limit of open
+    /// files it works, and no number of the program's is used.
+    pub(super) fn count_tasks(&self) -> Result<usize, Errno> {
+        let path = self.path(format_args!("/proc/{}/task\0", self.process))?;
+        let path = CStr::from_bytes_until_nul(path.as_bytes()).map_err(|_| TOO_LONG)?;
+        task::links_of(path).map(|links| links.saturating_sub(2))
+    }
+
     /// Opens the list of tasks.
     pub(super) fn open_tasks(&self) -> Result<Fd, Errno> {
         self.open(format_args!("/proc/{}/task\0", self.process), libc::O_RDONLY | libc::O_DIRECTORY)
     }
 
     fn open(&self, path: core::fmt::Arguments<'_>, flags: i32) -> Result<Fd, Errno> {
+        let path = self.path(path)?;
+        file::open(CStr::from_bytes_until_nul(path.as_bytes()).map_err(|_| TOO_LONG)?, flags, 0)
+    }
+
+    fn path(&self, path: core::fmt::Arguments<'_>) -> Result<Path, Errno> {
         if !self.is_there() {
             return Err(Errno::new(libc::ENOENT));
         }
-        let mut text = Path::new();
-        let _ = text.write_fmt(path);
-        let path = CStr::from_bytes_until_nul(text.as_bytes()).map_err(|_| Errno::new(libc::ENAMETOOLONG))?;
-        file::open(path, flags, 0)
+        Ok(Path::of(path))
     }
 }
+
+const TOO_LONG: Errno = Errno::new(libc::ENAMETOOLONG);
 
 /// A positive decimal number that fills the whole text.
 pub(super) fn number(text: &[u8]) -> Option<i32> {
@@ -120,6 +132,7 @@ mod tests {
         let files = ProcFiles::find(process::pid(), process::tid()).unwrap();
         assert!(files.is_native());
         assert_eq!(files.caller(), Some(process::tid()));
+        assert!(files.count_tasks().unwrap() >= 1);
         let mut text = [0; 64];
         let comm = files.open_of_thread(process::tid(), "comm").unwrap();
         assert!(file::read(&comm, &mut text).unwrap() > 1);

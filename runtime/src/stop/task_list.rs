@@ -84,20 +84,11 @@ pub(super) struct Status {
     pub(super) tracer: i32,
     /// Its id in the innermost pid namespace.
     pub(super) innermost: i32,
-    /// How many threads its process has.
-    pub(super) threads: i32,
-    /// Mode of seccomp: 2 is a filter.
-    pub(super) seccomp: i32,
     /// A thread of the kernel's own that works for the process.
     pub(super) kernel_worker: bool,
 }
 
 impl Status {
-    /// That of the calling thread.
-    pub(super) fn of_caller(proc: &ProcFiles) -> Result<Status, Errno> {
-        Status::read(&proc.open_of_process("status")?)
-    }
-
     /// Reads an open status file.
     pub(super) fn read(file: &Fd) -> Result<Status, Errno> {
         let mut text = [0; 4096];
@@ -120,8 +111,6 @@ impl Status {
                 b"State" => status.state = value.first().copied().unwrap_or(0),
                 b"TracerPid" => status.tracer = last(),
                 b"NSpid" => status.innermost = last(),
-                b"Threads" => status.threads = last(),
-                b"Seccomp" => status.seccomp = last(),
                 _ => {}
             }
         }
@@ -188,10 +177,10 @@ mod tests {
 
     #[test]
     fn status_is_parsed_by_name() {
-        let text = b"Name:\tiou-wrk-77\nState:\tS (sleeping)\nTracerPid:\t12\nNSpid:\t30659\t2\nThreads:\t9\nSeccomp:\t2\n";
+        let text = b"Name:\tiou-wrk-77\nState:\tS (sleeping)\nTracerPid:\t12\nNSpid:\t30659\t2\n";
         let status = Status::parse(text);
         assert_eq!((status.state, status.tracer, status.innermost), (b'S', 12, 2));
-        assert_eq!((status.threads, status.seccomp, status.kernel_worker), (9, 2, true));
+        assert!(status.kernel_worker);
     }
 
     #[test]

@@ -15,7 +15,6 @@ use super::notes::{Backend, CouldNotStop, Death, Refusal, StopNotes};
 use super::proc_files::ProcFiles;
 use super::record::World;
 use super::session::{CURRENT, Outcome, Plan, Session, SessionMap};
-use super::task_list::Status;
 use super::tracees::Tracees;
 use super::{Options, Work, helper, yama};
 
@@ -25,7 +24,8 @@ pub(super) struct Request<'a> {
     pub(super) tid: Tid,
     pub(super) registers: Registers,
     pub(super) proc: ProcFiles,
-    pub(super) status: Status,
+    /// How many tasks the process had a moment ago.
+    pub(super) tasks: usize,
     pub(super) options: &'a Options,
 }
 
@@ -36,32 +36,27 @@ const GRACE_NS: u64 = 2_000_000_000;
 
 /// Stops the world by ptrace and runs the work in the helper.
 pub(super) fn run(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
-    if request.status.tracer != 0 {
-        return Err(CouldNotStop::AlreadyTraced(request.status.tracer));
-    }
     match attempt(request, work, false) {
         Err(CouldNotStop::Refused(errno, _)) => {
             let scope = yama::scope();
             if errno.get() == libc::EPERM && scope == Some(1) {
                 match attempt(request, work, true) {
-                    Err(CouldNotStop::Refused(errno, _)) => {
-                        Err(CouldNotStop::Refused(errno, explain(request, scope)))
-                    }
+                    Err(CouldNotStop::Refused(errno, _)) => Err(CouldNotStop::Refused(errno, explain(scope))),
                     result => result,
                 }
             } else {
-                Err(CouldNotStop::Refused(errno, explain(request, scope)))
+                Err(CouldNotStop::Refused(errno, explain(scope)))
             }
         }
         result => result,
     }
 }
 
-fn explain(request: &Request<'_>, scope: Option<u32>) -> Refusal {
+fn explain(scope: Option<u32>) -> Refusal {
     match (task::dumpable(), scope) {
         (Ok(dumpable), _) if dumpable != 1 => Refusal::NotDumpable(dumpable),
         (_, Some(scope)) => Refusal::Yama(scope),
-        _ if request.status.seccomp == 2 => Refusal::Seccomp,
+        _ if task::seccomp_mode() == 2 => Refusal::Seccomp,
         _ => Refusal::Unknown,
     }
 }
@@ -118,8 +113,7 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, ask_yama: bool) -> Result
 
 /// All memory that the helper is expected to need.
 fn prepare(request: &Request<'_>, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
-    let threads = request.status.threads.max(1) as usize;
-    let expected = threads + threads / 4 + 16;
+    let expected = request.tasks + request.tasks / 4 + 16;
     let mut world = World::new(request.proc);
     world.notes.backend = Backend::Ptrace;
     world.threads.reserve(expected)?;
@@ -178,7 +172,8 @@ fn await_end(session: &Session, helper: i32, mut limit: u64) -> End {
 }
 
 fn look(helper: i32, block: Block) -> Option<End> {
-    match wait::child(helper, block) {
+    // Asked twice before it is believed that somebody else has reaped it: a zombie would stay for good.
+    match wait::child(helper, block).or_else(|_| wait::child(helper, block)) {
         Ok(change) => change.map(End::Ended),
         Err(errno) if errno.get() == libc::ECHILD => Some(End::ReapedByOthers),
         Err(_) => None,

@@ -47,7 +47,7 @@ pub mod injection {
         TIMES.load(Relaxed)
     }
 
-    pub(super) fn take(nr: libc::c_long) -> Option<Errno> {
+    pub(in crate::sys) fn take(nr: libc::c_long) -> Option<Errno> {
         if nr as i32 != NUMBER.load(Relaxed) || TIMES.load(Relaxed) == 0 {
             return None;
         }

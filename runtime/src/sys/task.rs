@@ -137,12 +137,28 @@ pub fn signal_stack(start: Addr, len: usize) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_sigaltstack, [stack.as_ptr().addr(), 0, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// The number of links of a directory, by fstat(2): in `/proc/PID/task` two more than the process has tasks.
+/// The number of links of an open directory, by fstat(2): in `/proc/PID/task` two more than the process has tasks.
 pub fn links(directory: &super::file::Fd) -> Result<usize, Errno> {
+    links_at(directory.raw(), c"", libc::AT_EMPTY_PATH)
+}
+
+/// As [`links`], by the directory's path and without a descriptor.
+pub fn links_of(path: &core::ffi::CStr) -> Result<usize, Errno> {
+    links_at(libc::AT_FDCWD, path, 0)
+}
+
+fn links_at(directory: i32, path: &core::ffi::CStr, flags: i32) -> Result<usize, Errno> {
     // SAFETY: a structure of plain numbers, for which zero is a value.
     let mut status: libc::stat = unsafe { core::mem::zeroed() };
     let at = core::ptr::from_mut(&mut status).addr();
-    // SAFETY: the kernel writes one struct stat, which on this system libc and kernel lay out alike (stat(2)).
-    unsafe { syscall(libc::SYS_fstat, [directory.raw() as usize, at, 0, 0, 0, 0]) }?;
+    let arguments = [directory as usize, path.as_ptr().addr(), at, flags as usize, 0, 0];
+    // SAFETY: the kernel reads a C string and writes one struct stat, which on 64-bit systems libc and kernel lay out
+    // alike (stat(2)).
+    unsafe { syscall(libc::SYS_newfstatat, arguments) }?;
     Ok(status.st_nlink as usize)
+}
+
+/// `prctl(PR_GET_SECCOMP)`: 2 when a filter is in force.
+pub fn seccomp_mode() -> usize {
+    control(libc::PR_GET_SECCOMP, 0).unwrap_or(0)
 }

@@ -1,5 +1,11 @@
 //! Tests of the whole stop, each in a forked process of its own: a stop there disturbs no other test, and an alarm ends
 //! a hang.
 
+mod calls;
 mod child;
+#[cfg(feature = "fault-injection")]
+mod faults;
+mod odd;
+mod refused;
+mod signals;
 mod threads;

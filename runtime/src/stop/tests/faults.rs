@@ -1,0 +1,100 @@
+//! Every system call of caller and helper fails, at each of its first calls, with every error that is plausible: the stop
+//! answers in time, no process is left, the threads run on, and the next stop is whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use super::super::Options;
+use super::child::{Crowd, in_child, stop};
+use super::threads::no_child_is_left;
+use crate::sys::invoke::injection;
+
+const ERRORS: [i32; 11] = [
+    libc::EPERM,
+    libc::EINTR,
+    libc::EAGAIN,
+    libc::ENOMEM,
+    libc::EACCES,
+    libc::EINVAL,
+    libc::ENOSYS,
+    libc::ESRCH,
+    libc::ECHILD,
+    libc::EMFILE,
+    libc::EIO,
+];
+
+const CALLS: [(&str, libc::c_long); 25] = [
+    ("ptrace", libc::SYS_ptrace),
+    ("waitid", libc::SYS_waitid),
+    ("wait4", libc::SYS_wait4),
+    ("clone", libc::SYS_clone),
+    ("futex", libc::SYS_futex),
+    ("mmap", libc::SYS_mmap),
+    ("mprotect", libc::SYS_mprotect),
+    ("munmap", libc::SYS_munmap),
+    ("mremap", libc::SYS_mremap),
+    ("openat", libc::SYS_openat),
+    ("read", libc::SYS_read),
+    ("close", libc::SYS_close),
+    ("getdents64", libc::SYS_getdents64),
+    ("lseek", libc::SYS_lseek),
+    ("readlinkat", libc::SYS_readlinkat),
+    ("newfstatat", libc::SYS_newfstatat),
+    ("rt_sigaction", libc::SYS_rt_sigaction),
+    ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+    ("sigaltstack", libc::SYS_sigaltstack),
+    ("prctl", libc::SYS_prctl),
+    ("setitimer", libc::SYS_setitimer),
+    ("close_range", libc::SYS_close_range),
+    ("prlimit64", libc::SYS_prlimit64),
+    ("tgkill", libc::SYS_tgkill),
+    ("unshare", libc::SYS_unshare),
+];
+
+/// Fails one call after another with every error; how many failures took effect.
+fn fail_everything(calls: &[(&str, libc::c_long)], threads: usize, deepest: u32) {
+    let count = Arc::new(AtomicU64::new(0));
+    let counting = count.clone();
+    let crowd = Crowd::start(threads, move |_| {
+        counting.fetch_add(1, SeqCst);
+        std::thread::sleep(Duration::from_millis(2));
+    });
+    let options = Options { deadline_ns: 300_000_000, work_deadline_ns: 300_000_000, ..Options::DEFAULT };
+    let mut effective = 0;
+    for (name, call) in calls {
+        for errno in ERRORS {
+            for skip in 0..deepest {
+                let start = Instant::now();
+                injection::arm(*call, errno, skip, 1);
+                let result = stop(&options, &mut |_, _| ());
+                let reached = injection::left() == 0;
+                injection::arm(-1, 0, 0, 0);
+                let what = format!("{name}, errno {errno}, call {skip}: {result:?}");
+                assert!(start.elapsed() < Duration::from_secs(4), "{what}: {:?}", start.elapsed());
+                no_child_is_left();
+                if let Ok(notes) = result {
+                    let whole = notes.is_complete() && notes.threads as usize == threads + 1;
+                    assert!(whole || !notes.is_complete(), "{what}: a thread is missing and not noted");
+                }
+                if !reached {
+                    break;
+                }
+                effective += 1;
+            }
+        }
+        let before = count.load(SeqCst);
+        while count.load(SeqCst) < before + 2 * threads as u64 {
+            std::thread::yield_now();
+        }
+        let notes = stop(&options, &mut |_, _| ()).unwrap();
+        assert!(notes.is_complete() && notes.threads as usize == threads + 1, "after {name}: {notes:?}");
+    }
+    assert!(effective > calls.len(), "{effective}");
+    crowd.end();
+}
+
+#[test]
+fn every_call_fails_once() {
+    in_child(240, || fail_everything(&CALLS, 4, 40));
+}

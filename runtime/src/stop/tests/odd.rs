@@ -1,0 +1,277 @@
+//! Processes in odd states.
+
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use super::super::{CouldNotStop, Options, StopKind};
+use super::child::{Crowd, in_child, records, status_of_child, stop};
+use crate::sys::process;
+
+/// Runs `body(argument)` in a task that shares the memory, and waits for its exec or end, as vfork(2) does.
+fn vfork(body: extern "C" fn(*mut libc::c_void) -> i32) -> i32 {
+    let mut stack = vec![0u128; 4096];
+    // SAFETY: clone on a stack that outlives the child: the call returns after its end.
+    unsafe {
+        let top = stack.as_mut_ptr().add(stack.len()).cast();
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let pid = libc::clone(body, top, flags, core::ptr::null_mut());
+        let mut status = -1;
+        libc::waitpid(pid, &mut status, 0);
+        status
+    }
+}
+
+#[test]
+fn a_vfork_child_stands_still_too() {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    static CHILD: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn child(_: *mut libc::c_void) -> i32 {
+        CHILD.store(process::pid(), SeqCst);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(1500) {
+            COUNT.fetch_add(1, SeqCst);
+        }
+        process::exit_group(0)
+    }
+    in_child(30, || {
+        let crowd = Crowd::start(2, |_| std::thread::sleep(Duration::from_millis(1)));
+        let parent = std::thread::spawn(|| vfork(child));
+        while CHILD.load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        for _ in 0..5 {
+            let (mut before, mut after, mut child_seen, mut parent_seen) = (0, 1, false, false);
+            let notes = stop(&Options::DEFAULT, &mut |world, _| {
+                before = COUNT.load(SeqCst);
+                crate::sys::timer::sleep(3_000_000);
+                after = COUNT.load(SeqCst);
+                let child = CHILD.load(SeqCst);
+                child_seen = world.threads().iter().any(|t| {
+                    t.tid.get() == child
+                        && t.shares_memory
+                        && t.has_registers()
+                        && !t.stack_pointer().is_null()
+                });
+                let parents = |t: &&super::super::ThreadRecord| t.stop == StopKind::VforkParent;
+                parent_seen = world.threads().iter().filter(parents).any(|t| !t.stack_pointer().is_null());
+            })
+            .unwrap();
+            assert!(notes.is_complete(), "{notes:?}");
+            assert!(notes.stop_ns < 500_000_000, "{notes:?}");
+            assert_eq!(before, after, "the vfork child ran");
+            assert!(child_seen && parent_seen);
+        }
+        assert_eq!(parent.join().unwrap(), 0);
+        crowd.end();
+    });
+}
+
+#[test]
+fn threads_that_vfork_all_the_time() {
+    extern "C" fn child(_: *mut libc::c_void) -> i32 {
+        process::exit_group(7)
+    }
+    in_child(60, || {
+        let crowd = Crowd::start(3, |_| assert_eq!(libc::WEXITSTATUS(vfork(child)), 7));
+        for _ in 0..300 {
+            let (notes, _) = records(&Options::DEFAULT);
+            assert!(notes.is_complete(), "{notes:?}");
+        }
+        crowd.end();
+    });
+}
+
+#[test]
+fn a_vfork_child_that_asks_is_refused() {
+    static ANSWER: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn child(_: *mut libc::c_void) -> i32 {
+        let refused = stop(&Options::DEFAULT, &mut |_, _| ()).err() == Some(CouldNotStop::SharedMemory);
+        ANSWER.store(if refused { 1 } else { 2 }, SeqCst);
+        process::exit_group(0)
+    }
+    in_child(30, || {
+        assert_eq!(vfork(child), 0);
+        assert_eq!(ANSWER.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn the_leader_has_exited() {
+    let status = status_of_child(30, || {
+        std::thread::spawn(|| {
+            let crowd = Crowd::start(2, |_| std::thread::sleep(Duration::from_millis(1)));
+            std::thread::sleep(Duration::from_millis(50));
+            let mut good = true;
+            for _ in 0..20 {
+                let notes = stop(&Options::DEFAULT, &mut |world, _| {
+                    good &= world.threads().iter().all(|t| t.tid.get() != process::pid());
+                    good &= world.proc().open_of_memory("maps").is_ok();
+                });
+                good &= notes.is_ok_and(|notes| {
+                    notes.is_complete() && notes.threads == 3 && notes.stop_ns < 1_000_000_000
+                });
+            }
+            let _ = crowd;
+            process::exit_group(if good { 0 } else { 1 })
+        });
+        process::exit_task(0);
+    });
+    assert_eq!(status, 0);
+}
+
+/// The leader exits while stops go on.
+#[test]
+fn the_leader_exits_during_stops() {
+    for delay in [0, 300, 1000, 3000] {
+        let status = status_of_child(30, || {
+            std::thread::spawn(|| {
+                for _ in 0..100 {
+                    let start = Instant::now();
+                    if stop(&Options::DEFAULT, &mut |_, _| ()).is_err()
+                        || start.elapsed() > Duration::from_secs(1)
+                    {
+                        process::exit_group(1);
+                    }
+                }
+                process::exit_group(0)
+            });
+            std::thread::sleep(Duration::from_micros(delay));
+            process::exit_task(0);
+        });
+        assert_eq!(status, 0);
+    }
+}
+
+/// Another thread, or the leader, runs a new program while stops go on: the program runs, and nothing is left over.
+fn exec_during_stops(by_leader: bool) {
+    for round in 0..25 {
+        let status = status_of_child(10, || {
+            // SAFETY: a process group of its own, by which leftovers are found.
+            unsafe { libc::setpgid(0, 0) };
+            let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_micros(100)));
+            let exec = move || {
+                std::thread::sleep(Duration::from_micros(137 * round));
+                // SAFETY: C strings and a list that ends.
+                unsafe {
+                    libc::execl(c"/bin/true".as_ptr(), c"true".as_ptr(), core::ptr::null::<libc::c_char>())
+                };
+            };
+            let check = || {
+                loop {
+                    let _ = stop(&Options::DEFAULT, &mut |_, _| ());
+                }
+            };
+            let _ = &crowd;
+            if by_leader {
+                std::thread::spawn(check);
+                exec();
+            } else {
+                std::thread::spawn(exec);
+                check();
+            }
+        });
+        assert_eq!(status, 0, "round {round}");
+    }
+}
+
+#[test]
+fn a_worker_runs_another_program() {
+    exec_during_stops(false);
+}
+
+#[test]
+fn the_leader_runs_another_program() {
+    exec_during_stops(true);
+}
+
+/// The process ends, or is killed, while stops go on: no helper outlives it.
+#[test]
+fn the_process_ends_during_a_stop() {
+    let mut pipe = [0; 2];
+    // SAFETY: a pipe whose write end the children and their helpers hold.
+    unsafe { assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0) };
+    for round in 0..30 {
+        let status = status_of_child(10, || {
+            let _crowd = Crowd::start(3, move |number| {
+                std::thread::sleep(Duration::from_micros(100 + 200 * round));
+                if number == 0 && round % 2 == 0 {
+                    process::exit_group(7);
+                } else if number == 0 {
+                    // SAFETY: kills this process, the test's own.
+                    unsafe { libc::kill(process::pid(), libc::SIGKILL) };
+                }
+            });
+            loop {
+                let _ = stop(&Options::DEFAULT, &mut |_, _| ());
+            }
+        });
+        assert!(status == 7 << 8 || status == libc::SIGKILL, "{status:#x}");
+    }
+}
+
+#[test]
+fn two_threads_ask_at_once() {
+    in_child(60, || {
+        let done = std::sync::Arc::new(AtomicU64::new(0));
+        let counting = done.clone();
+        let crowd = Crowd::start(4, move |_| {
+            let notes = stop(&Options::DEFAULT, &mut |_, _| ()).unwrap();
+            assert!(notes.is_complete());
+            counting.fetch_add(1, SeqCst);
+        });
+        let start = Instant::now();
+        while done.load(SeqCst) < 100 {
+            assert!(start.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        crowd.end();
+    });
+}
+
+/// /proc of an outer pid namespace numbers the tasks otherwise.
+#[test]
+fn a_foreign_pid_namespace() {
+    let status = status_of_child(30, || {
+        // SAFETY: a namespace for the children of this process, the test's own.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+            return;
+        }
+        let status = status_of_child(20, || {
+            assert_eq!(process::pid(), 1);
+            let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
+            for _ in 0..20 {
+                let (notes, records) = records(&Options::DEFAULT);
+                assert!(notes.is_complete() && notes.threads == 4, "{notes:?}");
+                assert!(
+                    crowd.tids.iter().all(|tid| records.iter().any(|r| r.tid == *tid && r.has_registers()))
+                );
+            }
+            crowd.end();
+        });
+        assert_eq!(status, 0);
+    });
+    assert_eq!(status, 0);
+}
+
+/// A stop changes no descriptor of the program.
+#[test]
+fn descriptors_stay() {
+    in_child(30, || {
+        let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
+        let open = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = open();
+        for _ in 0..10 {
+            stop(&Options::DEFAULT, &mut |world, _| {
+                let _ = world.proc().open_of_memory("maps");
+            })
+            .unwrap();
+        }
+        assert_eq!(open(), before);
+        crowd.end();
+    });
+}
