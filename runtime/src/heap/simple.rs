@@ -72,7 +72,7 @@ pub fn allocate(_: &mut ThreadHeap, r: &Request) -> Option<NonNull<u8>> {
     let mut g = G_.lock();
     let block = if g.free[class] != 0 {
         let b = g.free[class];
-        g.free[class] = unsafe { *(b as *const usize) };
+        g.free[class] = unsafe { *((b + 48) as *const usize) };
         b
     } else {
         let fit = g.segs.iter_mut().find(|s| s.end - s.top >= need);
@@ -127,6 +127,12 @@ pub fn free(_: &mut ThreadHeap, p: NonNull<u8>, _: Origin) -> Result<(), Misuse>
         return Err(Misuse::DoubleFree);
     }
     h.live = 0;
+    let (class, base) = (h.class as usize, h.base);
+    if class < 28 {
+        unsafe { *((base + 48) as *mut usize) = g.free[class] };
+        g.free[class] = base;
+    }
+
     Ok(())
 }
 pub fn reallocate(t: &mut ThreadHeap, p: NonNull<u8>, r: &Request) -> Result<Option<NonNull<u8>>, Misuse> {
