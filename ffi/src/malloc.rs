@@ -26,6 +26,8 @@ pub(crate) fn allocate(
     zeroed: bool,
     origin: Origin,
 ) -> *mut c_void {
+    // Nothing asked for counts as a byte, as in LeakSanitizer: such a block can leak too.
+    let size = size.max(1);
     let block = threads::with(|thread| {
         let stack = trace::capture(&mut thread.trace, frame, entry);
         let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };

@@ -201,7 +201,11 @@ pub fn after_fork_in_parent() {
     unsafe { CHANGING_HANDS.force_unlock() };
 }
 
-/// In the child of a fork(2): the caller is the only thread, and has a new id. What the other threads held is nobody's.
+/// In the child of a fork(2): the caller is the only thread, and has a new id.
+///
+/// The states of the others are lost for good: their owners ran on while the kernel copied the process page by page, so
+/// what stands there may be half of one operation and half of the next. Their blocks stay readable and can be freed;
+/// only what they had in store is not used again.
 pub fn after_fork_in_child() {
     // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
     unsafe { CHANGING_HANDS.force_unlock() };
@@ -210,14 +214,12 @@ pub fn after_fork_in_child() {
     let mut at = NEWEST.load(Acquire);
     // SAFETY: the list holds published states, which stay mapped.
     while let Some(state) = unsafe { at.as_ref() } {
-        let older = state.older.load(Acquire);
         if at == own {
             state.tid.store(process::tid().get(), Relaxed);
         } else if state.life.load(Acquire) != life::FREE {
-            // SAFETY: its owner does not exist in this process: the one reference.
-            renew(unsafe { &mut *at });
+            state.life.store(life::LOST, Release);
         }
-        at = older;
+        at = state.older.load(Acquire);
     }
 }
 

@@ -50,4 +50,6 @@ pub(super) mod life {
     pub(crate) const LIVE: u32 = 1;
     /// Of a thread that has run its last destructor; free once the kernel no longer knows the thread.
     pub(crate) const LEAVING: u32 = 2;
+    /// Of a thread that did not come along into this process by fork(2).
+    pub(crate) const LOST: u32 = 3;
 }
