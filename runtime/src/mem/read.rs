@@ -103,10 +103,9 @@ impl Drop for FaultGuard {
 unsafe extern "C" fn on_fault(signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
     // SAFETY: the kernel passes the interrupted context to a handler with SA_SIGINFO (sigaction(2)), on the stack and
     // exclusively ours until we return.
-    if let Some(context) = unsafe { context.as_mut() } {
-        if arch::absorb_copy_fault(context) {
-            return;
-        }
+    let context = unsafe { context.as_mut() };
+    if context.is_some_and(arch::absorb_copy_fault) {
+        return;
     }
     // A fault of our own making: let it kill as it would have, at the instruction that made it.
     // SAFETY: the default action has no handler.
