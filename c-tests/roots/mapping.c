@@ -1,7 +1,7 @@
 // A heap object whose only pointer is in an anonymous mapping that a global variable points to is reachable.
 // REFERENCE: it knows nothing of mappings
 // EXPECT: clean
-// EXPECT-WITH mappings=off: leak 4242 bytes in 1 object
+// EXPECT-WITH use_mappings=0: leak 4242 bytes in 1 object
 #include "support.h"
 #include <sys/mman.h>
 

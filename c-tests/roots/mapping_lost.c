@@ -1,7 +1,7 @@
-// What only a mapping holds that nothing points to is possible, never a leak, unless the user asks for strictness.
+// What only a mapping holds that nothing points to is possible, never a leak, unless the user turns mappings off.
 // REFERENCE: it knows nothing of mappings
 // EXPECT: possible 4242 bytes in 1 object
-// EXPECT-WITH mappings=strict: leak 4242 bytes in 1 object
+// EXPECT-WITH use_mappings=0: leak 4242 bytes in 1 object
 #include "support.h"
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
 // A heap object whose only pointer is in a registered root region is reachable, until the region is unregistered.
 // EXPECT: clean
-// EXPECT-WITH use_root_regions=0:mappings=strict: leak 4242 bytes in 1 object
-// EXPECT-WITH mappings=strict: leak 4242 bytes in 1 object
+// EXPECT-WITH use_root_regions=0:use_mappings=0: leak 4242 bytes in 1 object
+// EXPECT-WITH use_mappings=0: leak 4242 bytes in 1 object
 // ARGS: unregister
 #include "support.h"
 #include <sys/mman.h>

@@ -1,6 +1,7 @@
 // 50 threads that allocate, free, and come and go, while checks run one after another: no hang, no crash, no false leak.
 // FLAGS: -pthread
 // TIMEOUT: 120
+// REFERENCE: reports what realloc has in hand
 // EXPECT: clean
 #include "support.h"
 #include <pthread.h>

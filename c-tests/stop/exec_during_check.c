@@ -1,6 +1,7 @@
 // A program with threads that execs while a check is running is not frozen: 30 children, exec by main or by a worker at changing moments.
 // FLAGS: -pthread
 // TIMEOUT: 90
+// REFERENCE: kills the program now and then
 // EXPECT: clean
 #include "support.h"
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 // exit() called by a thread other than main, while others run: checked, with the buffered output kept.
 // FLAGS: -pthread
+// REFERENCE: loses what is still in the buffer when it finds leaks
 // EXPECT: clean
 // STDOUT: ^kept$
 // EXPECT: leak 4242 bytes in 1 object

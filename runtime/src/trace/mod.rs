@@ -17,6 +17,7 @@
 //! Not promised: frames of code without unwind information beyond what its frame pointers give; stacks of other
 //! threads.
 
+mod chain;
 pub mod depot;
 mod eh_frame;
 mod expression;
@@ -24,6 +25,7 @@ pub mod find_object;
 mod frame_pointer;
 mod leave;
 pub mod modules;
+mod replay;
 mod rule;
 mod rule_cache;
 mod signal_frame;
@@ -35,11 +37,13 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 use crate::arch::CallerFrame;
 use crate::base::AddrRange;
 
+use chain::Key;
+use replay::{LONGEST, Logged, OVERHANG, Replay, Walk};
 use stack_read::{OwnStack, Stack};
 use state::State;
 
@@ -53,6 +57,20 @@ pub const DEFAULT_DEPTH: usize = 30;
 /// Most stacks are kept in an array of this size while they are walked.
 const USUAL_DEPTH: usize = 32;
 
+/// What is done with remembered stacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum Mode {
+    /// They are used.
+    #[default]
+    Use = 0,
+    /// Nothing is remembered: each stack is walked.
+    Off = 1,
+    /// Each stack is walked as well, and [`Statistics::differences`] counts those that were not the same.
+    Verify = 2,
+}
+
+static REPLAY: AtomicU8 = AtomicU8::new(Mode::Use as u8);
 static DEPTH: AtomicUsize = AtomicUsize::new(DEFAULT_DEPTH);
 
 /// The name of a stack; equal stacks have equal names.
@@ -76,6 +94,8 @@ pub struct Setup {
     pub main_stack_top: usize,
     /// At most this many bytes of stacks.
     pub depot_bytes: usize,
+    /// What is done with remembered stacks.
+    pub replay: Mode,
 }
 
 /// Sets up; captures before it work with the defaults.
@@ -84,19 +104,21 @@ pub fn init(setup: &Setup) {
     find_object::set(setup.find_object);
     stack_read::set_main_stack(setup.main_stack_top);
     depot::set_limit(setup.depot_bytes);
+    REPLAY.store(setup.replay as u8, Relaxed);
     modules_changed();
 }
 
 /// What a thread has for capturing its stacks. All zero bytes are a valid new one.
 pub struct ThreadTrace {
     own: OwnStack,
+    replay: Replay,
     statistics: Statistics,
 }
 
 impl ThreadTrace {
     /// Knows nothing, holds nothing.
     pub const fn new() -> ThreadTrace {
-        ThreadTrace { own: OwnStack::new(), statistics: Statistics::new() }
+        ThreadTrace { own: OwnStack::new(), replay: Replay::new(), statistics: Statistics::new() }
     }
 
     /// Takes the range of the thread's own stack from who knows it. Without it, it is found out.
@@ -112,6 +134,7 @@ impl ThreadTrace {
     /// Gives back what it holds; for a thread that ends. It works on afterwards, and may be released again.
     pub fn release(&mut self) {
         self.own = OwnStack::new();
+        self.replay = Replay::new();
     }
 }
 
@@ -126,37 +149,128 @@ impl Default for ThreadTrace {
 #[inline]
 pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     thread.statistics.captures += 1;
-    let depth = DEPTH.load(Relaxed);
-    if depth <= USUAL_DEPTH {
-        walk_and_keep::<USUAL_DEPTH>(thread, caller, entry, depth)
-    } else {
-        walk_and_keep::<MAX_DEPTH>(thread, caller, entry, depth)
+    let mode = REPLAY.load(Relaxed);
+    let state = State::of_caller(caller, caller.stack_pointer());
+    let mut stack = Stack::of_caller(&mut thread.own, state.sp());
+    let mut replay = None;
+    if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures) {
+        let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
+        if let Some(id) = thread.replay.find(key, &state, &mut stack) {
+            thread.statistics.whole_hits += 1;
+            if mode == Mode::Verify as u8 {
+                verify(&state, &mut stack, entry, id, &mut thread.statistics);
+            }
+            return StackId(id);
+        }
+        replay = Some((key, &mut thread.replay));
     }
+    let depth = DEPTH.load(Relaxed);
+    let mut miss = Miss { state, stack, replay, entry, depth, statistics: &mut thread.statistics };
+    let id = if depth <= USUAL_DEPTH {
+        miss.walk_and_keep::<USUAL_DEPTH, { USUAL_DEPTH + OVERHANG }>()
+    } else {
+        miss.walk_and_keep::<MAX_DEPTH, LONGEST>()
+    };
+    if mode == Mode::Verify as u8 {
+        verify(&miss.state, &mut miss.stack, entry, id.0, miss.statistics);
+    }
+    id
 }
 
-fn walk_and_keep<const N: usize>(
-    thread: &mut ThreadTrace,
-    caller: &CallerFrame,
+/// Walks the stack once more, by rules alone, and counts a difference to the frames of `id`.
+#[cold]
+#[inline(never)]
+fn verify(state: &State, stack: &mut Stack<'_>, entry: usize, id: u32, statistics: &mut Statistics) {
+    if id == 0 {
+        return;
+    }
+    let (mut walked, mut kept) = ([0; MAX_DEPTH], [0; MAX_DEPTH]);
+    let (mut state, mut uncounted) = (*state, Statistics::new());
+    let depth = DEPTH.load(Relaxed);
+    walked[0] = entry;
+    // The walk may have left for another stack.
+    stack.restart(state.sp());
+    let len = 1 + walk::walk(&mut state, stack, walked.get_mut(1..depth).unwrap_or_default(), &mut uncounted);
+    let kept_len = frames(StackId(id), &mut kept);
+    statistics.differences += u64::from(walked.get(..len) != kept.get(..kept_len));
+}
+
+/// A stack that no chain proves.
+struct Miss<'a, 't> {
+    state: State,
+    stack: Stack<'t>,
+    replay: Option<(Key, &'a mut Replay)>,
     entry: usize,
     depth: usize,
-) -> StackId {
-    let mut frames = [0; N];
-    let len = unwind(thread, caller, entry, frames.get_mut(..depth).unwrap_or_default());
-    match depot::keep(frames.get(..len).unwrap_or_default()) {
-        Some(id) => StackId(id),
-        None => {
-            thread.statistics.dropped += 1;
-            StackId::NONE
-        }
-    }
+    statistics: &'a mut Statistics,
 }
 
-fn unwind(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, frames: &mut [usize]) -> usize {
-    let Some((first, rest)) = frames.split_first_mut() else { return 0 };
-    *first = entry;
-    let mut state = State::of_caller(caller, caller.stack_pointer());
-    let mut stack = Stack::of_caller(&mut thread.own, state.sp());
-    1 + walk::walk(&mut state, &mut stack, rest, &mut thread.statistics)
+impl Miss<'_, '_> {
+    /// `N`: at least the depth. `L`: with the overhang.
+    #[inline(never)]
+    fn walk_and_keep<const N: usize, const L: usize>(&mut self) -> StackId {
+        let depth = self.depth.min(N);
+        let mut frames = [0; N];
+        let mut log = [Logged::NONE; L];
+        let mut steps = 0;
+        let mut kept = 1;
+        let mut state = self.state;
+        let (mut ended, mut tail) = (false, None);
+        frames[0] = self.entry;
+        // What happens up to here can be remembered, as far as is seen.
+        let mut logging = self.replay.is_some();
+        let mut cursor = self.replay.as_ref().map(|(key, replay)| replay.cursor(*key));
+        loop {
+            if !State::is_code(state.pc) {
+                ended = true;
+                break;
+            }
+            if let Some(frame) = frames.get_mut(..depth).and_then(|frames| frames.get_mut(kept)) {
+                *frame = state.lookup_pc();
+                kept += 1;
+            } else if !logging || steps + 2 >= depth + OVERHANG {
+                break;
+            }
+            if let (true, Some((_, replay)), Some(cursor)) = (logging, &self.replay, &mut cursor)
+                && let Some(rest) = frames.get_mut(kept..depth)
+                && let Some((len, rest)) = replay.join(cursor, &state, &mut self.stack, rest)
+            {
+                kept += len;
+                tail = Some(rest);
+                self.statistics.joined += 1;
+                break;
+            }
+            self.statistics.walked += 1;
+            match walk::step(&mut state, &mut self.stack, self.statistics) {
+                walk::Step::Rule(rule) => match Logged::new(rule, state.sp(), self.state.sp()) {
+                    Some(step) if steps < L => {
+                        log[steps] = step;
+                        steps += 1;
+                    }
+                    _ => logging = false,
+                },
+                walk::Step::Other => logging = false,
+                walk::Step::Outermost => {
+                    ended = true;
+                    break;
+                }
+                walk::Step::Stuck => {
+                    logging = false;
+                    break;
+                }
+            }
+        }
+        let Some(id) = depot::keep(frames.get(..kept).unwrap_or_default()) else {
+            self.statistics.dropped += 1;
+            return StackId::NONE;
+        };
+        if let (true, Some((key, replay))) = (logging, &mut self.replay) {
+            let log = log.get(..steps).unwrap_or_default();
+            let walk = Walk { state: &self.state, log, tail, ended, depth, kept };
+            replay.remember(*key, &walk, &mut self.stack, id);
+        }
+        StackId(id)
+    }
 }
 
 /// The frames of a stack, leaf first: frame 0 is the entry point's address, all others lie inside the call that leads

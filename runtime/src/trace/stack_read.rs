@@ -117,6 +117,13 @@ impl<'t> Stack<'t> {
         Stack { own, low: sp, top, foreign }
     }
 
+    /// Goes back to the stack with the calling thread's stack pointer `sp`.
+    pub fn restart(&mut self, sp: usize) {
+        self.foreign = !self.own.holds(sp);
+        self.top = if self.foreign { (sp | (PAGE_SIZE - 1)) + 1 } else { self.own.top };
+        self.low = sp;
+    }
+
     /// Goes over to the stack that `sp` is on: behind a signal handler's frame, or where a function moved the stack
     /// pointer elsewhere. False if there is no memory.
     #[cold]
@@ -185,6 +192,31 @@ impl<'t> Stack<'t> {
         }
         true
     }
+}
+
+/// The first of `slots` whose word is not what it says. A slot is packed as
+/// [`super::chain::Slot`] says: value in the upper 48 bits, index in the lower 16, which `index` takes out.
+#[inline]
+pub fn first_difference(slots: &[u64], words: &[AtomicUsize], index: impl Fn(u64) -> usize) -> Option<usize> {
+    const BLOCK: usize = 8;
+    // A word with bits above 48 differs from every slot: they are rotated to where the index is taken away.
+    let difference = |slot: u64| {
+        let at = index(slot);
+        match words.get(at) {
+            Some(word) => (word.load(Relaxed) as u64).rotate_left(16) ^ slot ^ at as u64,
+            None => 1,
+        }
+    };
+    let mut blocks = slots.chunks_exact(BLOCK);
+    let mut done = 0;
+    for block in &mut blocks {
+        if block.iter().fold(0, |all, slot| all | difference(*slot)) != 0 {
+            break;
+        }
+        done += BLOCK;
+    }
+    let rest = slots.get(done..).unwrap_or_default();
+    rest.iter().position(|slot| difference(*slot) != 0).map(|n| done + n)
 }
 
 /// Bytes of an image that the loader has mapped, for reading its unwind tables.

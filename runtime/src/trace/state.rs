@@ -5,7 +5,7 @@
 //! meaning only where a signal interrupted the frame ([`State::interrupted`]); behind a call they are left-overs that no
 //! sound row refers to.
 
-use crate::arch::CallerFrame;
+use crate::arch::{CallerFrame, USER_END};
 
 /// General registers, numbered as DWARF does.
 pub const REGISTERS: usize = 16;
@@ -19,6 +19,8 @@ pub const RSP: usize = 7;
 pub const RETURN_ADDRESS: usize = 16;
 /// The registers that a call keeps, without the stack pointer, in the order used by [`super::rule::Rule`].
 pub const CALLEE_SAVED: [usize; 6] = [RBX, RBP, 12, 13, 14, 15];
+
+const LOWEST_CODE: usize = 4097;
 
 /// A frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +53,13 @@ impl State {
     #[inline]
     pub fn lookup_pc(&self) -> usize {
         self.pc.wrapping_sub(usize::from(!self.interrupted))
+    }
+
+    /// True when there may be code at `pc`: nothing can be mapped below vm.mmap_min_addr, where calls through null
+    /// pointers and the ends of chains lie, nor in the kernel's half.
+    #[inline]
+    pub fn is_code(pc: usize) -> bool {
+        (LOWEST_CODE..USER_END).contains(&pc)
     }
 
     /// The stack pointer.

@@ -55,7 +55,10 @@ extern "C" fn on_hook(_: usize, _: usize, _: usize, caller: &CallerFrame) {
     TRACE.with_borrow_mut(|trace| {
         check_each_step(trace, caller);
         let mut frames = [0; MAX_DEPTH];
-        let len = unwind(trace, caller, 1, &mut frames);
+        let mut state = State::of_caller(caller, caller.stack_pointer());
+        let mut stack = Stack::of_caller(&mut trace.own, state.sp());
+        frames[0] = 1;
+        let len = 1 + walk::walk(&mut state, &mut stack, &mut frames[1..], &mut trace.statistics);
         SEEN.with_borrow_mut(|seen| seen.push(Seen { ours: frames[1..len].to_vec(), theirs }));
         let id = capture(trace, caller, 1);
         let mut kept = [0; MAX_DEPTH];
@@ -87,6 +90,15 @@ fn check_each_step(trace: &mut ThreadTrace, caller: &CallerFrame) {
             }
         }
     }
+}
+
+crate::entry_point!(standstill_trace_test_capture => on_capture);
+
+/// A hook that only captures, as malloc does.
+extern "C" fn on_capture(_: usize, _: usize, _: usize, caller: &CallerFrame) {
+    TRACE.with_borrow_mut(|trace| {
+        capture(trace, caller, 1);
+    });
 }
 
 pub struct Library(*mut c_void);
@@ -271,3 +283,44 @@ fn exceptions_in_flight() {
         assert_eq!(one.ours, one.theirs);
     }
 }
+
+#[test]
+fn replayed_stacks_are_the_walked_ones() {
+    let _one = VERIFYING.lock();
+    REPLAY.store(Mode::Verify as u8, Relaxed);
+    let mut all = Statistics::new();
+    for library in libraries() {
+        let set_hook = library.get::<extern "C" fn(unsafe extern "C" fn())>("set_hook_here");
+        let wandering = library.get::<extern "C" fn(u64, i32, i32)>("wandering");
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..4)
+                .map(|seed| {
+                    scope.spawn(move || {
+                        set_hook(standstill_trace_test_capture);
+                        // Shallow and often, so that stacks come again; and deeper than what is kept.
+                        wandering(seed, 6, 300);
+                        wandering(seed, 40, 3);
+                        wandering(seed, 20, 30);
+                        TRACE.with_borrow_mut(|trace| {
+                            let statistics = trace.statistics();
+                            trace.release();
+                            statistics
+                        })
+                    })
+                })
+                .collect();
+            for thread in threads {
+                all.add(&thread.join().unwrap());
+            }
+        });
+    }
+    REPLAY.store(Mode::Use as u8, Relaxed);
+    println!("{all:?}");
+    assert_eq!(all.differences, 0, "{all:?}");
+    assert!(
+        all.captures > 10_000 && all.whole_hits > all.captures / 20 && all.joined > all.captures / 10,
+        "{all:?}"
+    );
+}
+
+static VERIFYING: std::sync::Mutex<()> = std::sync::Mutex::new(());

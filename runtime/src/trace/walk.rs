@@ -17,9 +17,6 @@ use super::stack_read::Stack;
 use super::state::{RSP, State};
 use super::statistics::Statistics;
 
-/// No code lies below this (vm.mmap_min_addr): a call through a null pointer, or the end of a chain.
-const LOWEST_CODE: usize = 4096;
-
 /// How a step was made; the replay cache remembers only what follows from the rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -100,9 +97,6 @@ fn elsewhere(rule: &Rule, state: &mut State, stack: &mut Stack<'_>) -> Step {
 /// Finds out what is to be known of a lookup address, and remembers it. `Err` when there is a row that could not be
 /// remembered, or that cannot be had at the moment.
 fn learn(pc: usize, statistics: &mut Statistics) -> Result<RuleId, Missing> {
-    if pc < LOWEST_CODE {
-        return Ok(RuleId::OUTERMOST);
-    }
     statistics.unwinder_steps += 1;
     let epoch = CACHE.epoch();
     let id = match eh_frame::compile(pc) {
@@ -128,11 +122,10 @@ pub fn walk(
 ) -> usize {
     let mut len = 0;
     for frame in frames {
-        let pc = state.lookup_pc();
-        if pc < LOWEST_CODE {
+        if !State::is_code(state.pc) {
             break;
         }
-        *frame = pc;
+        *frame = state.lookup_pc();
         len += 1;
         statistics.walked += 1;
         if matches!(step(state, stack, statistics), Step::Outermost | Step::Stuck) {

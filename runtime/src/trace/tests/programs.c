@@ -7,10 +7,13 @@
 #include <string.h>
 #include <ucontext.h>
 
-static void (*hook)(void);
+static void (*hook_of_all)(void);
+static __thread void (*hook_here)(void);
+#define hook() (hook_here ? hook_here() : hook_of_all())
 static volatile int sink;
 
-void set_hook(void (*function)(void)) { hook = function; }
+void set_hook(void (*function)(void)) { hook_of_all = function; }
+void set_hook_here(void (*function)(void)) { hook_here = function; }
 
 #define NOINLINE __attribute__((noinline, noclone))
 
@@ -156,6 +159,55 @@ __attribute__((noinline)) void through_bare(void) { bare(call_hook); sink++; }
 
 // Below the resolver of lazy binding: its CFA is in rbx.
 static int resolved(void) { return 5; }
-static void *resolver(void) { if (hook) hook(); return resolved; }
+static void *resolver(void) { if (hook_of_all) hook(); return resolved; }
 int lazily(void) __attribute__((ifunc("resolver")));
 NOINLINE int lazy(void) { return lazily() + 1; }
+
+// A random walk through functions of different shapes: frames come and go at every depth, with the same and with other
+// stack pointers, and the hook is called from all of them.
+static __thread unsigned long seed;
+static unsigned next(void) { seed = seed * 6364136223846793005ul + 1442695040888963407ul; return seed >> 40; }
+static void wander(int depth, long a, long b);
+NOINLINE static void plain(int depth, long a, long b) {
+    for (unsigned turns = 1 + next() % 3; turns > 0; turns--) { wander(depth, a, b + turns); a += b; if (next() % 4 == 0) hook(); }
+    sink += a;
+}
+NOINLINE static void roomy(int depth, long a, long b) {
+    char *room = alloca(next() % 3 * 48 + 16);
+    room[0] = room[15] = a;
+    wander(depth, b, a);
+    if (next() % 2) hook();
+    sink += room[next() % 16];
+}
+NOINLINE static void lined(int depth, long a, long b) {
+    char line[64] __attribute__((aligned(64)));
+    memset(line, a, sizeof line);
+    wander(depth, a, b);
+    sink += line[b & 63];
+}
+NOINLINE __attribute__((optimize("no-omit-frame-pointer"))) static void framed(int depth, long a, long b) {
+    wander(depth, a * b, a);
+    hook();
+    sink++;
+}
+NOINLINE static void spread(int depth, long a, long b) {
+    long c = a ^ b, d = a + b, e = a - b, f = a | b;
+    wander(depth, c, d);
+    hook();
+    sink += a + b + c + d + e + f;
+}
+NOINLINE static void wander(int depth, long a, long b) {
+    if (depth <= 0) { hook(); sink++; return; }
+    switch (next() % 16) {
+        case 0: lined(depth - 1, a, b); break;
+        case 1 ... 3: roomy(depth - 1, a, b); break;
+        case 4 ... 7: framed(depth - 1, a, b); break;
+        case 8 ... 11: spread(depth - 1, a, b); break;
+        default: plain(depth - 1, a, b);
+    }
+    sink++;
+}
+void wandering(unsigned long start, int depth, int times) {
+    seed = start;
+    while (times-- > 0) wander(next() % depth, times, seed);
+}

@@ -1,0 +1,19 @@
+// A program with an IFUNC resolver of its own (run by the loader before anything is relocated or initialised) starts.
+// EXPECT: clean
+// EXPECT: leak 4242 bytes in 1 object
+// ARGS: lose
+#include "support.h"
+
+typedef void lose_function(void *);
+static void lose_it(void *unused) {
+  (void)unused;
+  use(malloc(4242));
+}
+static lose_function *choose(void) { return lose_it; }
+void lose(void *) __attribute__((ifunc("choose")));
+
+int main(int count, char **arguments) {
+  (void)arguments;
+  if (count > 1) clean_call(lose, NULL);
+  return 0;
+}
