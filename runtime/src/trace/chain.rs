@@ -11,11 +11,12 @@
 //! Slots of return addresses rise, since frames do. `farthest` bounds the distances, so that one comparison with the
 //! stack's end makes all reads sound.
 
-use crate::arch::USER_END;
+use crate::arch::{CallerFrame, USER_END};
 
 use super::rule::Rule;
 use super::stack_read::Stack;
-use super::state::{CALLEE_SAVED, RSP, State};
+use super::state::{CALLEE_SAVED, RSP, State, callers_register};
+use super::walk::Walker;
 
 const PC: usize = 0;
 const SP: usize = 1;
@@ -38,10 +39,10 @@ pub struct Key {
 impl Key {
     /// All bits of the result depend on all bits of the key.
     #[inline]
-    pub fn hash(&self, state: &State) -> u64 {
-        let code =
-            (state.pc as u64 ^ (self.entry as u64).rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = (code ^ code >> 32 ^ state.sp() as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    pub fn hash(&self, caller: &CallerFrame) -> u64 {
+        let code = (caller.return_address as u64 ^ (self.entry as u64).rotate_left(20))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = (code ^ code >> 32 ^ caller.stack_pointer() as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
         hash ^ hash >> 32
     }
 }
@@ -194,19 +195,19 @@ impl<'a> Chain<'a> {
         Tag((self.word(self.tags_at() + n / 8) >> (n % 8 * 8)) as u8)
     }
 
-    /// True when the chain is that of the key.
+    /// True when the chain is that of the key, and of the caller whose record `caller` is.
     #[inline]
-    pub fn is_of(self, key: Key, state: &State) -> bool {
-        self.word(PC) == state.pc as u64
-            && self.sp() == state.sp()
+    pub fn is_of(self, key: Key, caller: &CallerFrame) -> bool {
+        self.word(PC) == caller.return_address as u64
+            && self.sp() == caller.stack_pointer()
             && self.word(ENTRY) == key.entry as u64
             && self.epoch() == key.epoch
-            && (self.live() == 0 || self.live_registers_equal(state))
+            && (self.live() == 0 || self.live_registers_equal(caller))
     }
 
-    fn live_registers_equal(self, state: &State) -> bool {
-        let live = CALLEE_SAVED.into_iter().enumerate().filter(|(place, _)| self.live() >> place & 1 != 0);
-        live.zip(HEADER..).all(|((_, register), at)| self.word(at) as usize == state.registers[register])
+    fn live_registers_equal(self, caller: &CallerFrame) -> bool {
+        let live = (0..CALLEE_SAVED.len()).filter(|place| self.live() >> place & 1 != 0);
+        live.zip(HEADER..).all(|(place, at)| self.word(at) as usize == callers_register(caller, place))
     }
 
     /// True when the frames that are kept are what they were.
@@ -233,7 +234,7 @@ impl<'a> Chain<'a> {
         ) else {
             return Some(from);
         };
-        let changed = super::stack_read::first_difference(slots, words, |slot| Slot(slot).offset());
+        let changed = super::stack_read::first_difference(slots, words);
         changed.map(|n| from + n)
     }
 
@@ -255,13 +256,16 @@ impl<'a> Chain<'a> {
         None
     }
 
-    /// True when the frame behind return address `n` is the one in `state`, as far as matters.
-    pub fn leads_to(self, n: usize, state: &State) -> bool {
+    /// True when the frame behind return address `n` is the one that `walker` is at, as far as matters.
+    pub fn leads_to(self, n: usize, walker: &mut Walker<'_, '_>) -> bool {
         let live = self.tag(n).live();
-        !state.interrupted
-            && self.slot(n).value() == state.pc
-            && CALLEE_SAVED.into_iter().enumerate().all(|(place, register)| {
-                live >> place & 1 == 0 || self.register_behind(n, place) == Some(state.registers[register])
+        !walker.interrupted()
+            && self.slot(n).value() == walker.pc()
+            && (0..CALLEE_SAVED.len()).all(|place| {
+                live >> place & 1 == 0
+                    || self
+                        .register_behind(n, place)
+                        .is_some_and(|value| walker.register(place) == Some(value))
             })
     }
 
@@ -360,11 +364,18 @@ impl Writer {
     }
 
     /// Completes the chain. Returns its length in words.
-    pub fn finish(self, words: &mut [u64], key: Key, state: &State, ended: bool, id: u32) -> Option<usize> {
+    pub fn finish(
+        self,
+        words: &mut [u64],
+        key: Key,
+        caller: &CallerFrame,
+        ended: bool,
+        id: u32,
+    ) -> Option<usize> {
         let (checked, farthest) = self.checked.unwrap_or((self.len, self.farthest));
         let header = [
-            state.pc as u64,
-            state.sp() as u64,
+            caller.return_address as u64,
+            caller.stack_pointer() as u64,
             key.entry as u64,
             u64::from(key.epoch) << 32 | u64::from(id),
             u64::from(self.live)
@@ -374,8 +385,8 @@ impl Writer {
                 | ((self.slots_at - self.tags_at) as u64) << 40,
             farthest as u64,
         ];
-        let live = CALLEE_SAVED.into_iter().enumerate().filter(|(place, _)| self.live >> place & 1 != 0);
-        let registers = live.map(|(_, register)| state.registers[register] as u64);
+        let live = (0..CALLEE_SAVED.len()).filter(|place| self.live >> place & 1 != 0);
+        let registers = live.map(|place| callers_register(caller, place) as u64);
         for (to, word) in
             words.get_mut(self.at..self.tags_at)?.iter_mut().zip(header.into_iter().chain(registers))
         {

@@ -5,9 +5,10 @@
 use crate::arch::CallerFrame;
 use crate::base::Addr;
 
+use super::replay::LONGEST;
 use super::stack_read::Stack;
-use super::state::{RBP, RBX, State};
-use super::walk::{Step, step};
+use super::state::{RBP, RBX};
+use super::walk::{Logged, Step, Walker};
 use super::{MAX_DEPTH, ThreadTrace};
 
 /// Walks up from an entry point's caller while `inside` says that the code is the library's. Returns the registers and
@@ -17,18 +18,19 @@ pub fn leave(
     caller: &CallerFrame,
     inside: impl Fn(usize) -> bool,
 ) -> Option<(CallerFrame, Addr)> {
-    let mut state = State::of_caller(caller, caller.stack_pointer());
-    let mut stack = Stack::of_caller(&mut thread.own, state.sp());
+    let stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
+    let mut log = [Logged::NONE; LONGEST];
+    let mut walker = Walker::new(caller, stack, &mut log, &mut thread.statistics);
     for _ in 0..MAX_DEPTH {
-        if !inside(state.lookup_pc()) {
+        if !inside(walker.lookup_pc()) {
+            let state = walker.state()?;
             let [.., r12, r13, r14, r15] = state.registers;
             let (rbp, rbx) = (state.registers[RBP], state.registers[RBX]);
             let frame = CallerFrame { rbp, rbx, r12, r13, r14, r15, return_address: state.pc };
             return Some((frame, Addr::new(state.sp())));
         }
-        match step(&mut state, &mut stack, &mut thread.statistics) {
-            Step::Rule(_) | Step::Other => {}
-            Step::Outermost | Step::Stuck => return None,
+        if matches!(walker.step(), Step::Outermost | Step::Stuck) {
+            return None;
         }
     }
     None

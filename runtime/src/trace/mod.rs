@@ -43,9 +43,10 @@ use crate::arch::CallerFrame;
 use crate::base::AddrRange;
 
 use chain::Key;
-use replay::{LONGEST, Logged, OVERHANG, Replay, Walk};
+use replay::{LONGEST, OVERHANG, Replay, Walk};
 use stack_read::{OwnStack, Stack};
 use state::State;
+use walk::{Logged, Step, Walker};
 
 pub use leave::leave;
 pub use statistics::Statistics;
@@ -150,127 +151,122 @@ impl Default for ThreadTrace {
 pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     thread.statistics.captures += 1;
     let mode = REPLAY.load(Relaxed);
-    let state = State::of_caller(caller, caller.stack_pointer());
-    let mut stack = Stack::of_caller(&mut thread.own, state.sp());
-    let mut replay = None;
+    let mut stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
     if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures) {
         let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
-        if let Some(id) = thread.replay.find(key, &state, &mut stack) {
+        if let Some(id) = thread.replay.find(key, caller, &mut stack) {
             thread.statistics.whole_hits += 1;
             if mode == Mode::Verify as u8 {
-                verify(&state, &mut stack, entry, id, &mut thread.statistics);
+                verify(thread, caller, entry, id);
             }
             return StackId(id);
         }
-        replay = Some((key, &mut thread.replay));
     }
-    let depth = DEPTH.load(Relaxed);
-    let mut miss = Miss { state, stack, replay, entry, depth, statistics: &mut thread.statistics };
-    let id = if depth <= USUAL_DEPTH {
-        miss.walk_and_keep::<USUAL_DEPTH, { USUAL_DEPTH + OVERHANG }>()
+    miss(thread, caller, entry, mode)
+}
+
+/// A stack that no chain proves.
+#[inline(never)]
+fn miss(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, mode: u8) -> StackId {
+    let id = if DEPTH.load(Relaxed) <= USUAL_DEPTH {
+        walk_and_keep::<USUAL_DEPTH, { USUAL_DEPTH + OVERHANG }>(thread, caller, entry, mode)
     } else {
-        miss.walk_and_keep::<MAX_DEPTH, LONGEST>()
+        walk_and_keep::<MAX_DEPTH, LONGEST>(thread, caller, entry, mode)
     };
-    if mode == Mode::Verify as u8 {
-        verify(&miss.state, &mut miss.stack, entry, id.0, miss.statistics);
+    match id {
+        Some(id) => {
+            if mode == Mode::Verify as u8 {
+                verify(thread, caller, entry, id);
+            }
+            StackId(id)
+        }
+        None => {
+            thread.statistics.dropped += 1;
+            StackId::NONE
+        }
     }
-    id
+}
+
+/// `N`: at least the depth. `L`: with the overhang.
+fn walk_and_keep<const N: usize, const L: usize>(
+    thread: &mut ThreadTrace,
+    caller: &CallerFrame,
+    entry: usize,
+    mode: u8,
+) -> Option<u32> {
+    let depth = DEPTH.load(Relaxed).min(N);
+    let mut frames = [0; N];
+    let mut log = [Logged::NONE; L];
+    let mut kept = 1;
+    let (mut ended, mut tail) = (false, None);
+    frames[0] = entry;
+    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
+    // True as long as what has happened can be remembered.
+    let mut remembers = mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures);
+    let replay = &mut thread.replay;
+    let mut cursor = replay.cursor(key);
+    let stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
+    let mut walker = Walker::new(caller, stack, &mut log, &mut thread.statistics);
+    loop {
+        if !State::is_code(walker.pc()) {
+            ended = true;
+            break;
+        }
+        if kept < depth {
+            frames[kept] = walker.lookup_pc();
+            kept += 1;
+        } else if !remembers || walker.log().len() + 2 >= depth + OVERHANG {
+            break;
+        }
+        if remembers
+            && let Some(rest) = frames.get_mut(kept..depth)
+            && let Some((len, rest)) = replay.join(&mut cursor, &mut walker, rest)
+        {
+            kept += len;
+            tail = Some(rest);
+            walker.statistics().joined += 1;
+            break;
+        }
+        match walker.step() {
+            Step::Rule => {}
+            Step::Other => remembers = false,
+            Step::Outermost => {
+                ended = true;
+                break;
+            }
+            Step::Stuck => {
+                remembers = false;
+                break;
+            }
+        }
+    }
+    let id = depot::keep(frames.get(..kept)?)?;
+    if remembers {
+        let steps = walker.log().len();
+        let mut stack = walker.into_stack();
+        let walk = Walk { caller, log: log.get(..steps)?, tail, ended, depth, kept };
+        replay.remember(key, &walk, &mut stack, id);
+    }
+    Some(id)
 }
 
 /// Walks the stack once more, by rules alone, and counts a difference to the frames of `id`.
 #[cold]
 #[inline(never)]
-fn verify(state: &State, stack: &mut Stack<'_>, entry: usize, id: u32, statistics: &mut Statistics) {
-    if id == 0 {
-        return;
-    }
+fn verify(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, id: u32) {
     let (mut walked, mut kept) = ([0; MAX_DEPTH], [0; MAX_DEPTH]);
-    let (mut state, mut uncounted) = (*state, Statistics::new());
-    let depth = DEPTH.load(Relaxed);
-    walked[0] = entry;
-    // The walk may have left for another stack.
-    stack.restart(state.sp());
-    let len = 1 + walk::walk(&mut state, stack, walked.get_mut(1..depth).unwrap_or_default(), &mut uncounted);
+    let len = walk_only(thread, caller, entry, walked.get_mut(..DEPTH.load(Relaxed)).unwrap_or_default());
     let kept_len = frames(StackId(id), &mut kept);
-    statistics.differences += u64::from(walked.get(..len) != kept.get(..kept_len));
+    thread.statistics.differences += u64::from(walked.get(..len) != kept.get(..kept_len));
 }
 
-/// A stack that no chain proves.
-struct Miss<'a, 't> {
-    state: State,
-    stack: Stack<'t>,
-    replay: Option<(Key, &'a mut Replay)>,
-    entry: usize,
-    depth: usize,
-    statistics: &'a mut Statistics,
-}
-
-impl Miss<'_, '_> {
-    /// `N`: at least the depth. `L`: with the overhang.
-    #[inline(never)]
-    fn walk_and_keep<const N: usize, const L: usize>(&mut self) -> StackId {
-        let depth = self.depth.min(N);
-        let mut frames = [0; N];
-        let mut log = [Logged::NONE; L];
-        let mut steps = 0;
-        let mut kept = 1;
-        let mut state = self.state;
-        let (mut ended, mut tail) = (false, None);
-        frames[0] = self.entry;
-        // What happens up to here can be remembered, as far as is seen.
-        let mut logging = self.replay.is_some();
-        let mut cursor = self.replay.as_ref().map(|(key, replay)| replay.cursor(*key));
-        loop {
-            if !State::is_code(state.pc) {
-                ended = true;
-                break;
-            }
-            if let Some(frame) = frames.get_mut(..depth).and_then(|frames| frames.get_mut(kept)) {
-                *frame = state.lookup_pc();
-                kept += 1;
-            } else if !logging || steps + 2 >= depth + OVERHANG {
-                break;
-            }
-            if let (true, Some((_, replay)), Some(cursor)) = (logging, &self.replay, &mut cursor)
-                && let Some(rest) = frames.get_mut(kept..depth)
-                && let Some((len, rest)) = replay.join(cursor, &state, &mut self.stack, rest)
-            {
-                kept += len;
-                tail = Some(rest);
-                self.statistics.joined += 1;
-                break;
-            }
-            self.statistics.walked += 1;
-            match walk::step(&mut state, &mut self.stack, self.statistics) {
-                walk::Step::Rule(rule) => match Logged::new(rule, state.sp(), self.state.sp()) {
-                    Some(step) if steps < L => {
-                        log[steps] = step;
-                        steps += 1;
-                    }
-                    _ => logging = false,
-                },
-                walk::Step::Other => logging = false,
-                walk::Step::Outermost => {
-                    ended = true;
-                    break;
-                }
-                walk::Step::Stuck => {
-                    logging = false;
-                    break;
-                }
-            }
-        }
-        let Some(id) = depot::keep(frames.get(..kept).unwrap_or_default()) else {
-            self.statistics.dropped += 1;
-            return StackId::NONE;
-        };
-        if let (true, Some((key, replay))) = (logging, &mut self.replay) {
-            let log = log.get(..steps).unwrap_or_default();
-            let walk = Walk { state: &self.state, log, tail, ended, depth, kept };
-            replay.remember(*key, &walk, &mut self.stack, id);
-        }
-        StackId(id)
-    }
+/// The frames by rules alone; what that costs is not counted.
+fn walk_only(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, frames: &mut [usize]) -> usize {
+    let Some((first, rest)) = frames.split_first_mut() else { return 0 };
+    *first = entry;
+    let (mut log, mut uncounted) = ([Logged::NONE; LONGEST], Statistics::new());
+    let stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
+    1 + Walker::new(caller, stack, &mut log, &mut uncounted).walk(rest)
 }
 
 /// The frames of a stack, leaf first: frame 0 is the entry point's address, all others lie inside the call that leads

@@ -23,12 +23,13 @@
 //! doubled while the ring of chains goes round faster than it is used, dropped with the thread. Chains lie in a ring,
 //! the oldest is overwritten; the index names them by positions that only grow, so that a stale one is known.
 
+use crate::arch::CallerFrame;
 use crate::mem::MapVec;
 
 use super::chain::{Chain, Key, Slot, Tag, Writer, live_before};
-use super::rule::{RULES, Rule, RuleId};
+use super::rule::Rule;
 use super::stack_read::Stack;
-use super::state::State;
+use super::walk::{Logged, Walker};
 
 /// Frames remembered beyond the depth that is kept.
 pub const OVERHANG: usize = 16;
@@ -36,38 +37,14 @@ pub const OVERHANG: usize = 16;
 pub const WARM_UP: u64 = 64;
 /// The longest walk that is remembered.
 pub const LONGEST: usize = super::MAX_DEPTH + OVERHANG;
-/// Words of the smallest cache (32 KiB), index included, and how often it may double (to 1 MiB).
+/// Words of the smallest ring (32 KiB), and how often it may double (to 1 MiB).
 const SMALLEST: usize = 4096;
 const DOUBLINGS: u8 = 5;
-/// One word of index for this many words of cache.
+/// One word of index for this many words of the ring.
 const WORDS_AN_INDEX: usize = 32;
 const WAYS: usize = 2;
 /// An index word: the upper bits of the hash, then the position.
 const POSITION: u64 = (1 << 48) - 1;
-
-/// A step of a walk, for the chain that is made of it: the rule, and the CFA as words from the leaf's stack pointer.
-#[derive(Clone, Copy)]
-pub struct Logged(u32);
-
-impl Logged {
-    /// Nothing.
-    pub const NONE: Logged = Logged(0);
-
-    /// A step by `rule` to `cfa`, from a leaf at `sp`; `None` if it is too far off.
-    #[inline(always)]
-    pub fn new(rule: RuleId, cfa: usize, sp: usize) -> Option<Logged> {
-        let words = cfa.wrapping_sub(sp) >> 3;
-        (words <= Slot::FARTHEST).then_some(Logged(u32::from(rule.0) << 16 | words as u32))
-    }
-
-    fn rule(self) -> Rule {
-        RULES.rule(RuleId((self.0 >> 16) as u16))
-    }
-
-    fn cfa(self) -> isize {
-        (self.0 & 0xffff) as isize
-    }
-}
 
 /// The rest of a stack, in a chain: from the slot after `slot` on.
 #[derive(Clone, Copy)]
@@ -82,11 +59,11 @@ pub struct Cursor {
     slot: usize,
 }
 
-/// A walk that is to be remembered: `log`ged steps from `state`, then the tail of another chain, or the end of the stack
+/// A walk that is to be remembered: `log`ged steps from `caller`, then the tail of another chain, or the end of the stack
 /// (`ended`), or the end of what was asked for.
 pub struct Walk<'a> {
-    /// The leaf.
-    pub state: &'a State,
+    /// The leaf, by the entry point's own record.
+    pub caller: &'a CallerFrame,
     /// Its steps.
     pub log: &'a [Logged],
     /// What follows them.
@@ -101,7 +78,7 @@ pub struct Walk<'a> {
 
 /// A thread's cache. All zero: empty.
 pub struct Replay {
-    /// Index, then ring.
+    /// The ring, then the index.
     memory: MapVec<u64>,
     /// Where the next chain goes; only grows. It begins at the ring's length, so that position 0 is none.
     head: u64,
@@ -127,29 +104,25 @@ impl Replay {
     #[inline(never)]
     fn grow(&mut self) -> bool {
         let doublings = if self.head == 0 { 0 } else { self.doublings + 1 };
-        let Ok(memory) = MapVec::zeroed(SMALLEST << doublings) else {
+        let ring = SMALLEST << doublings;
+        let Ok(memory) = MapVec::zeroed(ring + ring / WORDS_AN_INDEX) else {
             // Not asked for again: a thread without a cache walks, and is right.
             self.refused = true;
             return self.head != 0;
         };
-        let ring = (memory.len() - memory.len() / WORDS_AN_INDEX) as u64;
-        *self = Replay { memory, head: ring, recent: 0, doublings, refused: false };
+        *self = Replay { memory, head: ring as u64, recent: 0, doublings, refused: false };
         true
     }
 
-    #[inline]
-    fn index_len(&self) -> usize {
-        self.memory.len() / WORDS_AN_INDEX
-    }
-
+    /// Words of the ring, a power of two; the index lies behind it.
     #[inline]
     fn ring_len(&self) -> u64 {
-        (self.memory.len() - self.index_len()) as u64
+        (SMALLEST as u64) << (self.doublings & 7)
     }
 
     #[inline]
     fn place(&self, position: u64) -> usize {
-        self.index_len() + (position % self.ring_len()) as usize
+        (position & (self.ring_len() - 1)) as usize
     }
 
     /// The chain at a position, if it was not overwritten.
@@ -163,13 +136,14 @@ impl Replay {
 
     #[inline]
     fn bucket(&self, hash: u64) -> usize {
-        (hash as usize % (self.index_len() / WAYS)) * WAYS
+        let ring = self.ring_len() as usize;
+        ring + (hash as usize & (ring / WORDS_AN_INDEX - 1) & !(WAYS - 1))
     }
 
-    /// The stack of `state`, if a chain proves it.
+    /// The stack of `caller`, if a chain proves it.
     #[inline]
-    pub fn find(&mut self, key: Key, state: &State, stack: &mut Stack<'_>) -> Option<u32> {
-        let hash = key.hash(state);
+    pub fn find(&mut self, key: Key, caller: &CallerFrame, stack: &mut Stack<'_>) -> Option<u32> {
+        let hash = key.hash(caller);
         let bucket = self.bucket(hash);
         for way in bucket..bucket + WAYS {
             let entry = *self.memory.get(way)?;
@@ -177,7 +151,7 @@ impl Replay {
                 continue;
             }
             let Some(chain) = self.chain(entry & POSITION) else { continue };
-            if chain.is_of(key, state) && chain.is_unchanged(stack) {
+            if chain.is_of(key, caller) && chain.is_unchanged(stack) {
                 let id = chain.id();
                 self.recent = entry & POSITION;
                 return Some(id);
@@ -192,13 +166,12 @@ impl Replay {
         Cursor { position: if usable { self.recent } else { 0 }, slot: 0 }
     }
 
-    /// Looks for the frame in `state`. If it is there, and its callers are as they were, they fill `frames`, unless the
-    /// stack ends before; their number and the rest of the chain are returned.
+    /// Looks for the frame that `walker` is at. If it is there, and its callers are as they were, they fill `frames`,
+    /// unless the stack ends before; their number and the rest of the chain are returned.
     pub fn join(
         &self,
         cursor: &mut Cursor,
-        state: &State,
-        stack: &mut Stack<'_>,
+        walker: &mut Walker<'_, '_>,
         frames: &mut [usize],
     ) -> Option<(usize, Tail)> {
         if cursor.position == 0 {
@@ -206,8 +179,8 @@ impl Replay {
         }
         let chain = self.chain(cursor.position)?;
         // A frame begins where the slot of the return address that led to it ends.
-        let slot = chain.slot_of_return(&mut cursor.slot, state.sp())?;
-        if !chain.leads_to(slot, state) {
+        let slot = chain.slot_of_return(&mut cursor.slot, walker.sp())?;
+        if !chain.leads_to(slot, walker) {
             return None;
         }
         let (len, end) = chain.callers(slot + 1, frames);
@@ -216,7 +189,7 @@ impl Replay {
             cursor.position = 0;
             return None;
         }
-        match chain.first_change(slot + 1, end, stack) {
+        match chain.first_change(slot + 1, end, walker.stack()) {
             None => Some((len, Tail { position: cursor.position, slot })),
             Some(change) => {
                 cursor.slot = change + 1;
@@ -247,7 +220,7 @@ impl Replay {
             return;
         }
         self.recent = position;
-        let hash = key.hash(walk.state);
+        let hash = key.hash(walk.caller);
         let bucket = self.bucket(hash);
         if let Some([first, second]) = self.memory.get_mut(bucket..bucket + WAYS) {
             *second = *first;
@@ -265,7 +238,7 @@ impl Replay {
         stack: &mut Stack<'_>,
         id: u32,
     ) -> Option<usize> {
-        let sp = walk.state.sp();
+        let sp = walk.caller.stack_pointer();
         // Backwards: which registers are live behind each step.
         let mut live = match walk.tail {
             Some(tail) => self.chain(tail.position)?.tag(tail.slot).live(),
@@ -274,26 +247,25 @@ impl Replay {
         let mut live_behind = [0u8; LONGEST];
         for (behind, step) in live_behind.iter_mut().zip(walk.log).rev() {
             *behind = live;
-            live = live_before(&step.rule(), live)?;
+            live = live_before(step.rule(), live)?;
         }
         // The entry point and the leaf are in the key. A stack that is less deep than asked for is proved by all slots,
         // the end included.
         let proof = if walk.kept < walk.depth { usize::MAX } else { walk.depth.saturating_sub(2) };
         let mut writer = Writer::new(self.place(position), most, live, proof);
         // Forwards: the slots.
-        let mut push = |memory: &mut [u64], words: isize, tag: Tag| {
-            let offset = usize::try_from(words).ok()?;
-            let slot = Slot::new(offset, stack.word(sp + offset * 8)?)?;
+        let mut push = |memory: &mut [u64], at: usize, tag: Tag| {
+            let slot = Slot::new(at.checked_sub(sp)? >> 3, stack.word(at)?)?;
             writer.push(memory, slot, tag)
         };
         for (behind, step) in live_behind.iter().zip(walk.log) {
             let rule = step.rule();
             for (place, words) in rule.saved.into_iter().enumerate() {
                 if words != 0 && behind >> place & 1 != 0 {
-                    push(&mut self.memory, step.cfa() + isize::from(words), Tag::saved(place))?;
+                    push(&mut self.memory, Rule::at(words, step.cfa()), Tag::saved(place))?;
                 }
             }
-            push(&mut self.memory, step.cfa() + isize::from(rule.return_address), Tag::returns(*behind))?;
+            push(&mut self.memory, Rule::at(rule.return_address, step.cfa()), Tag::returns(*behind))?;
         }
         let mut ended = walk.ended;
         if let Some(tail) = walk.tail {
@@ -303,7 +275,7 @@ impl Replay {
         if !writer.is_proof() && !ended {
             return None;
         }
-        writer.finish(&mut self.memory, key, walk.state, ended, id)
+        writer.finish(&mut self.memory, key, walk.caller, ended, id)
     }
 
     /// Appends what follows slot `tail.slot` in its chain, for a leaf at `sp`, as far as there is room. True when it went

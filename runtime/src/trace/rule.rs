@@ -10,7 +10,7 @@
 //!
 //! # Safety
 //!
-//! The table hands out plain copies of slots that are written once. The cell is unsafe only in `slot`.
+//! The table hands out references to slots that are written once. The cell is unsafe only in `slot`.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Acquire, Ordering::Rela
 use crate::base::lock::Lock;
 
 use super::stack_read::Stack;
-use super::state::{CALLEE_SAVED, REGISTERS, RSP, State};
+use super::state::{CALLEE_SAVED, RSP, State};
 
 /// A compiled row. Distances are in words, from the CFA.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,10 +34,10 @@ pub struct Rule {
     pub return_address: i16,
     /// Where the callee-saved registers lie; 0 for one that the frame has not changed.
     pub saved: [i16; CALLEE_SAVED.len()],
-    /// The lowest of all distances, so that one comparison bounds them all.
+    /// The lowest of all distances.
     pub lowest: i16,
-    /// The highest of all distances.
-    pub highest: i16,
+    /// Not used, as above.
+    pub reserved_too: i16,
 }
 
 const _: () = assert!(size_of::<Rule>() == 24);
@@ -50,7 +50,7 @@ impl Rule {
         return_address: 0,
         saved: [0; 6],
         lowest: 0,
-        highest: 0,
+        reserved_too: 0,
     };
 
     /// A rule from its parts; `None` if the row cannot be said so: no return address, or a slot at the CFA itself.
@@ -66,52 +66,39 @@ impl Rule {
             ..Rule::ZERO
         };
         rule.lowest = rule.return_address;
-        rule.highest = rule.return_address;
         for (slot, bytes) in rule.saved.iter_mut().zip(saved) {
             if let Some(bytes) = bytes {
                 *slot = words(bytes)?;
                 rule.lowest = rule.lowest.min(*slot);
-                rule.highest = rule.highest.max(*slot);
             }
         }
         Some(rule)
     }
 
-    /// The CFA of a frame.
+    /// The CFA, from the value of its register.
     #[inline(always)]
-    pub fn cfa(&self, state: &State) -> usize {
-        let base = state.registers[usize::from(self.cfa_register) % REGISTERS];
+    pub fn cfa(&self, base: usize) -> usize {
         base.wrapping_add(self.cfa_offset as isize as usize)
     }
 
-    /// The step to the caller's frame. False, and nothing changed, when that does not lie above the last one on the
-    /// same stack.
+    /// Where a slot lies, from the CFA.
     #[inline(always)]
-    pub fn apply(&self, state: &mut State, stack: &mut Stack<'_>) -> bool {
-        let cfa = self.cfa(state);
-        cfa > state.sp() && self.load(cfa, state, stack)
+    pub fn at(words: i16, cfa: usize) -> usize {
+        cfa.wrapping_add((isize::from(words) * 8) as usize)
     }
 
-    /// As [`Rule::apply`], but wherever the CFA lies on `stack`.
-    #[inline(always)]
-    pub fn load(&self, cfa: usize, state: &mut State, stack: &mut Stack<'_>) -> bool {
-        let at = |words: i16| cfa.wrapping_add((isize::from(words) * 8) as usize);
-        let Some(slots) = stack.words(at(self.lowest), at(self.highest).wrapping_add(8)) else {
-            return false;
-        };
-        let word = |words: i16| {
-            let slot = slots.get((isize::from(words) - isize::from(self.lowest)) as usize);
-            slot.map_or(0, |slot| slot.load(Relaxed))
-        };
-        state.pc = word(self.return_address);
-        state.interrupted = false;
+    /// The whole state of the caller's frame, whose CFA is known.
+    pub fn load(&self, cfa: usize, state: &State, stack: &mut Stack<'_>) -> Option<State> {
+        let mut caller = *state;
+        caller.pc = stack.word(Self::at(self.return_address, cfa))?;
+        caller.interrupted = false;
         for (register, slot) in CALLEE_SAVED.into_iter().zip(self.saved) {
             if slot != 0 {
-                state.registers[register] = word(slot);
+                caller.registers[register] = stack.word(Self::at(slot, cfa))?;
             }
         }
-        state.registers[RSP] = cfa;
-        true
+        caller.registers[RSP] = cfa;
+        Some(caller)
     }
 
     fn hash(&self) -> usize {
@@ -182,10 +169,10 @@ impl RuleTable {
 
     /// The rule with this id, which came from [`RuleTable::intern`].
     #[inline(always)]
-    pub fn rule(&self, id: RuleId) -> Rule {
+    pub fn rule(&self, id: RuleId) -> &Rule {
         let slot = &self.slots[usize::from(id.0) % CAPACITY];
         // SAFETY: see Sync: written once before the id was published, and never again.
-        unsafe { *slot.get() }
+        unsafe { &*slot.get() }
     }
 
     /// The id of `rule`. `None` when the table is full or somebody else is writing: then the row is interpreted.
@@ -195,7 +182,7 @@ impl RuleTable {
             let at = hash.wrapping_add(probe) % INDEX;
             match self.index[at].load(Acquire) {
                 0 => return self.insert(rule, at),
-                id if self.rule(RuleId(id)) == *rule => return Some(RuleId(id)),
+                id if self.rule(RuleId(id)) == rule => return Some(RuleId(id)),
                 _ => {}
             }
         }
@@ -242,7 +229,7 @@ mod tests {
         let ids: Vec<_> = (0..3000).map(|n| TABLE.intern(&rule(n).unwrap()).unwrap()).collect();
         for n in 0..3000 {
             assert_eq!(TABLE.intern(&rule(n).unwrap()), Some(ids[n as usize]));
-            assert_eq!(TABLE.rule(ids[n as usize]), rule(n).unwrap());
+            assert_eq!(*TABLE.rule(ids[n as usize]), rule(n).unwrap());
         }
         assert_eq!(TABLE.len(), 3000);
         assert!(ids.iter().all(|id| id.0 >= RuleId::FIRST));
@@ -256,6 +243,6 @@ mod tests {
         assert_eq!(Rule::new((17, 8), -8, [None; 6]), None);
         assert_eq!(Rule::new((RSP, 8), -8, [Some(-8 << 20), None, None, None, None, None]), None);
         let rule = Rule::new((RSP, 8), -8, [Some(-64), None, None, None, None, Some(-24)]).unwrap();
-        assert_eq!((rule.lowest, rule.highest), (-8, -1));
+        assert_eq!((rule.lowest, rule.return_address), (-8, -1));
     }
 }

@@ -117,13 +117,6 @@ impl<'t> Stack<'t> {
         Stack { own, low: sp, top, foreign }
     }
 
-    /// Goes back to the stack with the calling thread's stack pointer `sp`.
-    pub fn restart(&mut self, sp: usize) {
-        self.foreign = !self.own.holds(sp);
-        self.top = if self.foreign { (sp | (PAGE_SIZE - 1)) + 1 } else { self.own.top };
-        self.low = sp;
-    }
-
     /// Goes over to the stack that `sp` is on: behind a signal handler's frame, or where a function moved the stack
     /// pointer elsewhere. False if there is no memory.
     #[cold]
@@ -194,22 +187,19 @@ impl<'t> Stack<'t> {
     }
 }
 
-/// The first of `slots` whose word is not what it says. A slot is packed as
-/// [`super::chain::Slot`] says: value in the upper 48 bits, index in the lower 16, which `index` takes out.
+/// The first of `slots` whose word is not what it says. Each is packed as [`super::chain::Slot`] says, the place of its
+/// word among `words` in the lower 16 bits, its value above.
 #[inline]
-pub fn first_difference(slots: &[u64], words: &[AtomicUsize], index: impl Fn(u64) -> usize) -> Option<usize> {
+pub fn first_difference(slots: &[u64], words: &[AtomicUsize]) -> Option<usize> {
     const BLOCK: usize = 8;
-    // A word with bits above 48 differs from every slot: they are rotated to where the index is taken away.
+    // A word with bits above 48 differs from every slot: they are rotated to where the place is taken away.
     let difference = |slot: u64| {
-        let at = index(slot);
-        match words.get(at) {
-            Some(word) => (word.load(Relaxed) as u64).rotate_left(16) ^ slot ^ at as u64,
-            None => 1,
-        }
+        let at = slot as usize & 0xffff;
+        words.get(at).map_or(1, |word| (word.load(Relaxed) as u64).rotate_left(16) ^ slot ^ at as u64)
     };
-    let mut blocks = slots.chunks_exact(BLOCK);
     let mut done = 0;
-    for block in &mut blocks {
+    for block in slots.chunks_exact(BLOCK) {
+        // One branch a block, since hits are what is common.
         if block.iter().fold(0, |all, slot| all | difference(*slot)) != 0 {
             break;
         }

@@ -4,6 +4,8 @@
 //! rbp: ld.so's `_dl_runtime_resolve` has its CFA in rbx, and malloc is called below it. Caller-saved registers have a
 //! meaning only where a signal interrupted the frame ([`State::interrupted`]); behind a call they are left-overs that no
 //! sound row refers to.
+//!
+//! A whole state is made only where a row must be interpreted: a walk by rules carries a pc and a stack pointer (walk.rs).
 
 use crate::arch::{CallerFrame, USER_END};
 
@@ -22,6 +24,20 @@ pub const CALLEE_SAVED: [usize; 6] = [RBX, RBP, 12, 13, 14, 15];
 
 const LOWEST_CODE: usize = 4097;
 
+/// A callee-saved register, by its place in [`CALLEE_SAVED`], as the caller of an entry point had it. One word is read,
+/// not the record: its words were pushed one by one, and a wider load would wait for them to reach the cache.
+#[inline(always)]
+pub fn callers_register(caller: &CallerFrame, place: usize) -> usize {
+    match place {
+        0 => caller.rbx,
+        1 => caller.rbp,
+        2 => caller.r12,
+        3 => caller.r13,
+        4 => caller.r14,
+        _ => caller.r15,
+    }
+}
+
 /// A frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
@@ -35,20 +51,6 @@ pub struct State {
 }
 
 impl State {
-    /// The frame of an entry point's caller. `stack_pointer` is [`CallerFrame::stack_pointer`] of the record itself.
-    #[inline]
-    pub fn of_caller(caller: &CallerFrame, stack_pointer: usize) -> State {
-        let mut registers = [0; REGISTERS];
-        registers[RBX] = caller.rbx;
-        registers[RBP] = caller.rbp;
-        registers[RSP] = stack_pointer;
-        registers[12] = caller.r12;
-        registers[13] = caller.r13;
-        registers[14] = caller.r14;
-        registers[15] = caller.r15;
-        State { pc: caller.return_address, interrupted: false, registers }
-    }
-
     /// The address whose unwind row describes this frame: inside the call instruction, or the interrupted instruction.
     #[inline]
     pub fn lookup_pc(&self) -> usize {

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use crate::arch::CallerFrame;
 
 use super::eh_frame::{self, Interpreted};
+use super::state::{CALLEE_SAVED, RSP};
 use super::*;
 
 unsafe extern "C" {
@@ -55,10 +56,7 @@ extern "C" fn on_hook(_: usize, _: usize, _: usize, caller: &CallerFrame) {
     TRACE.with_borrow_mut(|trace| {
         check_each_step(trace, caller);
         let mut frames = [0; MAX_DEPTH];
-        let mut state = State::of_caller(caller, caller.stack_pointer());
-        let mut stack = Stack::of_caller(&mut trace.own, state.sp());
-        frames[0] = 1;
-        let len = 1 + walk::walk(&mut state, &mut stack, &mut frames[1..], &mut trace.statistics);
+        let len = walk_only(trace, caller, 1, &mut frames);
         SEEN.with_borrow_mut(|seen| seen.push(Seen { ours: frames[1..len].to_vec(), theirs }));
         let id = capture(trace, caller, 1);
         let mut kept = [0; MAX_DEPTH];
@@ -70,21 +68,26 @@ extern "C" fn on_hook(_: usize, _: usize, _: usize, caller: &CallerFrame) {
 
 /// A step by the cached rule leads to the same state as the interpreted row.
 fn check_each_step(trace: &mut ThreadTrace, caller: &CallerFrame) {
-    let mut state = State::of_caller(caller, caller.stack_pointer());
-    let mut other_own = OwnStack::new();
+    let mut log = [Logged::NONE; LONGEST];
+    let stack = Stack::of_caller(&mut trace.own, caller.stack_pointer());
+    let mut walker = Walker::new(caller, stack, &mut log, &mut trace.statistics);
     for _ in 0..MAX_DEPTH {
-        let mut stack = Stack::of_caller(&mut trace.own, state.sp());
-        let mut other = Stack::of_caller(&mut other_own, state.sp());
-        let before = state;
-        let step = walk::step(&mut state, &mut stack, &mut trace.statistics);
+        let before = walker.state().unwrap();
+        let mut other_own = OwnStack::new();
+        let mut other = Stack::of_caller(&mut other_own, before.sp());
+        let step = walker.step();
         let interpreted = eh_frame::interpret(&before, &mut other);
         match step {
-            walk::Step::Rule(_) => {
+            Step::Rule => {
                 let Ok(Interpreted::Frame(expected)) = interpreted else { panic!("{before:x?}") };
-                assert_eq!(state, expected, "after {before:x?}");
+                let after = walker.state().unwrap();
+                assert_eq!((after.pc, after.interrupted), (expected.pc, expected.interrupted));
+                for register in CALLEE_SAVED.into_iter().chain([RSP]) {
+                    assert_eq!(after.registers[register], expected.registers[register], "{before:x?}");
+                }
             }
-            walk::Step::Other => {}
-            walk::Step::Outermost | walk::Step::Stuck => {
+            Step::Other => {}
+            Step::Outermost | Step::Stuck => {
                 assert!(!matches!(interpreted, Ok(Interpreted::Frame(_))), "{before:x?}");
                 break;
             }

@@ -1,12 +1,18 @@
-//! One step from a frame to its caller, by whatever knows it best; and the walk of a whole stack.
+//! From a frame to its caller, by whatever knows it best.
 //!
 //! In this order: the rule that the cache has for the address; the row of .eh_frame, compiled to a rule and remembered,
 //! or interpreted; a signal's return trampoline; the frame pointer. Each way either leads to a frame that lies above on
 //! the same stack, or to another stack where the unwind table says so (a signal's frame; a frame that is found through
 //! a register other than the stack pointer), or the stack ends.
 //!
-//! Never a loop: frames on one stack rise, and a walk has at most [`super::MAX_DEPTH`] steps. Never a crash: words are
-//! read by [`Stack`] only.
+//! A step by rule reads one word, the return address. Callee-saved registers matter only to the few frames that have
+//! their CFA in one: then the log of steps tells where it was saved last ([`Walker::register`]). A whole [`State`] is
+//! made where something else than a rule makes the step; registers are then known from there.
+//!
+//! Never a loop: frames on one stack rise, and a walk has at most [`super::replay::LONGEST`] steps. Never a crash: words
+//! are read by [`Stack`] only.
+
+use crate::arch::CallerFrame;
 
 use super::eh_frame::{self, Compiled, Interpreted, Missing};
 use super::frame_pointer;
@@ -14,84 +20,271 @@ use super::rule::{RULES, Rule, RuleId};
 use super::rule_cache::CACHE;
 use super::signal_frame;
 use super::stack_read::Stack;
-use super::state::{RSP, State};
+use super::state::{CALLEE_SAVED, REGISTERS, RSP, State, callers_register};
 use super::statistics::Statistics;
 
-/// How a step was made; the replay cache remembers only what follows from the rule.
+/// How a step was made; the replay cache remembers only what follows from rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// By a rule, upwards on the same stack.
-    Rule(RuleId),
+    Rule,
     /// In any other way.
     Other,
-    /// The outermost frame was reached; `state` is as it was.
+    /// The outermost frame was reached; the walker stays there.
     Outermost,
-    /// Not the outermost frame, but nothing says how to go on; `state` is as it was.
+    /// Not the outermost frame, but nothing says how to go on; the walker stays there.
     Stuck,
 }
 
-/// Goes from the frame in `state` to its caller's.
-#[inline(always)]
-pub fn step(state: &mut State, stack: &mut Stack<'_>, statistics: &mut Statistics) -> Step {
-    let id = CACHE.get(state.lookup_pc());
-    if id.is_rule() && RULES.rule(id).apply(state, stack) {
-        return Step::Rule(id);
-    }
-    slow_step(state, stack, id, statistics)
-}
+/// A step by rule: the rule, and the CFA it led to.
+#[derive(Clone, Copy)]
+pub struct Logged(u64);
 
-#[cold]
-#[inline(never)]
-fn slow_step(state: &mut State, stack: &mut Stack<'_>, id: RuleId, statistics: &mut Statistics) -> Step {
-    let id = if id == RuleId::UNKNOWN { learn(state.lookup_pc(), statistics) } else { Ok(id) };
-    let step = match id {
-        Ok(RuleId::OUTERMOST) => return Step::Outermost,
-        Ok(RuleId::NO_INFORMATION) => {
-            let caller = frame_pointer::step(state, stack, |pc| CACHE.get(pc) != RuleId::UNKNOWN);
-            return go(state, caller, Step::Other);
-        }
-        Ok(RuleId::SIGNAL_RETURN) => signal_frame::step(state, stack).map(Interpreted::Frame).ok_or(()),
-        Ok(id) if id.is_rule() => {
-            let rule = RULES.rule(id);
-            return if rule.apply(state, stack) { Step::Rule(id) } else { elsewhere(&rule, state, stack) };
-        }
-        // A row that is no rule, or could not be remembered.
-        _ => {
-            statistics.interpreted += 1;
-            eh_frame::interpret(state, stack).map_err(drop)
-        }
-    };
-    match step {
-        Ok(Interpreted::Outermost) => Step::Outermost,
-        Ok(Interpreted::Frame(caller)) if caller.interrupted || caller.sp() <= state.sp() => {
-            // Behind a signal's frame lies the interrupted stack, which may be this one or another.
-            let found = stack.switch_to(caller.sp());
-            go(state, found.then_some(caller), Step::Other)
-        }
-        Ok(Interpreted::Frame(caller)) => go(state, Some(caller), Step::Other),
-        Ok(Interpreted::Stuck) | Err(()) => Step::Stuck,
+impl Logged {
+    /// Nothing.
+    pub const NONE: Logged = Logged(0);
+
+    fn new(rule: RuleId, cfa: usize) -> Logged {
+        Logged((cfa as u64) << 16 | u64::from(rule.0))
+    }
+
+    /// The rule.
+    pub fn rule(self) -> &'static Rule {
+        RULES.rule(RuleId(self.0 as u16))
+    }
+
+    /// The frame address that it led to: the stack pointer in the caller's frame.
+    pub fn cfa(self) -> usize {
+        (self.0 >> 16) as usize
     }
 }
 
-fn go(state: &mut State, caller: Option<State>, step: Step) -> Step {
-    match caller {
-        Some(caller) => {
-            *state = caller;
-            step
-        }
-        None => Step::Stuck,
-    }
+/// A walk.
+pub struct Walker<'a, 't> {
+    pc: usize,
+    sp: usize,
+    interrupted: bool,
+    /// Where registers have their values from that no step in the log has loaded: the entry point's caller, or a whole
+    /// state.
+    caller: &'a CallerFrame,
+    state: Option<State>,
+    /// The steps by rule since then begin here.
+    since: usize,
+    log: &'a mut [Logged],
+    steps: usize,
+    stack: Stack<'t>,
+    statistics: &'a mut Statistics,
 }
 
-/// The CFA is not above on this stack. That is right where a function has moved the stack pointer to another stack and
-/// finds its own frame through another register (split stacks, calls on a fresh stack).
-fn elsewhere(rule: &Rule, state: &mut State, stack: &mut Stack<'_>) -> Step {
-    let cfa = rule.cfa(state);
-    let lowest = cfa.wrapping_add((isize::from(rule.lowest) * 8) as usize);
-    if usize::from(rule.cfa_register) == RSP || !stack.switch_to(lowest) || !rule.load(cfa, state, stack) {
-        return Step::Stuck;
+impl<'a, 't> Walker<'a, 't> {
+    /// At the frame of an entry point's caller. `log` bounds the steps.
+    #[inline]
+    pub fn new(
+        caller: &'a CallerFrame,
+        stack: Stack<'t>,
+        log: &'a mut [Logged],
+        statistics: &'a mut Statistics,
+    ) -> Self {
+        let (pc, sp) = (caller.return_address, caller.stack_pointer());
+        Walker { pc, sp, interrupted: false, caller, state: None, since: 0, log, steps: 0, stack, statistics }
     }
-    Step::Other
+
+    /// Where the frame goes on.
+    pub fn pc(&self) -> usize {
+        self.pc
+    }
+
+    /// See [`State::interrupted`].
+    pub fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// The frame's stack pointer.
+    pub fn sp(&self) -> usize {
+        self.sp
+    }
+
+    /// The stack that the frame is on.
+    pub fn stack(&mut self) -> &mut Stack<'t> {
+        &mut self.stack
+    }
+
+    /// Ends the walk.
+    pub fn into_stack(self) -> Stack<'t> {
+        self.stack
+    }
+
+    /// What the walk has cost.
+    pub fn statistics(&mut self) -> &mut Statistics {
+        self.statistics
+    }
+
+    /// The steps by rule from the caller's frame, if all were such.
+    pub fn log(&self) -> &[Logged] {
+        self.log.get(..self.steps).unwrap_or_default()
+    }
+
+    /// See [`State::lookup_pc`].
+    #[inline(always)]
+    pub fn lookup_pc(&self) -> usize {
+        self.pc.wrapping_sub(usize::from(!self.interrupted))
+    }
+
+    /// The callee-saved register with this place in [`CALLEE_SAVED`], in this frame. `None` when it was saved outside
+    /// the stack.
+    pub fn register(&mut self, place: usize) -> Option<usize> {
+        for step in self.log.get(self.since..self.steps)?.iter().rev() {
+            let words = *step.rule().saved.get(place)?;
+            if words != 0 {
+                return self.stack.word(Rule::at(words, step.cfa()));
+            }
+        }
+        let register = *CALLEE_SAVED.get(place)?;
+        match &self.state {
+            Some(state) => state.registers.get(register).copied(),
+            None => Some(callers_register(self.caller, place)),
+        }
+    }
+
+    /// The register that a rule finds the CFA through.
+    #[inline(always)]
+    fn cfa_register(&mut self, number: usize) -> Option<usize> {
+        if number == RSP { Some(self.sp) } else { self.other_register(number) }
+    }
+
+    fn other_register(&mut self, number: usize) -> Option<usize> {
+        match CALLEE_SAVED.into_iter().position(|register| register == number) {
+            Some(place) => self.register(place),
+            // A call does not keep it: it is known in an interrupted frame only.
+            None => self.state.filter(|_| self.interrupted)?.registers.get(number).copied(),
+        }
+    }
+
+    /// Everything known of the frame.
+    pub fn state(&mut self) -> Option<State> {
+        if let Some(state) = self.state.filter(|_| self.since == self.steps) {
+            return Some(state);
+        }
+        let mut registers = [0; REGISTERS];
+        registers[RSP] = self.sp;
+        for (place, register) in CALLEE_SAVED.into_iter().enumerate() {
+            registers[register] = self.register(place)?;
+        }
+        Some(State { pc: self.pc, interrupted: self.interrupted, registers })
+    }
+
+    /// Goes on from a whole state.
+    fn go_to(&mut self, state: State) -> Step {
+        self.pc = state.pc;
+        self.sp = state.sp();
+        self.interrupted = state.interrupted;
+        self.state = Some(state);
+        self.since = self.steps;
+        Step::Other
+    }
+
+    /// Goes from the frame to its caller's.
+    #[inline(always)]
+    pub fn step(&mut self) -> Step {
+        self.statistics.walked += 1;
+        let id = CACHE.get(self.lookup_pc());
+        if id.is_rule() && self.follow(id) { Step::Rule } else { self.slow_step(id) }
+    }
+
+    /// A step by rule. False, and nothing changed, if the caller's frame does not lie above on the same stack.
+    #[inline(always)]
+    fn follow(&mut self, id: RuleId) -> bool {
+        let rule = RULES.rule(id);
+        let Some(base) = self.cfa_register(usize::from(rule.cfa_register)) else { return false };
+        let cfa = rule.cfa(base);
+        if cfa <= self.sp {
+            return false;
+        }
+        let Some(pc) = self.stack.word(Rule::at(rule.return_address, cfa)) else { return false };
+        let Some(logged) = self.log.get_mut(self.steps) else { return false };
+        *logged = Logged::new(id, cfa);
+        self.steps += 1;
+        self.pc = pc;
+        self.sp = cfa;
+        self.interrupted = false;
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn slow_step(&mut self, id: RuleId) -> Step {
+        let id = if id == RuleId::UNKNOWN { learn(self.lookup_pc(), self.statistics) } else { Ok(id) };
+        if let Ok(id) = id
+            && id.is_rule()
+            && self.follow(id)
+        {
+            return Step::Rule;
+        }
+        if id == Ok(RuleId::OUTERMOST) {
+            return Step::Outermost;
+        }
+        let Some(state) = self.state() else { return Step::Stuck };
+        let step = match id {
+            Ok(RuleId::NO_INFORMATION) => {
+                let known = |pc| CACHE.get(pc) != RuleId::UNKNOWN;
+                let caller = frame_pointer::step(&state, &mut self.stack, known);
+                return caller.map_or(Step::Stuck, |caller| self.go_to(caller));
+            }
+            Ok(RuleId::SIGNAL_RETURN) => {
+                signal_frame::step(&state, &mut self.stack).map(Interpreted::Frame).ok_or(())
+            }
+            Ok(id) if id.is_rule() => return self.elsewhere(RULES.rule(id), &state),
+            // A row that is no rule, or could not be remembered.
+            _ => {
+                self.statistics.interpreted += 1;
+                eh_frame::interpret(&state, &mut self.stack).map_err(drop)
+            }
+        };
+        match step {
+            Ok(Interpreted::Outermost) => Step::Outermost,
+            Ok(Interpreted::Frame(caller)) => {
+                // Behind a signal's frame lies the interrupted stack, which may be this one or another.
+                let leaves = caller.interrupted || caller.sp() <= state.sp();
+                if leaves && !self.stack.switch_to(caller.sp()) {
+                    return Step::Stuck;
+                }
+                self.go_to(caller)
+            }
+            Ok(Interpreted::Stuck) | Err(()) => Step::Stuck,
+        }
+    }
+
+    /// The CFA is not above on this stack. That is right where a function has moved the stack pointer to another stack
+    /// and finds its own frame through another register (split stacks, calls on a fresh stack).
+    fn elsewhere(&mut self, rule: &Rule, state: &State) -> Step {
+        let number = usize::from(rule.cfa_register);
+        if number == RSP {
+            return Step::Stuck;
+        }
+        let Some(base) = self.other_register(number) else { return Step::Stuck };
+        let cfa = rule.cfa(base);
+        if !self.stack.switch_to(Rule::at(rule.lowest, cfa)) {
+            return Step::Stuck;
+        }
+        rule.load(cfa, state, &mut self.stack).map_or(Step::Stuck, |caller| self.go_to(caller))
+    }
+
+    /// Writes the lookup addresses of the frame and its callers into `frames`, until it is full or the stack ends.
+    /// Returns how many.
+    pub fn walk(&mut self, frames: &mut [usize]) -> usize {
+        let mut len = 0;
+        for frame in frames {
+            if !State::is_code(self.pc) {
+                break;
+            }
+            *frame = self.lookup_pc();
+            len += 1;
+            if matches!(self.step(), Step::Outermost | Step::Stuck) {
+                break;
+            }
+        }
+        len
+    }
 }
 
 /// Finds out what is to be known of a lookup address, and remembers it. `Err` when there is a row that could not be
@@ -110,27 +303,4 @@ fn learn(pc: usize, statistics: &mut Statistics) -> Result<RuleId, Missing> {
     };
     CACHE.put(pc, id, epoch);
     Ok(id)
-}
-
-/// Writes the lookup addresses of `state`'s frame and its callers into `frames`, until it is full or the stack ends.
-/// Returns how many.
-pub fn walk(
-    state: &mut State,
-    stack: &mut Stack<'_>,
-    frames: &mut [usize],
-    statistics: &mut Statistics,
-) -> usize {
-    let mut len = 0;
-    for frame in frames {
-        if !State::is_code(state.pc) {
-            break;
-        }
-        *frame = state.lookup_pc();
-        len += 1;
-        statistics.walked += 1;
-        if matches!(step(state, stack, statistics), Step::Outermost | Step::Stuck) {
-            break;
-        }
-    }
-    len
 }
