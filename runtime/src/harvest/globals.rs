@@ -60,15 +60,12 @@ pub(super) fn find(
             continue;
         }
         // The pieces of a module follow each other; a second load of the same file begins with its offset 0 again.
-        if mapping.offset == 0 || file != Some(mapping.file) {
-            if mapping.offset == 0 || mapping.write {
-                header = if mapping.offset == 0 {
-                    module(maps, presence, memory, mapping, into)?
-                } else {
-                    Header::Unknown
-                };
-                file = Some(mapping.file);
-            }
+        if mapping.offset == 0 {
+            header = module(maps, presence, memory, mapping, into)?;
+            file = Some(mapping.file);
+        } else if file != Some(mapping.file) && mapping.write {
+            header = Header::Unknown;
+            file = Some(mapping.file);
         }
         if matches!(header, Header::Unknown) && file == Some(mapping.file) && mapping.write {
             into.push(mapping.range)?;

@@ -15,6 +15,13 @@ use crate::sys::{file, memory};
 
 use super::*;
 
+/// One test at a time: a harvest reads what other threads have in their thread-local storage, and its buffer on the
+/// stack would then hold another test's secret.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// The process' memory without handlers of signals: tests run in parallel.
 struct OwnMemory(File);
 
@@ -174,6 +181,7 @@ std::thread_local! {
 
 #[test]
 fn the_layout_describes_this_library() {
+    let _alone = alone();
     let layout = layout();
     if layout.specific.is_none() {
         return; // Not glibc, or static: the fallback.
@@ -188,6 +196,7 @@ fn the_layout_describes_this_library() {
 
 #[test]
 fn data_of_this_program_and_stack_and_tls_of_its_threads_are_roots_of_their_kinds() {
+    let _alone = alone();
     let layout = layout();
     let (send, receive) = mpsc::channel();
     let (done, wait) = mpsc::channel::<()>();
@@ -223,6 +232,7 @@ fn data_of_this_program_and_stack_and_tls_of_its_threads_are_roots_of_their_kind
 
 #[test]
 fn a_pointer_only_in_thread_local_storage_is_found_unless_switched_off() {
+    let _alone = alone();
     let layout = layout();
     let secret = Secret::new();
     LOCAL.with(|local| secret.store(local.as_ptr().cast()));
@@ -235,6 +245,7 @@ fn a_pointer_only_in_thread_local_storage_is_found_unless_switched_off() {
 
 #[test]
 fn thread_specific_values_are_found_for_low_and_high_keys_unless_switched_off() {
+    let _alone = alone();
     let layout = layout();
     let mut keys = [0; 40];
     for key in &mut keys {
@@ -269,6 +280,7 @@ fn set_specific(key: libc::pthread_key_t, hidden: usize) {
 
 #[test]
 fn a_mapping_is_weak_by_itself_and_strong_when_something_points_into_it() {
+    let _alone = alone();
     let layout = layout();
     let secret = Secret::new();
     let threads = [here(State::Asking)];
@@ -294,6 +306,7 @@ fn a_mapping_is_weak_by_itself_and_strong_when_something_points_into_it() {
 
 #[test]
 fn a_region_is_a_root_unless_switched_off() {
+    let _alone = alone();
     let layout = layout();
     let secret = Secret::new();
     let page = map(PAGE_SIZE);
@@ -306,6 +319,7 @@ fn a_region_is_a_root_unless_switched_off() {
 
 #[test]
 fn registers_prove_by_where_the_thread_stands() {
+    let _alone = alone();
     let layout = layout();
     let secret = Secret::new();
     // rbx (5) is kept by calls, rdi (14) is not.
@@ -328,6 +342,7 @@ fn registers_prove_by_where_the_thread_stands() {
 
 #[test]
 fn pages_that_nobody_touched_are_not_read_and_do_not_become_resident() {
+    let _alone = alone();
     const PAGES: usize = 64 * 1024;
     let start = map(PAGES * PAGE_SIZE);
     for page in [5, 6, 40_000] {

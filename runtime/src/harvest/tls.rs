@@ -112,7 +112,7 @@ fn walk(
     let mut before = head;
     for _ in 0..MOST_THREADS {
         let mut links = [0; 2];
-        if at == head || at.get() % 8 != 0 || memory.read_words(at, &mut links) < 2 {
+        if at == head || !at.get().is_multiple_of(8) || memory.read_words(at, &mut links) < 2 {
             break;
         }
         if links[1] != before.get() {
@@ -131,5 +131,5 @@ fn walk(
 /// One word, when it can be read.
 pub(super) fn word(memory: &impl ReadMemory, at: Addr) -> Option<usize> {
     let mut word = [0];
-    (at.get() % 8 == 0 && memory.read_words(at, &mut word) == 1).then_some(word[0])
+    (at.get().is_multiple_of(8) && memory.read_words(at, &mut word) == 1).then_some(word[0])
 }

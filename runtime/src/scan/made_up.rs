@@ -223,6 +223,9 @@ pub(crate) const HEAP: usize = 0x7000_0000;
 pub(crate) const GLOBALS: usize = 0x1000_0000;
 pub(crate) const MAPPINGS: usize = 0x7800_0000;
 
+/// A chunk's index and a word of it.
+pub(crate) type Slot = (usize, usize);
+
 /// The numbers that a random world is made from; proptest shrinks them.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
@@ -237,7 +240,7 @@ pub(crate) struct Recipe {
     /// Node, word index, to chunk.
     pub(crate) node_edges: Vec<(usize, usize, usize)>,
     /// To node, offset; from a chunk (index, word) or from a root.
-    pub(crate) to_nodes: Vec<(usize, usize, Option<(usize, usize)>)>,
+    pub(crate) to_nodes: Vec<(usize, usize, Option<Slot>)>,
     /// Unreadable pages of the heap.
     pub(crate) guards: Vec<usize>,
     /// Pages of the heap that are not resident.

@@ -95,7 +95,7 @@ impl PageEntry {
 
 /// `pread(pagemap, …)`: the entries of the pages from `start` on. Returns how many.
 pub fn entries(pagemap: &Fd, start: Addr, into: &mut [PageEntry]) -> Result<usize, Errno> {
-    let bytes = into.len() * size_of::<PageEntry>();
+    let bytes = size_of_val(into);
     let offset = start.get() / crate::arch::PAGE_SIZE * size_of::<PageEntry>();
     // SAFETY: pread(2) writes at most `bytes` bytes to entries that we hold exclusively; any bits make an entry.
     unsafe {
