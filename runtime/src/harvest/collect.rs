@@ -45,7 +45,7 @@ impl Switches {
 pub struct Input<'a> {
     /// What is wanted.
     pub switches: Switches,
-    /// The main thread.
+    /// The process, which is also the id of its first thread.
     pub pid: i32,
     /// Every thread.
     pub threads: &'a [Thread<'a>],
@@ -81,13 +81,31 @@ pub fn collect(
     memory: &impl ReadMemory,
 ) -> Result<Harvest, CouldNotHarvest> {
     let fd = input.maps.as_ref().map_err(|errno| CouldNotHarvest::Maps(*errno))?;
-    let maps = Maps::read(|into| file::read(fd, into)).map_err(CouldNotHarvest::Maps)?;
-    steps(input, &maps, provider, memory).map_err(CouldNotHarvest::Memory)
+    // What is ours is noted at each read: a mapping of ours that the map shows may be gone at the next step, and another
+    // array of ours in its place before the last.
+    let mut ours = Claims::new();
+    let maps = Maps::read(|into| {
+        add_ours(&mut ours)?;
+        file::read(fd, into)
+    })
+    .map_err(CouldNotHarvest::Maps)?;
+    steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)
+}
+
+fn add_ours(ours: &mut Claims) -> Result<(), Errno> {
+    // Room first: growing changes the list that is read.
+    ours.reserve(own::ranges().count() + 1)?;
+    for range in own::ranges() {
+        ours.add(range)?;
+    }
+    ours.sort();
+    Ok(())
 }
 
 fn steps(
     input: Input<'_>,
     maps: &Maps,
+    mut ours: Claims,
     provider: &impl Provider,
     memory: &impl ReadMemory,
 ) -> Result<Harvest, Errno> {
@@ -112,13 +130,16 @@ fn steps(
     gather.harvest.notes.presence = presence.why_not_scan;
     gather.harvest.notes.device_bytes =
         maps.all().iter().filter(|m| m.backing == Backing::Device).map(|m| m.range.len()).sum();
-    gather.exclude(input.exclude, provider)?;
+    add_ours(&mut ours)?;
+    gather.exclude(&ours, input.exclude, provider)?;
 
     for range in data.iter() {
         gather.root(*range, RootKind::Globals, 0, switches.globals)?;
     }
     for thread in threads {
-        gather.thread(thread, &input.switches, input.pid, layout, &borders, provider, memory)?;
+        let top = thread.thread_pointer;
+        let is_first = thread.tid == input.pid && !listed.iter().any(|l| l.top == top && l.on_own_stack);
+        gather.thread(thread, is_first, &input.switches, layout, &borders, provider, memory)?;
     }
     let mut stopped = MapVec::new();
     for thread in threads {
@@ -161,10 +182,15 @@ struct Gather {
 
 impl Gather {
     /// Takes out what is ours and what is the heap's.
-    fn exclude(&mut self, exclude: &[AddrRange], provider: &impl Provider) -> Result<(), Errno> {
-        for range in own::ranges().chain(exclude.iter().copied()) {
-            self.claims.add(range)?;
-            self.excluded.add(range)?;
+    fn exclude(
+        &mut self,
+        ours: &Claims,
+        exclude: &[AddrRange],
+        provider: &impl Provider,
+    ) -> Result<(), Errno> {
+        for range in ours.ranges().iter().chain(exclude) {
+            self.claims.add(*range)?;
+            self.excluded.add(*range)?;
         }
         let mut full = Ok(());
         provider.ranges(&mut |range| {
@@ -195,8 +221,8 @@ impl Gather {
     fn thread(
         &mut self,
         thread: &Thread<'_>,
+        is_first: bool,
         switches: &Switches,
-        pid: i32,
         layout: &Layout,
         borders: &Borders<'_>,
         provider: &impl Provider,
@@ -207,7 +233,7 @@ impl Gather {
             registers::find(thread, &mut self.harvest.words)?;
         }
         let chunk_end = provider.locate(from).map(|(_, range)| range.end);
-        let stacks = borders.stacks(from, top, tid == pid, chunk_end);
+        let stacks = borders.stacks(from, top, is_first, chunk_end);
         self.harvest.notes.lost_stacks += usize::from(stacks.lost);
         for range in stacks.live {
             self.root(range, RootKind::Stack, tid, switches.stacks)?;

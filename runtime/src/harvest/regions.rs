@@ -23,6 +23,16 @@ impl Claims {
         if range.is_empty() { Ok(()) } else { self.list.push(range) }
     }
 
+    /// Makes room for `more` claims.
+    pub(super) fn reserve(&mut self, more: usize) -> Result<(), Errno> {
+        self.list.reserve(self.list.len() + more)
+    }
+
+    /// The claims.
+    pub(super) fn ranges(&self) -> &[AddrRange] {
+        &self.list
+    }
+
     /// Orders the claims and merges those that overlap or touch.
     pub(super) fn sort(&mut self) {
         self.list.sort_unstable();

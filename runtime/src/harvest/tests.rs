@@ -15,11 +15,29 @@ use crate::sys::{file, memory};
 
 use super::*;
 
-/// One test at a time: a harvest reads what other threads have in their thread-local storage, and its buffer on the
-/// stack would then hold another test's secret.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Runs a test in a forked child: the world stands still there, since the child has no thread but this one and those
+/// that the test makes.
+fn alone(test: impl FnOnce()) {
+    // SAFETY: the child runs the test and ends by _exit; glibc's fork leaves its malloc usable.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+        let status = result.map_or_else(
+            |why| {
+                let text = why.downcast_ref::<String>().map_or("panic", String::as_str);
+                let _ = file::write_all(2, text.as_bytes());
+                let _ = file::write_all(2, b"\n");
+                1
+            },
+            |()| 0,
+        );
+        crate::sys::process::exit_group(status);
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child's status");
 }
 
 /// The process' memory without handlers of signals: tests run in parallel.
@@ -134,7 +152,10 @@ impl Secret {
     /// The address is made and hidden in a frame that is dead afterwards.
     #[inline(never)]
     fn new() -> Secret {
-        Secret { hidden: std::hint::black_box((map(3 * PAGE_SIZE) + PAGE_SIZE) ^ KEY) }
+        // Far from where the kernel would map anything: no stale pointer of somebody else's has such a value.
+        let hint = Addr::new(0x6000_0000_0000);
+        let start = memory::map_anonymous(hint, PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
+        Secret { hidden: std::hint::black_box(start.get() ^ KEY) }
     }
 
     /// A pointer to the chunk that only the caller has in memory, however the compiler copies: it stays encrypted in
@@ -181,93 +202,97 @@ std::thread_local! {
 
 #[test]
 fn the_layout_describes_this_library() {
-    let _alone = alone();
-    let layout = layout();
-    if layout.specific.is_none() {
-        return; // Not glibc, or static: the fallback.
-    }
-    assert!(layout.static_tls > 0 && layout.control_block > 500);
-    assert_eq!(layout.specific.unwrap().count, 32);
-    assert_eq!(layout.specific.unwrap().block_bytes, 512);
-    assert!(layout.lists.is_some());
-    let local = LOCAL.with(|local| local.as_ptr().addr());
-    assert!(layout.static_block(Addr::new(arch::thread_pointer())).contains(Addr::new(local)));
+    alone(|| {
+        let layout = layout();
+        if layout.specific.is_none() {
+            return; // Not glibc, or static: the fallback.
+        }
+        assert!(layout.static_tls > 0 && layout.control_block > 500);
+        assert_eq!(layout.specific.unwrap().count, 32);
+        assert_eq!(layout.specific.unwrap().block_bytes, 512);
+        assert!(layout.lists.is_some());
+        let local = LOCAL.with(|local| local.as_ptr().addr());
+        assert!(layout.static_block(Addr::new(arch::thread_pointer())).contains(Addr::new(local)));
+    });
 }
 
 #[test]
 fn data_of_this_program_and_stack_and_tls_of_its_threads_are_roots_of_their_kinds() {
-    let _alone = alone();
-    let layout = layout();
-    let (send, receive) = mpsc::channel();
-    let (done, wait) = mpsc::channel::<()>();
-    let other = thread::spawn(move || {
+    alone(|| {
+        let layout = layout();
+        let (send, receive) = mpsc::channel();
+        let (done, wait) = mpsc::channel::<()>();
+        let other = thread::spawn(move || {
+            let local = 7usize;
+            let tls = LOCAL.with(|l| l.as_ptr().addr());
+            send.send((here(State::Blocked), (&raw const local).addr(), tls)).unwrap();
+            let _ = wait.recv();
+            std::hint::black_box(&local);
+        });
+        let (blocked, other_local, other_tls) = receive.recv().unwrap();
         let local = 7usize;
-        let tls = LOCAL.with(|l| l.as_ptr().addr());
-        send.send((here(State::Blocked), (&raw const local).addr(), tls)).unwrap();
-        let _ = wait.recv();
-        std::hint::black_box(&local);
+        let me = here(State::Asking);
+        let threads = [me, blocked];
+        let harvest = collect(input(&threads, &layout), &Heap::new(1), &OwnMemory::open()).unwrap();
+        let kinds = |at: usize| kinds(&harvest, at);
+        assert_eq!(kinds((&raw const GLOBAL).addr()), [(RootKind::Globals, 0)]);
+        assert_eq!(kinds((&raw const ZEROED).addr() + 30_000), [(RootKind::Globals, 0)]);
+        assert_eq!(kinds((&raw const local).addr()), [(RootKind::Stack, me.tid)]);
+        assert_eq!(kinds(other_local), [(RootKind::Stack, blocked.tid)]);
+        assert_eq!(kinds(other_tls), [(RootKind::Tls, blocked.tid)]);
+        assert_eq!(kinds(LOCAL.with(|l| l.as_ptr().addr())), [(RootKind::Tls, me.tid)]);
+        // Below the stack pointers: dead, and no node.
+        for thread in &threads {
+            let below = thread.live_from.get() - 10_000;
+            assert_eq!(kinds(below), []);
+            assert_eq!(harvest.run_at(below), None);
+        }
+        assert_eq!(harvest.notes, Notes { presence: harvest.notes.presence, ..Notes::default() });
+        done.send(()).unwrap();
+        other.join().unwrap();
     });
-    let (blocked, other_local, other_tls) = receive.recv().unwrap();
-    let local = 7usize;
-    let me = here(State::Asking);
-    let threads = [me, blocked];
-    let harvest = collect(input(&threads, &layout), &Heap::new(1), &OwnMemory::open()).unwrap();
-    let kinds = |at: usize| kinds(&harvest, at);
-    assert_eq!(kinds((&raw const GLOBAL).addr()), [(RootKind::Globals, 0)]);
-    assert_eq!(kinds((&raw const ZEROED).addr() + 30_000), [(RootKind::Globals, 0)]);
-    assert_eq!(kinds((&raw const local).addr()), [(RootKind::Stack, me.tid)]);
-    assert_eq!(kinds(other_local), [(RootKind::Stack, blocked.tid)]);
-    assert_eq!(kinds(other_tls), [(RootKind::Tls, blocked.tid)]);
-    assert_eq!(kinds(LOCAL.with(|l| l.as_ptr().addr())), [(RootKind::Tls, me.tid)]);
-    // Below the stack pointers: dead, and no node.
-    for thread in &threads {
-        let below = thread.live_from.get() - 10_000;
-        assert_eq!(kinds(below), []);
-        assert_eq!(harvest.run_at(below), None);
-    }
-    assert_eq!(harvest.notes, Notes { presence: harvest.notes.presence, ..Notes::default() });
-    done.send(()).unwrap();
-    other.join().unwrap();
 }
 
 #[test]
 fn a_pointer_only_in_thread_local_storage_is_found_unless_switched_off() {
-    let _alone = alone();
-    let layout = layout();
-    let secret = Secret::new();
-    LOCAL.with(|local| secret.store(local.as_ptr().cast()));
-    let threads = [here(State::Asking)];
-    let reached = secret.reached(input(&threads, &layout));
-    let off = Switches { tls: false, ..Switches::ALL };
-    let without = secret.reached(Input { switches: off, ..input(&threads, &layout) });
-    assert_eq!((reached, without), ((true, false), (false, false)));
+    alone(|| {
+        let layout = layout();
+        let secret = Secret::new();
+        LOCAL.with(|local| secret.store(local.as_ptr().cast()));
+        let threads = [here(State::Asking)];
+        let reached = secret.reached(input(&threads, &layout));
+        let off = Switches { tls: false, ..Switches::ALL };
+        let without = secret.reached(Input { switches: off, ..input(&threads, &layout) });
+        assert_eq!((reached, without), ((true, false), (false, false)));
+    });
 }
 
 #[test]
 fn thread_specific_values_are_found_for_low_and_high_keys_unless_switched_off() {
-    let _alone = alone();
-    let layout = layout();
-    let mut keys = [0; 40];
-    for key in &mut keys {
-        // SAFETY: a key of the test's, without destructor.
-        assert_eq!(unsafe { libc::pthread_key_create(key, None) }, 0);
-    }
-    assert!(keys[39] >= 32);
-    for key in [keys[0], keys[39]] {
-        let secret = Secret::new();
-        set_specific(key, secret.hidden());
-        let threads = [here(State::Asking)];
-        // Blocks of high keys are calloc'ed, and the process' malloc is not ours: the second level is a node.
-        let reached = secret.reached(input(&threads, &layout));
-        assert_eq!(reached, (true, false), "key {key}");
-        if (key as usize) < 32 {
-            let off = Switches { tls: false, ..Switches::ALL };
-            let without = secret.reached(Input { switches: off, ..input(&threads, &layout) });
-            assert_eq!(without, (false, false), "key {key}");
+    alone(|| {
+        let layout = layout();
+        let mut keys = [0; 40];
+        for key in &mut keys {
+            // SAFETY: a key of the test's, without destructor.
+            assert_eq!(unsafe { libc::pthread_key_create(key, None) }, 0);
         }
-        // SAFETY: as above.
-        unsafe { libc::pthread_setspecific(key, core::ptr::null()) };
-    }
+        assert!(keys[39] >= 32);
+        for key in [keys[0], keys[39]] {
+            let secret = Secret::new();
+            set_specific(key, secret.hidden());
+            let threads = [here(State::Asking)];
+            // Blocks of high keys are calloc'ed, and the process' malloc is not ours: the second level is a node.
+            let reached = secret.reached(input(&threads, &layout));
+            assert_eq!(reached, (true, false), "key {key}");
+            if (key as usize) < 32 {
+                let off = Switches { tls: false, ..Switches::ALL };
+                let without = secret.reached(Input { switches: off, ..input(&threads, &layout) });
+                assert_eq!(without, (false, false), "key {key}");
+            }
+            // SAFETY: as above.
+            unsafe { libc::pthread_setspecific(key, core::ptr::null()) };
+        }
+    });
 }
 
 /// The value passes through this frame only, which is dead when the caller goes on.
@@ -280,82 +305,86 @@ fn set_specific(key: libc::pthread_key_t, hidden: usize) {
 
 #[test]
 fn a_mapping_is_weak_by_itself_and_strong_when_something_points_into_it() {
-    let _alone = alone();
-    let layout = layout();
-    let secret = Secret::new();
-    let threads = [here(State::Asking)];
-    // 16 pages between closed ones, a guard in their middle: one node.
-    let pages = map(18 * PAGE_SIZE);
-    for closed in [0, 8, 17] {
-        let page = AddrRange::sized(Addr::new(pages + closed * PAGE_SIZE), PAGE_SIZE);
-        // SAFETY: the test's own mapping.
-        unsafe { memory::protect(page, libc::PROT_NONE) }.unwrap();
-    }
-    secret.store(core::ptr::with_exposed_provenance_mut(pages + 12 * PAGE_SIZE + 16));
-    let into_it = pages + 3 * PAGE_SIZE + 5;
-    let hidden = into_it ^ KEY;
-    let before = secret.reached(input(&threads, &layout));
-    let words = [(0, std::hint::black_box(hidden) ^ KEY)];
-    let after = secret.reached(Input { in_transit: &words, ..input(&threads, &layout) });
-    assert!(before == (false, true) || before == (true, false), "{before:?}");
-    assert_eq!(after, (true, false));
-    let off = Switches { mappings: false, ..Switches::ALL };
-    let without = secret.reached(Input { switches: off, in_transit: &words, ..input(&threads, &layout) });
-    assert_eq!(without, (false, false));
+    alone(|| {
+        let layout = layout();
+        let secret = Secret::new();
+        let threads = [here(State::Asking)];
+        // 16 pages between closed ones, a guard in their middle: one node.
+        let pages = map(18 * PAGE_SIZE);
+        for closed in [0, 8, 17] {
+            let page = AddrRange::sized(Addr::new(pages + closed * PAGE_SIZE), PAGE_SIZE);
+            // SAFETY: the test's own mapping.
+            unsafe { memory::protect(page, libc::PROT_NONE) }.unwrap();
+        }
+        secret.store(core::ptr::with_exposed_provenance_mut(pages + 12 * PAGE_SIZE + 16));
+        let into_it = pages + 3 * PAGE_SIZE + 5;
+        let hidden = into_it ^ KEY;
+        let before = secret.reached(input(&threads, &layout));
+        let words = [(0, std::hint::black_box(hidden) ^ KEY)];
+        let after = secret.reached(Input { in_transit: &words, ..input(&threads, &layout) });
+        assert!(before == (false, true) || before == (true, false), "{before:?}");
+        assert_eq!(after, (true, false));
+        let off = Switches { mappings: false, ..Switches::ALL };
+        let without = secret.reached(Input { switches: off, in_transit: &words, ..input(&threads, &layout) });
+        assert_eq!(without, (false, false));
+    });
 }
 
 #[test]
 fn a_region_is_a_root_unless_switched_off() {
-    let _alone = alone();
-    let layout = layout();
-    let secret = Secret::new();
-    let page = map(PAGE_SIZE);
-    secret.store(core::ptr::with_exposed_provenance_mut(page + 8));
-    let regions = [AddrRange::sized(Addr::new(page), 16)];
-    let threads = [here(State::Asking)];
-    let reached = secret.reached(Input { regions: &regions, ..input(&threads, &layout) });
-    assert_eq!(reached, (true, false));
+    alone(|| {
+        let layout = layout();
+        let secret = Secret::new();
+        let page = map(PAGE_SIZE);
+        secret.store(core::ptr::with_exposed_provenance_mut(page + 8));
+        let regions = [AddrRange::sized(Addr::new(page), 16)];
+        let threads = [here(State::Asking)];
+        let reached = secret.reached(Input { regions: &regions, ..input(&threads, &layout) });
+        assert_eq!(reached, (true, false));
+    });
 }
 
 #[test]
 fn registers_prove_by_where_the_thread_stands() {
-    let _alone = alone();
-    let layout = layout();
-    let secret = Secret::new();
-    // rbx (5) is kept by calls, rdi (14) is not.
-    for (state, word, expected) in [
-        (State::Running, 5, (true, false)),
-        (State::Running, 14, (true, false)),
-        (State::Blocked, 5, (true, false)),
-        (State::Blocked, 14, (false, true)),
-        (State::Lost, 14, (false, true)),
-    ] {
-        let mut thread = here(state);
-        thread.registers.0[word] = std::hint::black_box(secret.hidden()) ^ KEY;
-        let threads = Box::new([thread]);
-        // The copy of the registers in this frame and in the box is not looked at: only the record is.
-        let off = Switches { stacks: false, mappings: false, globals: false, ..Switches::ALL };
-        let reached = secret.reached(Input { switches: off, ..input(&threads[..], &layout) });
-        assert_eq!(reached, expected, "{state:?} {word}");
-    }
+    alone(|| {
+        let layout = layout();
+        let secret = Secret::new();
+        // rbx (5) is kept by calls, rdi (14) is not.
+        for (state, word, expected) in [
+            (State::Running, 5, (true, false)),
+            (State::Running, 14, (true, false)),
+            (State::Blocked, 5, (true, false)),
+            (State::Blocked, 14, (false, true)),
+            (State::Lost, 14, (false, true)),
+        ] {
+            let mut thread = here(state);
+            thread.registers.0[word] = std::hint::black_box(secret.hidden()) ^ KEY;
+            let threads = Box::new([thread]);
+            // The copy of the registers in this frame and in the box is not looked at: only the record is.
+            let off = Switches { stacks: false, mappings: false, globals: false, ..Switches::ALL };
+            let reached = secret.reached(Input { switches: off, ..input(&threads[..], &layout) });
+            assert_eq!(reached, expected, "{state:?} {word}");
+        }
+    });
 }
 
 #[test]
 fn pages_that_nobody_touched_are_not_read_and_do_not_become_resident() {
-    let _alone = alone();
-    const PAGES: usize = 64 * 1024;
-    let start = map(PAGES * PAGE_SIZE);
-    for page in [5, 6, 40_000] {
-        // SAFETY: the test's own mapping.
-        unsafe { core::ptr::with_exposed_provenance_mut::<usize>(start + page * PAGE_SIZE).write(1) };
-    }
-    let layout = layout();
-    let threads = [here(State::Asking)];
-    let whole = AddrRange::sized(Addr::new(start), PAGES * PAGE_SIZE);
-    let expected: Vec<AddrRange> = [(5, 2), (40_000, 1)]
-        .map(|(page, count)| AddrRange::sized(Addr::new(start + page * PAGE_SIZE), count * PAGE_SIZE))
-        .to_vec();
-    let harvest = collect(input(&threads, &layout), &Heap::new(1), &OwnMemory::open()).unwrap();
-    assert_eq!(harvest.resident.within(whole).collect::<Vec<_>>(), expected);
-    assert!(harvest.run_at(start).is_some());
+    alone(|| {
+        const PAGES: usize = 64 * 1024;
+        let start = map(PAGES * PAGE_SIZE);
+        for page in [5, 6, 40_000] {
+            // SAFETY: the test's own mapping.
+            unsafe { core::ptr::with_exposed_provenance_mut::<usize>(start + page * PAGE_SIZE).write(1) };
+        }
+        let layout = layout();
+        let threads = [here(State::Asking)];
+        let whole = AddrRange::sized(Addr::new(start), PAGES * PAGE_SIZE);
+        let expected: Vec<AddrRange> = [(5, 2), (40_000, 1)]
+            .map(|(page, count)| AddrRange::sized(Addr::new(start + page * PAGE_SIZE), count * PAGE_SIZE))
+            .to_vec();
+        let harvest = collect(input(&threads, &layout), &Heap::new(1), &OwnMemory::open()).unwrap();
+        assert_eq!(harvest.resident.within(whole).collect::<Vec<_>>(), expected);
+        assert!(harvest.run_at(start).is_some());
+    });
 }

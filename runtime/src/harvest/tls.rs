@@ -69,6 +69,9 @@ pub(super) struct Listed {
     /// Its control block.
     pub(super) top: Addr,
     pub(super) life: Life,
+    /// The library allocated its stack, with the control block at its top. Not so the first thread's, unless that is the
+    /// child of a fork made by another thread.
+    pub(super) on_own_stack: bool,
 }
 
 /// What has become of it.
@@ -89,14 +92,19 @@ pub(super) fn listed(
     lists: &Lists,
     into: &mut MapVec<Listed>,
 ) -> Result<(), Errno> {
-    for head in [lists.used, lists.user] {
-        walk(memory, lists, head, into, |tid| if tid == 0 { Life::Ended } else { Life::Alive })?;
+    for (head, on_own_stack) in [(lists.used, true), (lists.user, false)] {
+        let listed = |top, tid| {
+            let life = if tid == 0 { Life::Ended } else { Life::Alive };
+            Listed { top, life, on_own_stack }
+        };
+        walk(memory, lists, head, into, listed)?;
     }
     // The list of cached stacks has no descriptor; since glibc 2.34 it is the third of three neighbours in
     // `_rtld_global` (sysdeps/generic/ldsodefs.h). Something else there is no list whose links agree.
     let step = lists.user.get().wrapping_sub(lists.used.get());
     if step == 2 * size_of::<usize>() {
-        walk(memory, lists, lists.user.plus(step), into, |_| Life::Cached)?;
+        let listed = |top, _| Listed { top, life: Life::Cached, on_own_stack: true };
+        walk(memory, lists, lists.user.plus(step), into, listed)?;
     }
     Ok(())
 }
@@ -106,7 +114,7 @@ fn walk(
     lists: &Lists,
     head: Addr,
     into: &mut MapVec<Listed>,
-    life: impl Fn(u32) -> Life,
+    listed: impl Fn(Addr, u32) -> Listed,
 ) -> Result<(), Errno> {
     let Some(mut at) = word(memory, head).map(Addr::new) else { return Ok(()) };
     let mut before = head;
@@ -121,7 +129,7 @@ fn walk(
         let top = at.minus(lists.link);
         let Some(tid) = word(memory, top.plus(lists.tid).align_down(8)) else { break };
         let tid = (tid >> ((top.get() + lists.tid) % 8 * 8)) as u32;
-        into.push(Listed { top, life: life(tid) })?;
+        into.push(listed(top, tid))?;
         before = at;
         at = Addr::new(links[0]);
     }
