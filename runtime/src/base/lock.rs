@@ -14,7 +14,7 @@ use spin::relax::RelaxStrategy;
 pub type Lock<T> = spin::mutex::SpinMutex<T, Yield>;
 
 /// What [`Lock::lock`] returns.
-pub type Guard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
+pub type Guard<'a, T> = spin::mutex::SpinMutexGuard<'a, T, Yield>;
 
 /// Waits with a CPU pause and a sched_yield(2).
 pub struct Yield;

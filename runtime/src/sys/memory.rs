@@ -39,6 +39,18 @@ pub unsafe fn remap(old: AddrRange, new_len: usize, flags: libc::c_int) -> Resul
         .map(Addr::new)
 }
 
+/// `mremap(old, old_len, new_len, MREMAP_MAYMOVE | MREMAP_FIXED, to)`: moves a mapping to `to`, over what is there.
+///
+/// # Safety
+///
+/// - Both ranges belong to the caller, and nobody keeps a pointer into either.
+pub unsafe fn remap_to(old: AddrRange, new_len: usize, to: Addr) -> Result<Addr, Errno> {
+    let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize;
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_mremap, [old.start.get(), old.len(), new_len, flags, to.get(), 0]) }
+        .map(Addr::new)
+}
+
 /// `mprotect(start, len, prot)`.
 ///
 /// # Safety

@@ -79,3 +79,12 @@ pub fn monotonic_ns() -> u64 {
     let _: Result<usize, Errno> = unsafe { syscall(libc::SYS_clock_gettime, arguments) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
+
+/// `sched_getaffinity(0)`: how many CPUs the calling thread may run on; 1 when the kernel does not say.
+pub fn cpus() -> usize {
+    let mut mask = [0u64; 128];
+    let arguments = [0, size_of_val(&mask), mask.as_mut_ptr().addr(), 0, 0, 0];
+    // SAFETY: the kernel writes at most the given bytes to a buffer that we hold exclusively.
+    let _ = unsafe { syscall(libc::SYS_sched_getaffinity, arguments) };
+    mask.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1)
+}

@@ -1,0 +1,204 @@
+//! A thread's cache: a stack of free blocks for each class.
+//!
+//! Contract: used by one thread at a time, the owner of the [`super::ThreadHeap`] that holds it. Caches are mapped for good and
+//! recycled. They hold addresses of free blocks, so they are our own memory and never roots.
+//!
+//! A cache grows with use: the bound of a class starts small and doubles each time it is hit, up to
+//! [`super::size_class::Class::keep`] blocks, which is 64 KiB or 128 blocks. A program with thousands of threads pays
+//! for what each thread uses.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::base::lock::Lock;
+use crate::mem;
+
+use super::central;
+use super::size_class::{CLASSES, TABLE};
+
+/// Entries that a class has room for.
+pub(super) const STRIDE: usize = 128;
+
+/// The first bound of a class.
+const FIRST_BOUND: u32 = 8;
+
+/// A free block.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// Its first byte.
+    pub(super) block: usize,
+    /// Its metadata word, so that malloc need not look for it.
+    pub(super) word: *const AtomicU64,
+}
+
+/// The fill of a class.
+#[derive(Clone, Copy)]
+pub(super) struct Fill {
+    /// Entries in use.
+    pub(super) len: u32,
+    /// How many there may be.
+    pub(super) bound: u32,
+}
+
+/// See the module. All-zero bytes are an empty one.
+#[repr(C, align(64))]
+pub(super) struct Cache {
+    fill: [Fill; CLASSES],
+    arena: u8,
+    /// The process that filled it, as [`GENERATION`] counts.
+    generation: u32,
+    /// The next unused cache.
+    next: Option<NonNull<Cache>>,
+    entries: [[Entry; STRIDE]; CLASSES],
+}
+
+/// Caches that nobody uses. The pointers are to memory of ours that stays mapped.
+pub(super) struct Unused(Option<NonNull<Cache>>);
+
+// SAFETY: a cache in this list is reached through the list's lock only.
+unsafe impl Send for Unused {}
+
+/// See [`Unused`].
+pub(super) static UNUSED: Lock<Unused> = Lock::new(Unused(None));
+
+/// Counts the forks that this process has behind it.
+///
+/// fork(2) copies page after page while the other threads run on, so what the child sees of their caches may not fit
+/// together. Such a cache is told by its generation and forgotten: its blocks are lost to the child, at most a cache a
+/// thread that was running, which is better than having one twice.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// In the child of a fork(2).
+pub(super) fn forked() {
+    GENERATION.fetch_add(1, Relaxed);
+}
+
+/// Counts threads, to spread them over the arenas.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// An empty cache for the calling thread. `None` when there is no memory for one.
+#[cold]
+pub(super) fn take() -> Option<NonNull<Cache>> {
+    let mut unused = UNUSED.lock();
+    if unused.0.is_none() {
+        unused.0 = map(8).or_else(|| map(1));
+    }
+    let mut cache = unused.0?;
+    // SAFETY: caches in the list belong to the list, whose lock is held.
+    let this = unsafe { cache.as_mut() };
+    unused.0 = this.next.take();
+    drop(unused);
+    this.generation = GENERATION.load(Relaxed);
+    this.arena = (TAKEN.fetch_add(1, Relaxed) % central::arenas()) as u8;
+    Some(cache)
+}
+
+fn map(count: usize) -> Option<NonNull<Cache>> {
+    let first = mem::map_own(count * size_of::<Cache>()).ok()?.cast::<Cache>();
+    let mut list = None;
+    for index in (0..count).rev() {
+        // SAFETY: inside the new mapping, page-aligned; zeroed bytes are a valid cache.
+        let mut cache = unsafe { first.add(index) };
+        // SAFETY: not yet published.
+        unsafe { cache.as_mut() }.next = list;
+        list = Some(cache);
+    }
+    list
+}
+
+/// Puts an emptied cache away.
+///
+/// # Safety
+///
+/// - The cache came from [`take`], is empty, and the caller drops its pointer.
+pub(super) unsafe fn put(mut cache: NonNull<Cache>) {
+    let mut unused = UNUSED.lock();
+    // SAFETY: the caller's duty: nobody else uses it.
+    unsafe { cache.as_mut() }.next = unused.0;
+    unused.0 = Some(cache);
+}
+
+impl Cache {
+    /// A free block of `class`, if there is one.
+    #[inline(always)]
+    pub(super) fn pop(&mut self, class: usize) -> Option<Entry> {
+        let len = self.fill.get(class)?.len.checked_sub(1)?;
+        // SAFETY: `class` was checked, and len <= bound <= STRIDE.
+        let entry = unsafe { *self.entries.get_unchecked(class).get_unchecked(len as usize) };
+        self.fill[class].len = len;
+        Some(entry)
+    }
+
+    /// Keeps a free block; false when the class is full.
+    #[inline(always)]
+    pub(super) fn push(&mut self, class: usize, entry: Entry) -> bool {
+        let Some(fill) = self.fill.get_mut(class) else { return false };
+        if fill.len >= fill.bound {
+            return false;
+        }
+        // SAFETY: `class` was checked, and len < bound <= STRIDE.
+        unsafe { *self.entries.get_unchecked_mut(class).get_unchecked_mut(fill.len as usize) = entry };
+        fill.len += 1;
+        true
+    }
+
+    /// Gets blocks of an empty class from its bin. False when there is no memory.
+    pub(super) fn refill(&mut self, class: usize) -> bool {
+        self.widen(class);
+        self.generation = GENERATION.load(Relaxed);
+        let (Some(fill), Some(entries)) = (self.fill.get_mut(class), self.entries.get_mut(class)) else {
+            return false;
+        };
+        let wanted = (fill.bound as usize / 2).max(1);
+        let room = entries.get_mut(..wanted).unwrap_or_default();
+        let got = central::refill(self.arena, class, room);
+        fill.len = got as u32;
+        got > 0
+    }
+
+    /// Makes room in a full class: a higher bound, or the older half goes back to the bins.
+    pub(super) fn make_room(&mut self, class: usize) {
+        self.generation = GENERATION.load(Relaxed);
+        if self.widen(class) {
+            return;
+        }
+        let (Some(fill), Some(entries)) = (self.fill.get_mut(class), self.entries.get_mut(class)) else {
+            return;
+        };
+        let len = fill.len as usize;
+        let going = len.div_ceil(2);
+        let mut batch = [Entry { block: 0, word: core::ptr::null() }; STRIDE];
+        let (Some(old), Some(batch)) = (entries.get(..going), batch.get_mut(..going)) else { return };
+        batch.copy_from_slice(old);
+        entries.copy_within(going..len, 0);
+        fill.len = (len - going) as u32;
+        central::flush(class, batch);
+    }
+
+    /// Gives everything back.
+    pub(super) fn empty(&mut self) {
+        let ours = self.generation == GENERATION.load(Relaxed);
+        for class in 0..CLASSES {
+            let Some(fill) = self.fill.get_mut(class) else { continue };
+            let len = core::mem::take(&mut fill.len) as usize;
+            fill.bound = 0;
+            if !ours {
+                continue;
+            }
+            if let Some(blocks) = self.entries.get(class).and_then(|entries| entries.get(..len)) {
+                central::flush(class, blocks);
+            }
+        }
+    }
+
+    /// Doubles the bound of a class; false when it is as high as it gets.
+    fn widen(&mut self, class: usize) -> bool {
+        let (Some(fill), Some(fixed)) = (self.fill.get_mut(class), TABLE.get(class)) else { return false };
+        let keep = u32::from(fixed.keep);
+        if fill.bound >= keep {
+            return false;
+        }
+        fill.bound = (fill.bound * 2).clamp(FIRST_BOUND.min(keep), keep);
+        true
+    }
+}

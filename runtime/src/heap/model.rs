@@ -1,0 +1,87 @@
+//! Models of the lock-free parts for loom: `RUSTFLAGS="--cfg loom" cargo test -p standstill-runtime --lib loom_`.
+//!
+//! The files under test are compiled a second time here, over loom's atomics.
+
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicPtr, AtomicUsize};
+}
+
+#[path = "radix.rs"]
+mod radix;
+
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use loom::thread;
+
+use radix::{LEAF, Leaf, Radix, STEP};
+
+fn empty() -> Radix {
+    Radix { root: core::array::from_fn(|_| AtomicPtr::new(core::ptr::null_mut())) }
+}
+
+fn leaf() -> Option<*mut Leaf> {
+    // Left to the model's end: published tables stay for good.
+    Some(Box::into_raw(Box::new(Leaf { entries: core::array::from_fn(|_| AtomicUsize::new(0)) })))
+}
+
+/// A descriptor: what a reader must see complete.
+struct Descriptor {
+    base: AtomicUsize,
+}
+
+#[test]
+fn loom_a_reader_sees_a_segment_whole_or_not_at_all() {
+    loom::model(|| {
+        let radix = Arc::new(empty());
+        let descriptor = Arc::new(Descriptor { base: AtomicUsize::new(0) });
+        let (writer_radix, writer_descriptor) = (radix.clone(), descriptor.clone());
+        let writer = thread::spawn(move || {
+            assert!(writer_radix.prepare(STEP, STEP, leaf));
+            writer_descriptor.base.store(STEP, Relaxed);
+            writer_radix.set(STEP, STEP, 1);
+        });
+        match radix.get(STEP + 8) {
+            0 => {}
+            1 => assert_eq!(descriptor.base.load(Relaxed), STEP),
+            entry => panic!("entry {entry}"),
+        }
+        writer.join().unwrap();
+        assert_eq!(radix.get(STEP), 1);
+    });
+}
+
+#[test]
+fn loom_two_threads_install_one_table() {
+    loom::model(|| {
+        let radix = Arc::new(empty());
+        let other = radix.clone();
+        let far = LEAF * STEP - STEP;
+        let second = thread::spawn(move || {
+            assert!(other.prepare(far, STEP, leaf));
+            other.set(far, STEP, 2);
+        });
+        assert!(radix.prepare(0, STEP, leaf));
+        radix.set(0, STEP, 1);
+        second.join().unwrap();
+        assert_eq!((radix.get(0), radix.get(far)), (1, 2));
+    });
+}
+
+#[test]
+fn loom_a_cleared_entry_stays_cleared_for_who_knows_of_it() {
+    loom::model(|| {
+        let radix = Arc::new(empty());
+        assert!(radix.prepare(0, STEP, leaf));
+        radix.set(0, STEP, 1);
+        let unmapped = Arc::new(AtomicUsize::new(0));
+        let (writer_radix, writer_unmapped) = (radix.clone(), unmapped.clone());
+        let writer = thread::spawn(move || {
+            writer_radix.set(0, STEP, 0);
+            writer_unmapped.store(1, loom::sync::atomic::Ordering::Release);
+        });
+        if unmapped.load(loom::sync::atomic::Ordering::Acquire) == 1 {
+            assert_eq!(radix.get(0), 0);
+        }
+        writer.join().unwrap();
+    });
+}

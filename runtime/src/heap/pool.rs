@@ -1,0 +1,319 @@
+//! The pool of units: which runs of units are free, and when memory goes back to the system.
+//!
+//! Contract: one lock, taken behind a bin's lock or alone, held over a few bit operations and at worst over the system
+//! calls that map, unmap and discard memory.
+//!
+//! Purging: free units keep their contents (and their pages) until more than a bound of them is dirty; then all of them
+//! are discarded at once, in runs, together with their metadata words. A segment of which every unit is free is
+//! unmapped when there is another such segment: the one that is kept stops a program that allocates and frees around a
+//! border from mapping and unmapping all the time.
+
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+
+use crate::base::lock::Lock;
+use crate::mem;
+
+use super::mapping::{discard, map_aligned, unmap};
+use super::radix::{Leaf, Radix, STEP};
+use super::segment::{Segment, UNITS, Unit, mask};
+use super::size_class::UNIT;
+
+/// What the heap has at an address: 0, a [`Segment`], or a large block's descriptor with bit 0 set.
+pub(super) static RADIX: Radix = Radix::new();
+
+/// See [`Pool`].
+pub(super) static POOL: Lock<Pool> = Lock::new(Pool { spare: None, dirty: 0, mapped: 0, empty: 0 });
+
+/// The segments with free units. Changed under the pool's lock.
+static FIRST: AtomicPtr<Segment> = AtomicPtr::new(null_mut());
+
+/// Bytes of data in segments, for statistics.
+pub(super) static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// What the lock protects, beside the segments' own fields.
+pub(super) struct Pool {
+    /// Areas without data.
+    spare: Option<&'static Segment>,
+    /// Units that are free and dirty.
+    dirty: usize,
+    /// Units in all.
+    mapped: usize,
+    /// Segments of which every unit is free.
+    empty: usize,
+}
+
+/// Dirty units that are always kept.
+const KEEP_DIRTY: usize = 64;
+
+/// A run of units that the caller has.
+pub(super) struct Run {
+    pub(super) segment: &'static Segment,
+    pub(super) first: usize,
+    /// Every byte is zero.
+    pub(super) clean: bool,
+}
+
+/// A mapping of a zeroed table for the radix tree.
+pub(super) fn new_leaf() -> Option<*mut Leaf> {
+    mem::map_own_reserved(size_of::<Leaf>()).ok().map(|start| start.cast::<Leaf>().as_ptr())
+}
+
+/// Takes `count` units (at most [`UNITS`]) whose first is a multiple of `align` units; `make` cuts them under the lock.
+pub(super) fn take(
+    count: usize,
+    align: usize,
+    make: impl FnOnce(Run) -> &'static Unit,
+) -> Option<&'static Unit> {
+    let mut pool = POOL.lock();
+    let (segment, first) = match find(count, align) {
+        Some(found) => found,
+        None => {
+            let segment = pool.grow(count)?;
+            (segment, 0)
+        }
+    };
+    let clean = pool.claim(segment, first, count);
+    Some(make(Run { segment, first, clean }))
+}
+
+/// Gives `count` units back.
+pub(super) fn give(segment: &'static Segment, first: usize, count: usize) {
+    let mut pool = POOL.lock();
+    pool.release(segment, first, count);
+}
+
+/// Lengthens a run that ends before unit `end` by `count` units, when they are free; `change` publishes it under the
+/// lock. Says whether that was done.
+pub(super) fn extend(segment: &'static Segment, end: usize, count: usize, change: impl FnOnce()) -> bool {
+    if end + count > UNITS {
+        return false;
+    }
+    let mut pool = POOL.lock();
+    let wanted = mask(end, count);
+    if segment.free.load(Relaxed) & wanted != wanted {
+        return false;
+    }
+    pool.claim(segment, end, count);
+    change();
+    true
+}
+
+/// Discards all free memory and unmaps what is wholly free. Says whether there was any.
+pub(super) fn trim() -> bool {
+    let mut pool = POOL.lock();
+    let before = pool.dirty + pool.empty;
+    pool.purge();
+    let mut at = first();
+    while let Some(segment) = at {
+        at = next(segment);
+        if segment.free.load(Relaxed) == segment.all() {
+            pool.remove(segment);
+        }
+    }
+    before > 0
+}
+
+fn first() -> Option<&'static Segment> {
+    // SAFETY: descriptors are never unmapped (segment.rs).
+    unsafe { FIRST.load(Relaxed).as_ref() }
+}
+
+fn next(segment: &Segment) -> Option<&'static Segment> {
+    // SAFETY: descriptors are never unmapped (segment.rs).
+    unsafe { segment.next.load(Relaxed).as_ref() }
+}
+
+/// The first run that fits; for a single unit a dirty one if there is any, which costs no page faults.
+fn find(count: usize, align: usize) -> Option<(&'static Segment, usize)> {
+    let aligned = every(align);
+    let mut at = first();
+    while let Some(segment) = at {
+        let free = segment.free.load(Relaxed);
+        let starts = run_starts(free, count) & aligned;
+        if starts != 0 {
+            let dirty = starts & segment.dirty.load(Relaxed);
+            let best = if count == 1 && dirty != 0 { dirty } else { starts };
+            return Some((segment, best.trailing_zeros() as usize));
+        }
+        at = next(segment);
+    }
+    None
+}
+
+/// Bit i is set when bits i..i + count of `free` are.
+fn run_starts(free: u64, count: usize) -> u64 {
+    let mut starts = free;
+    let mut have = 1;
+    while have < count {
+        let step = have.min(count - have);
+        starts &= starts >> step;
+        have += step;
+    }
+    starts
+}
+
+/// Every `align`-th bit.
+fn every(align: usize) -> u64 {
+    match align {
+        0 | 1 => u64::MAX,
+        _ => (0..64).step_by(align).fold(0, |bits, bit| bits | 1 << bit),
+    }
+}
+
+impl Pool {
+    fn claim(&mut self, segment: &'static Segment, first: usize, count: usize) -> bool {
+        let taken = mask(first, count);
+        let free = segment.free.load(Relaxed);
+        if free == segment.all() {
+            self.empty -= 1;
+        }
+        let dirty = segment.dirty.load(Relaxed);
+        segment.free.store(free & !taken, Relaxed);
+        segment.dirty.store(dirty & !taken, Relaxed);
+        self.dirty -= (dirty & taken).count_ones() as usize;
+        if free & !taken == 0 {
+            unlink(segment);
+        }
+        dirty & taken == 0
+    }
+
+    fn release(&mut self, segment: &'static Segment, first: usize, count: usize) {
+        let given = mask(first, count);
+        let free = segment.free.load(Relaxed) | given;
+        segment.free.store(free, Relaxed);
+        segment.dirty.store(segment.dirty.load(Relaxed) | given, Relaxed);
+        self.dirty += count;
+        if !segment.listed.load(Relaxed) {
+            link(segment);
+        }
+        if free == segment.all() {
+            self.empty += 1;
+            if self.empty > 1 {
+                self.remove(segment);
+            }
+        }
+        if self.dirty > KEEP_DIRTY.max(self.mapped / 16) {
+            self.purge();
+        }
+    }
+
+    /// Maps a segment with at least `count` units; smaller ones when the kernel gives no whole one.
+    fn grow(&mut self, count: usize) -> Option<&'static Segment> {
+        let segment = match self.spare {
+            Some(segment) => segment,
+            None => Segment::map()?,
+        };
+        // Kept as a spare until all that can fail is done.
+        let behind = next(segment);
+        if self.spare.is_none() {
+            self.spare = Some(segment);
+        }
+        let (base, units) = [UNITS, 16, 8, 1]
+            .into_iter()
+            .filter(|units| *units >= count)
+            .find_map(|units| Some((map_aligned(units * UNIT, STEP)?, units)))?;
+        if !RADIX.prepare(base, STEP, new_leaf) {
+            unmap(base, units * UNIT);
+            return None;
+        }
+        self.spare = behind;
+        segment.next.store(null_mut(), Relaxed);
+        segment.base.store(base, Relaxed);
+        segment.count.store(units as u32, Relaxed);
+        segment.free.store(mask(0, units), Relaxed);
+        segment.dirty.store(0, Relaxed);
+        self.mapped += units;
+        self.empty += 1;
+        MAPPED.fetch_add(units * UNIT, Relaxed);
+        link(segment);
+        RADIX.set(base, STEP, core::ptr::from_ref(segment).expose_provenance());
+        Some(segment)
+    }
+
+    /// Unmaps a segment of which every unit is free.
+    fn remove(&mut self, segment: &'static Segment) {
+        unlink(segment);
+        let (base, units) = (segment.base.load(Relaxed), segment.count.load(Relaxed) as usize);
+        RADIX.set(base, STEP, 0);
+        unmap(base, units * UNIT);
+        self.dirty -= segment.dirty.load(Relaxed).count_ones() as usize;
+        self.mapped -= units;
+        self.empty -= 1;
+        MAPPED.fetch_sub(units * UNIT, Relaxed);
+        let words = segment.all_words();
+        let zeroed = discard(words.start.get(), words.len());
+        for unit in &segment.units {
+            unit.clear(0);
+            if zeroed {
+                unit.list.compact_used.store(0, Relaxed);
+                unit.list.wide_used.store(0, Relaxed);
+            }
+        }
+        segment.base.store(0, Relaxed);
+        segment.count.store(0, Relaxed);
+        segment
+            .next
+            .store(self.spare.map_or(null_mut(), |spare| core::ptr::from_ref(spare).cast_mut()), Relaxed);
+        self.spare = Some(segment);
+    }
+
+    /// Discards every dirty unit.
+    fn purge(&mut self) {
+        let mut at = first();
+        while let Some(segment) = at {
+            at = next(segment);
+            let mut left = segment.dirty.load(Relaxed);
+            while left != 0 {
+                let first = left.trailing_zeros() as usize;
+                let count = (left >> first).trailing_ones() as usize;
+                let run = mask(first, count);
+                left &= !run;
+                if discard(segment.base.load(Relaxed) + first * UNIT, count * UNIT) {
+                    segment.dirty.store(segment.dirty.load(Relaxed) & !run, Relaxed);
+                    self.dirty -= count;
+                    purge_words(segment, first, count);
+                }
+            }
+        }
+    }
+}
+
+/// Discards the wide words of free units.
+fn purge_words(segment: &Segment, first: usize, count: usize) {
+    let units = segment.units.iter().skip(first).take(count);
+    if units.clone().all(|unit| unit.list.wide_used.load(Relaxed) == 0) {
+        return;
+    }
+    let words = segment.wide_words(first, count);
+    if discard(words.start.get(), words.len()) {
+        units.for_each(|unit| unit.list.wide_used.store(0, Relaxed));
+    }
+}
+
+fn link(segment: &'static Segment) {
+    let this = core::ptr::from_ref(segment).cast_mut();
+    let behind = FIRST.load(Relaxed);
+    segment.next.store(behind, Relaxed);
+    segment.previous.store(null_mut(), Relaxed);
+    // SAFETY: descriptors are never unmapped (segment.rs).
+    if let Some(behind) = unsafe { behind.as_ref() } {
+        behind.previous.store(this, Relaxed);
+    }
+    FIRST.store(this, Relaxed);
+    segment.listed.store(true, Relaxed);
+}
+
+fn unlink(segment: &'static Segment) {
+    let (previous, next) = (segment.previous.load(Relaxed), segment.next.load(Relaxed));
+    // SAFETY: descriptors are never unmapped (segment.rs).
+    match unsafe { previous.as_ref() } {
+        Some(previous) => previous.next.store(next, Relaxed),
+        None => FIRST.store(next, Relaxed),
+    }
+    // SAFETY: as above.
+    if let Some(next) = unsafe { next.as_ref() } {
+        next.previous.store(previous, Relaxed);
+    }
+    segment.listed.store(false, Relaxed);
+}

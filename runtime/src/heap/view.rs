@@ -1,0 +1,212 @@
+//! The heap as the scanner sees it in the stopped world.
+//!
+//! Contract: made and used while nobody changes the heap. Made from the radix table and the words alone, never from
+//! lists, which a stopped thread may have left half done. Takes no lock. Making one writes the blocks' numbers into the
+//! descriptors, so there is one view at a time.
+//!
+//! Numbers: each slab, span and large block gets as many as it has blocks, rounded up to a multiple of
+//! [`GROUP`]. So a number finds its slab by one table lookup, and the marks of two slabs never share a word.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::base::{Addr, AddrRange, Errno};
+use crate::mem::MapVec;
+
+use super::large::Large;
+use super::lookup::{self, Entry, decode};
+use super::pool::RADIX;
+use super::provider::{Chunk, ChunkId, Provider};
+use super::radix::STEP;
+use super::segment::{Segment, UNITS, Unit};
+use super::size_class::UNIT;
+use super::word::Word;
+
+/// Numbers are given out in groups of this size.
+const GROUP: usize = 64;
+
+/// Where a group of numbers belongs.
+#[derive(Clone, Copy)]
+enum Owner {
+    Unit(&'static Unit),
+    Large(&'static Large),
+}
+
+/// See the module.
+pub struct HeapView {
+    groups: MapVec<Owner>,
+    bounds: AddrRange,
+    /// All memory of the heap: blocks, free memory and metadata.
+    own: MapVec<AddrRange>,
+}
+
+impl HeapView {
+    /// Makes the view. Fails when there is no memory for it (16 bytes for 64 blocks), or when the heap has more than
+    /// 2^32 blocks (EOVERFLOW).
+    pub fn new() -> Result<HeapView, Errno> {
+        let empty = AddrRange::new(Addr::new(usize::MAX), Addr::NULL);
+        let mut view = HeapView { groups: MapVec::new(), bounds: empty, own: MapVec::new() };
+        let mut result = Ok(());
+        RADIX.for_each(|step, entry| {
+            if result.is_ok() {
+                result = view.add(step, entry);
+            }
+        });
+        result?;
+        if view.bounds.is_empty() {
+            view.bounds = AddrRange::default();
+        }
+        Ok(view)
+    }
+
+    fn add(&mut self, step: usize, entry: usize) -> Result<(), Errno> {
+        match decode(entry) {
+            Entry::Nothing => Ok(()),
+            Entry::Segment(segment) => self.add_segment(segment),
+            // Entered for each of its steps; counted at the first.
+            Entry::Large(large) if large.base.load(Relaxed) == step => self.add_large(large),
+            Entry::Large(_) => Ok(()),
+        }
+    }
+
+    fn add_segment(&mut self, segment: &'static Segment) -> Result<(), Errno> {
+        let data = segment.data();
+        self.own.push(data)?;
+        self.own.push(segment.area())?;
+        self.cover(data);
+        for unit in &segment.units {
+            let capacity = unit.capacity.load(Relaxed) as usize;
+            if capacity > 0 {
+                unit.ordinal.store(self.number(capacity, Owner::Unit(unit))?, Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_large(&mut self, large: &'static Large) -> Result<(), Errno> {
+        let data = AddrRange::sized(Addr::new(large.base.load(Relaxed)), large.mapped.load(Relaxed));
+        self.own.push(data)?;
+        if Word(large.word.load(Relaxed)).is_live() {
+            self.cover(data);
+            large.ordinal.store(self.number(1, Owner::Large(large))?, Relaxed);
+        }
+        Ok(())
+    }
+
+    fn cover(&mut self, range: AddrRange) {
+        self.bounds.start = self.bounds.start.min(range.start);
+        self.bounds.end = self.bounds.end.max(range.end);
+    }
+
+    fn number(&mut self, blocks: usize, owner: Owner) -> Result<u32, Errno> {
+        let first = self.groups.len() * GROUP;
+        for _ in 0..blocks.div_ceil(GROUP) {
+            self.groups.push(owner)?;
+        }
+        u32::try_from(first + blocks).map_err(|_| Errno::new(libc::EOVERFLOW))?;
+        Ok(first as u32)
+    }
+
+    /// The live block that contains `addr`: its number and its bytes.
+    #[inline(always)]
+    fn at(&self, addr: usize) -> Option<(ChunkId, AddrRange)> {
+        let (base, size, number) = match lookup::entry(addr) {
+            Entry::Nothing => return None,
+            Entry::Segment(segment) => {
+                let head = segment.units[addr % STEP / UNIT % UNITS].head();
+                let (index, base) = head.block(addr)?;
+                // SAFETY: `block` gives numbers below the capacity.
+                let word = Word(unsafe { head.word(index) }.load(Relaxed));
+                if !word.is_live() {
+                    return None;
+                }
+                (base, word.size(), head.ordinal.load(Relaxed) + index as u32)
+            }
+            Entry::Large(large) => {
+                if !Word(large.word.load(Relaxed)).is_live() {
+                    return None;
+                }
+                (large.base.load(Relaxed), large.size.load(Relaxed), large.ordinal.load(Relaxed))
+            }
+        };
+        (addr.wrapping_sub(base) < size).then(|| (ChunkId(number), AddrRange::sized(Addr::new(base), size)))
+    }
+
+    fn of(&self, owner: Owner, id: ChunkId) -> Option<(usize, usize, Word)> {
+        match owner {
+            Owner::Unit(unit) => {
+                let index = id.0.wrapping_sub(unit.ordinal.load(Relaxed));
+                if index >= unit.capacity.load(Relaxed) {
+                    return None;
+                }
+                // SAFETY: below the capacity.
+                let word = Word(unsafe { unit.word(index as usize) }.load(Relaxed));
+                let base = unit.base.load(Relaxed) + index as usize * unit.block_size.load(Relaxed) as usize;
+                Some((base, word.size(), word))
+            }
+            Owner::Large(large) => {
+                let word = Word(large.word.load(Relaxed));
+                Some((large.base.load(Relaxed), large.size.load(Relaxed), word))
+            }
+        }
+    }
+}
+
+impl Provider for HeapView {
+    fn bounds(&self) -> AddrRange {
+        self.bounds
+    }
+
+    fn ranges(&self, each: &mut dyn FnMut(AddrRange)) {
+        self.own.iter().copied().for_each(each);
+    }
+
+    fn slots(&self) -> usize {
+        self.groups.len() * GROUP
+    }
+
+    #[inline]
+    fn find(&self, addr: Addr) -> Option<ChunkId> {
+        self.at(addr.get()).map(|(id, _)| id)
+    }
+
+    #[inline]
+    fn chunk(&self, id: ChunkId) -> Chunk {
+        let owner = self.groups.get(id.index() / GROUP);
+        let (base, size, word) = owner.and_then(|owner| self.of(*owner, id)).unwrap_or((0, 0, Word::NEVER));
+        lookup::chunk(base, size, word)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk)) {
+        for (group, owner) in self.groups.iter().enumerate() {
+            let numbers = match owner {
+                Owner::Unit(_) => GROUP,
+                Owner::Large(_) => 1,
+            };
+            for number in 0..numbers {
+                let id = ChunkId((group * GROUP + number) as u32);
+                match self.of(*owner, id) {
+                    Some((base, size, word)) if word.is_live() => each(id, lookup::chunk(base, size, word)),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn locate(&self, addr: Addr) -> Option<(ChunkId, AddrRange)> {
+        self.at(addr.get())
+    }
+
+    #[inline]
+    fn prefetch(&self, addr: Addr) {
+        if let Entry::Segment(segment) = lookup::entry(addr.get()) {
+            let head = segment.units[addr.get() % STEP / UNIT % UNITS].head();
+            if let Some((index, base)) = head.block(addr.get()) {
+                let words = head.words.load(Relaxed);
+                crate::arch::prefetch(words.wrapping_add(index).addr());
+                crate::arch::prefetch(base);
+            }
+        }
+    }
+}
