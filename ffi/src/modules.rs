@@ -32,7 +32,7 @@ pub(crate) fn start() {
         // The environment lies above all frames of the main thread (psABI 3.4.1).
         main_stack_top: environment().addr(),
         depot_bytes: usize::MAX,
-        replay: trace::Mode::Use,
+        replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
     });
     check::on_module_update(update);
     update();

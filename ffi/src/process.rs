@@ -7,6 +7,7 @@ use core::sync::atomic::{
 };
 
 use standstill_runtime::arch::CallerFrame;
+use standstill_runtime::base::text::Text;
 use standstill_runtime::check::{self, Occasion};
 use standstill_runtime::{entry_point, heap, init, threads, trace};
 
@@ -102,6 +103,9 @@ static EXITING: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" fn at_exit(_: usize, _: usize, _: usize, frame: &CallerFrame) {
     // `exit` below runs the handlers that are left: this one is not, but a program may register it again by forking.
+    if init::options().verbosity >= 2 || init::options().verify_stacks {
+        print_figures();
+    }
     if EXITING.swap(true, AcqRel) || !init::options().leak_check_at_exit {
         return;
     }
@@ -116,4 +120,27 @@ pub(crate) fn end(status: c_int) -> ! {
     // SAFETY: exit from an exit handler is undefined in ISO C and defined by glibc and musl: the handlers that are left
     // run, streams are written, and the new status counts.
     unsafe { exit(status) }
+}
+
+/// What call stacks have cost, in all threads.
+#[cold]
+#[inline(never)]
+fn print_figures() {
+    let mut all = trace::Statistics::new();
+    threads::for_each(&mut |thread| all.add(&thread.trace.statistics()));
+    let (stacks, bytes) = trace::depot::size();
+    let line = Text::<400>::of(format_args!(
+        "Standstill: {} call stacks taken: {} replayed whole, {} joined, {} frames walked, {} rows looked up, {} \
+         interpreted, {} not kept, {} differences; {stacks} distinct in {} KiB\n",
+        all.captures,
+        all.whole_hits,
+        all.joined,
+        all.walked,
+        all.unwinder_steps,
+        all.interpreted,
+        all.dropped,
+        all.differences,
+        bytes >> 10,
+    ));
+    let _ = standstill_runtime::sys::file::write_all(2, line.as_bytes());
 }

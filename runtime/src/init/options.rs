@@ -138,6 +138,8 @@ options! {
     exitcode: u32 = "23" => 23;
     /// Frames of a call stack to keep for each allocation.
     malloc_context_size: u32 = "30" => 30;
+    /// Unwind each call stack again where a remembered one would do, and count differences; for tests of the runtime.
+    verify_stacks: bool = "0" => false;
     /// Writable data of the program and its libraries is a root.
     use_globals: bool = "1" => true;
     /// Stacks of all threads are roots.

@@ -33,7 +33,7 @@ static MAIN_STACK_TOP: AtomicUsize = AtomicUsize::new(0);
 
 /// Tells where the main thread's stack ends. Called once, at init.
 pub fn set_main_stack(top: usize) {
-    MAIN_STACK_TOP.store(top & !(PAGE_SIZE - 1), Relaxed);
+    MAIN_STACK_TOP.store(top & !(WORD - 1), Relaxed);
 }
 
 /// What a thread knows of its own stack. All zero: nothing yet.
