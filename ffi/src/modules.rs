@@ -1,9 +1,10 @@
 //! Modules come and go: what the unwinder and the report must know of dlopen(3) and dlclose(3).
 //!
-//! dlopen is not wrapped: it looks at its caller to find libraries (RUNPATH, `$ORIGIN`), and would find us. A module
-//! that was opened is entered at the next dlclose or check.
+//! dlopen loses one flag and is then jumped to, not called: it looks at its caller to find libraries (RUNPATH,
+//! `$ORIGIN`), and would find us. A module that was opened is entered at the next dlclose or check.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use standstill_runtime::trace::modules::Loaded;
 use standstill_runtime::trace::{self, find_object::FindObject};
@@ -78,4 +79,59 @@ pub extern "C" fn dlclose(handle: *mut c_void) -> c_int {
     let result = unsafe { real(handle) };
     update();
     result
+}
+
+/// Exports `$name`, which clears RTLD_DEEPBIND in the flags and goes on in the C library's function of that name.
+///
+/// A module opened with that flag finds libc's malloc before ours, and frees there what others allocated here: a crash
+/// in every program that does it (php opens its extensions so). Without the flag it finds what a module finds by default.
+macro_rules! without_deepbind {
+    ($(#[$doc:meta])* $name:ident, flags in $flags:literal, kept in $real:ident, found by $find:ident = $symbol:literal) => {
+        static $real: AtomicUsize = AtomicUsize::new(0);
+
+        extern "C" fn $find() -> usize {
+            let found = next_symbol($symbol).map_or(none_there as *const () as usize, |real| real.addr());
+            $real.store(found, Relaxed);
+            found
+        }
+
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        #[cfg(target_arch = "x86_64")]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                concat!("and ", $flags, ", {kept_flags}"),
+                "mov rax, qword ptr [rip + {real}]",
+                "test rax, rax",
+                "jz 2f",
+                "jmp rax",
+                "2:",
+                // The three arguments live in registers that a call may change (psABI 3.2.1).
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "push rsi", ".cfi_adjust_cfa_offset 8",
+                "push rdx", ".cfi_adjust_cfa_offset 8",
+                "call {find}",
+                "pop rdx", ".cfi_adjust_cfa_offset -8",
+                "pop rsi", ".cfi_adjust_cfa_offset -8",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                "jmp rax",
+                ".cfi_endproc",
+                kept_flags = const !libc::RTLD_DEEPBIND,
+                real = sym $real,
+                find = sym $find,
+            )
+        }
+    };
+}
+
+without_deepbind!(/// dlopen(3) without RTLD_DEEPBIND.
+    dlopen, flags in "esi", kept in REAL_DLOPEN, found by find_dlopen = c"dlopen");
+without_deepbind!(/// dlmopen(3) without RTLD_DEEPBIND.
+    dlmopen, flags in "edx", kept in REAL_DLMOPEN, found by find_dlmopen = c"dlmopen");
+
+/// In place of a function that this libc does not have: no module can be opened.
+extern "C" fn none_there() -> *mut c_void {
+    core::ptr::null_mut()
 }

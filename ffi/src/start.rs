@@ -25,6 +25,9 @@ unsafe extern "C" {
 weak!(/// What the program says of its own options, as for LSan.
     default_options: unsafe extern "C" fn() -> *const c_char = "__lsan_default_options");
 
+weak!(/// Only glibc passes arguments to initializers; elsewhere the registers hold anything (musl: do_init_fini).
+    passes_environment: unsafe extern "C" fn() -> *const c_char = "gnu_get_libc_version");
+
 type Initializer = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 #[used]
@@ -42,6 +45,7 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     if STARTED.swap(true, AcqRel) {
         return;
     }
+    let envp = if passes_environment().is_some() { envp } else { core::ptr::null() };
     // SAFETY: getauxval(3) only looks in the auxiliary vector.
     let secure = unsafe { getauxval(libc::AT_SECURE as usize) } != 0;
     let environment = Environment {
