@@ -31,7 +31,9 @@ const WORD: usize = size_of::<usize>();
 
 static MAIN_STACK_TOP: AtomicUsize = AtomicUsize::new(0);
 
-/// Tells where the main thread's stack ends. Called once, at init.
+/// Tells where the main thread's stack ends: any address above all of its frames. Called once, at init.
+///
+/// Not rounded down to a page: the frames of main and what called it often lie in the same page as that address.
 pub fn set_main_stack(top: usize) {
     MAIN_STACK_TOP.store(top & !(WORD - 1), Relaxed);
 }
