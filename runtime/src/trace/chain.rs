@@ -103,7 +103,8 @@ impl Tag {
 }
 
 /// The registers that are live before a step: those that it uses to find the CFA, and those live behind it that it does
-/// not load. `None` if it uses one that a call does not keep.
+/// not load. `None` if it uses one that a call does not keep, or if the return address does not end where the caller's
+/// frame begins, as chains take it.
 pub fn live_before(rule: &Rule, behind: u8) -> Option<u8> {
     let mut live = behind;
     let mut used = 0;
@@ -115,7 +116,8 @@ pub fn live_before(rule: &Rule, behind: u8) -> Option<u8> {
             used = 1 << place;
         }
     }
-    (used != 0 || usize::from(rule.cfa_register) == RSP).then_some(live | used)
+    let known = used != 0 || usize::from(rule.cfa_register) == RSP;
+    (known && rule.return_address == -1).then_some(live | used)
 }
 
 /// A chain in memory.

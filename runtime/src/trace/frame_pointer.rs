@@ -5,21 +5,25 @@
 //! aligned, lies in the live part of the current stack, and the word above it is the address behind a call instruction.
 //! Otherwise the stack ends here.
 
+use super::rule::Rule;
 use super::stack_read::{Stack, code_bytes};
-use super::state::{RBP, RSP, State};
+use super::state::{RBP, State};
 
-/// The caller's frame, if there is one. `known` says of a lookup address that it has been returned to before.
-pub fn step(state: &State, stack: &mut Stack<'_>, known: impl FnOnce(usize) -> bool) -> Option<State> {
-    let frame = state.registers[RBP];
-    if frame < state.sp() {
-        return None;
+/// What a frame with a frame pointer looks like, as a rule: the caller's rbp lies where rbp points to, the return
+/// address above it. So a step that was found to fit is remembered as any other.
+pub fn rule() -> Option<Rule> {
+    Rule::new((RBP, 16), -8, [None, Some(-16), None, None, None, None])
+}
+
+/// True when `frame`, the value of rbp in a frame at `sp`, looks like a frame pointer. `known` says of a lookup address
+/// that it was returned to before.
+pub fn fits(frame: usize, sp: usize, stack: &mut Stack<'_>, known: impl FnOnce(usize) -> bool) -> bool {
+    if frame < sp || stack.word(frame).is_none() {
+        return false;
     }
-    let mut caller = *state;
-    caller.registers[RBP] = stack.word(frame)?;
-    caller.pc = stack.word(frame + 8)?;
-    caller.registers[RSP] = frame + 16;
-    caller.interrupted = false;
-    (known(caller.lookup_pc()) || follows_call(caller.pc)).then_some(caller)
+    let Some(pc) = frame.checked_add(8).and_then(|at| stack.word(at)) else { return false };
+    // The end of a chain: the first frame of made code pushes a null return address at times.
+    State::is_code(pc) && (known(pc - 1) || follows_call(pc))
 }
 
 /// True when the bytes before `pc` are a call instruction: `E8 rel32`, or `FF /2` with any addressing (Intel SDM,

@@ -17,7 +17,10 @@
 //! rest is taken from it. Chains reach [`OVERHANG`] frames beyond the depth that is kept, so that a leaf that is less
 //! deep still finds all of its frames.
 //!
-//! Only steps by rule on one stack are remembered; a stack with any other step is walked each time.
+//! Only steps by rule on one stack are remembered; a stack with any other step (signal frames, rows with expressions,
+//! changes of stack) is walked each time. A step by frame pointer counts as one by rule once it was found to fit: what
+//! its two words are is compared, and where they lie is inside the stack; that the code before the return address is
+//! still a call is taken for granted.
 //!
 //! Contract: per thread, no locks. The memory is an own mapping, made when a thread has captured [`WARM_UP`] stacks,
 //! doubled while the ring of chains goes round faster than it is used, dropped with the thread. Chains lie in a ring,

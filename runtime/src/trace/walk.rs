@@ -20,7 +20,7 @@ use super::rule::{RULES, Rule, RuleId};
 use super::rule_cache::CACHE;
 use super::signal_frame;
 use super::stack_read::Stack;
-use super::state::{CALLEE_SAVED, REGISTERS, RSP, State, callers_register};
+use super::state::{CALLEE_SAVED, RBP, REGISTERS, RSP, State, callers_register};
 use super::statistics::Statistics;
 
 /// How a step was made; the replay cache remembers only what follows from rules.
@@ -223,13 +223,11 @@ impl<'a, 't> Walker<'a, 't> {
         if id == Ok(RuleId::OUTERMOST) {
             return Step::Outermost;
         }
+        if id == Ok(RuleId::NO_INFORMATION) {
+            return self.frame_pointer_step();
+        }
         let Some(state) = self.state() else { return Step::Stuck };
         let step = match id {
-            Ok(RuleId::NO_INFORMATION) => {
-                let known = |pc| CACHE.get(pc) != RuleId::UNKNOWN;
-                let caller = frame_pointer::step(&state, &mut self.stack, known);
-                return caller.map_or(Step::Stuck, |caller| self.go_to(caller));
-            }
             Ok(RuleId::SIGNAL_RETURN) => {
                 signal_frame::step(&state, &mut self.stack).map(Interpreted::Frame).ok_or(())
             }
@@ -251,6 +249,18 @@ impl<'a, 't> Walker<'a, 't> {
                 self.go_to(caller)
             }
             Ok(Interpreted::Stuck) | Err(()) => Step::Stuck,
+        }
+    }
+
+    fn frame_pointer_step(&mut self) -> Step {
+        let known = |pc| CACHE.get(pc) != RuleId::UNKNOWN;
+        let Some(frame) = self.other_register(RBP) else { return Step::Stuck };
+        if !frame_pointer::fits(frame, self.sp, &mut self.stack, known) {
+            return Step::Stuck;
+        }
+        match frame_pointer::rule().and_then(|rule| RULES.intern(&rule)) {
+            Some(id) if self.follow(id) => Step::Rule,
+            _ => Step::Stuck,
         }
     }
 
