@@ -58,7 +58,7 @@ pub(crate) fn set_errno(value: c_int) {
 pub(crate) fn release(block: *mut c_void, origin: Origin) {
     let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
     if let Some(Err(misuse)) = threads::with(|thread| heap::free(&mut thread.heap, block, origin)) {
-        misuse::report(misuse, block, origin);
+        misuse::refused(misuse, block, origin);
     }
 }
 
@@ -92,7 +92,7 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
         Some(Ok(Some(new))) => new.as_ptr().cast(),
         Some(Ok(None)) | None => or_no_memory(null_mut()),
         Some(Err(misuse)) => {
-            misuse::report(misuse, old, Origin::Malloc);
+            misuse::refused(misuse, old, Origin::Malloc);
             or_no_memory(null_mut())
         }
     }

@@ -233,11 +233,14 @@ impl CallerFrame {
 /// Defines an exported entry point of the C ABI that hands its implementation the caller's registers:
 /// `entry_point!(malloc, implementation)` exports `malloc`, which calls
 /// `implementation(argument 0, argument 1, argument 2, &CallerFrame)` with up to three arguments and returns its result.
+/// With `local` before the name it is not exported.
 #[macro_export]
 macro_rules! entry_point {
     ($(#[$doc:meta])* $name:ident => $implementation:path) => {
-        $(#[$doc])*
-        #[unsafe(no_mangle)]
+        $crate::entry_point!($(#[$doc])* #[unsafe(no_mangle)] local $name => $implementation);
+    };
+    ($(#[$attribute:meta])* local $name:ident => $implementation:path) => {
+        $(#[$attribute])*
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name() {
             core::arch::naked_asm!(

@@ -70,5 +70,7 @@ pub use fork::{after_fork_in_child, after_fork_in_parent, before_fork};
 pub use provider::{Chunk, ChunkId, Origin, Provider, Tag};
 pub use request::{Misuse, Request};
 pub use statistics::{Statistics, statistics, trim};
-pub use thread_heap::{ThreadHeap, allocate, chunk_at, free, reallocate, set_tag, thread_exit, usable_size};
+pub use thread_heap::{
+    ThreadHeap, allocate, chunk_at, free, last_owner, reallocate, set_tag, thread_exit, usable_size,
+};
 pub use view::HeapView;

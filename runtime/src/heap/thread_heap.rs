@@ -22,6 +22,7 @@ use core::sync::atomic::{
 };
 
 use crate::base::Addr;
+use crate::trace::StackId;
 
 use super::cache::{self, Cache, Entry};
 use super::large;
@@ -215,6 +216,12 @@ pub fn free(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> Result
         }
     }
     free_otherwise(heap, addr, origin)
+}
+
+/// The stack that allocated the block which `addr` is in: a live one, or one that was freed and not handed out again.
+pub fn last_owner(addr: Addr) -> Option<StackId> {
+    let word = lookup::block(addr.get())?.load();
+    (word.is_live() || word.is_freed()).then(|| word.stack())
 }
 
 #[inline(never)]

@@ -12,6 +12,7 @@
 
 mod deliver;
 mod group;
+mod misuse;
 mod model;
 pub mod output;
 pub mod record;
@@ -22,6 +23,7 @@ pub mod text;
 
 pub use deliver::{Findings, announce, deliver};
 pub use group::group;
+pub use misuse::{MisuseReport, misuse};
 pub use model::{
     Group, Kind, Leak, MAX_FRAMES, Module, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict,
 };
