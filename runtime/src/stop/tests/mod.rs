@@ -8,4 +8,5 @@ mod faults;
 mod odd;
 mod refused;
 mod signals;
+mod speed;
 mod threads;

@@ -46,7 +46,7 @@ fn storm(tid: i32, signal: i32, end: &AtomicBool) -> usize {
         } else {
             std::thread::yield_now();
         }
-        if sent % 16 == 0 {
+        if sent.is_multiple_of(16) {
             std::thread::sleep(Duration::from_micros(200));
         }
     }
