@@ -246,13 +246,13 @@ fn take_queue(body: &mut Body, stopped: &Stopped, queue: Queue, tid: Option<Tid>
     }
 }
 
-fn keep(body: &mut Body, record: ThreadRecord) {
+pub(super) fn keep(body: &mut Body, record: ThreadRecord) {
     if body.world.threads.push(record).is_err() {
         body.world.notes.miss(record.tid, Missing::NoMemory);
     }
 }
 
-fn record_caller(body: &mut Body) {
+pub(super) fn record_caller(body: &mut Body) {
     let listed = body.world.proc.caller().unwrap_or(body.caller);
     let mut record = ThreadRecord::unknown(body.caller, listed, StopKind::Caller);
     record.registers = body.caller_registers;
@@ -279,7 +279,7 @@ fn is_exited_leader(body: &mut Body, index: usize) -> bool {
 }
 
 /// The record of a thread that does not stand still for us.
-fn record_from_proc(body: &mut Body, task: Tracee, kind: StopKind) {
+pub(super) fn record_from_proc(body: &mut Body, task: Tracee, kind: StopKind) {
     let mut record = ThreadRecord::unknown(task.tid, task.listed, kind);
     record.shares_memory = task.foreign;
     let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));

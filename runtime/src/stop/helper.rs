@@ -1,4 +1,4 @@
-//! The helper: the task that traces the program.
+//! The helper: the task that stops the program and works on it.
 //!
 //! Contract: shares the memory of the program and the *thread-local storage of the caller*, which it never touches; runs
 //! on its own stack; all signals blocked but its own. Raw system calls and memory of ours only. It ends by exit, which
@@ -12,7 +12,7 @@ use crate::sys::signals::{self, SignalSet};
 use crate::sys::{file, futex, process, task};
 
 use super::session::{Ending, Outcome, Session};
-use super::{collect, seize, watchdog};
+use super::{collect, gather, seize, watchdog};
 
 /// Time beyond the stop's deadline for what is left to do: the program must not be let go half read and unmended.
 const GRACE_NS: u64 = 1_000_000_000;
@@ -37,13 +37,19 @@ fn run(session: &Session) -> Result<(), Ending> {
     session.hard_deadline.store(deadline.saturating_add(GRACE_NS), Relaxed);
     set_up(session)?;
     wait_for_permission(session, deadline);
-    seize::seize_all(session, body, deadline)?;
-    collect::collect(session, body, deadline);
+    // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
+    let memory = unsafe { ProcessMemory::with_own_handlers() };
+    match body.parking {
+        None => {
+            seize::seize_all(session, body, deadline)?;
+            collect::collect(session, body, deadline);
+        }
+        Some(parking) => gather::stop_all(parking, body, deadline, memory)?,
+    }
     let stopped = process::monotonic_ns();
     body.world.notes.stop_ns = stopped - start;
     session.hard_deadline.store(stopped.saturating_add(body.options.work_deadline_ns), Relaxed);
-    // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
-    body.work(unsafe { ProcessMemory::with_own_handlers() });
+    body.work(memory);
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
     Ok(())
 }

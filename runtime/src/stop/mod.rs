@@ -21,9 +21,11 @@
 //! References: ptrace(2), clone(2), waitid(2).
 
 mod collect;
+mod gather;
 mod helper;
 mod mend;
 mod notes;
+mod parking;
 mod proc_files;
 mod record;
 mod seize;
@@ -128,7 +130,17 @@ pub fn stop_the_world(
         return single::run(tid, registers, proc, work);
     }
     let _turn = turn::take(pid, options.deadline_ns)?;
-    tracer::run(&tracer::Request { pid, tid, registers, proc, tasks, options }, work)
+    let request = tracer::Request { pid, tid, registers, proc, tasks, options };
+    if options.means == Means::Signal {
+        return tracer::run_by_signal(&request, work);
+    }
+    match tracer::run(&request, work) {
+        Err(reason) if options.means == Means::Any && reason.forbids_ptrace() => {
+            // The first reason says more when the second way fails too.
+            tracer::run_by_signal(&request, work).map_err(|_| reason)
+        }
+        result => result,
+    }
 }
 
 #[cfg(test)]

@@ -152,6 +152,18 @@ pub enum CouldNotStop {
     NoSignalAnswer,
 }
 
+impl CouldNotStop {
+    /// True when it is ptrace that cannot be had, before any thread was disturbed, so that another way may work.
+    pub(super) fn forbids_ptrace(&self) -> bool {
+        matches!(
+            self,
+            CouldNotStop::AlreadyTraced(_)
+                | CouldNotStop::Refused(..)
+                | CouldNotStop::HelperDied(Death::Signal(libc::SIGSYS) | Death::Fault(libc::SIGSYS, _))
+        )
+    }
+}
+
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -20,6 +20,7 @@ use crate::mem::{OwnMap, ProcessMemory};
 use crate::sys::memory;
 
 use super::notes::{CouldNotStop, Death, Refusal};
+use super::parking::Parking;
 use super::record::World;
 use super::tracees::Tracees;
 use super::{Options, Work};
@@ -53,6 +54,8 @@ pub(super) enum Outcome {
     NoProc,
     /// No memory.
     NoMemory,
+    /// No thread answered the signal.
+    NoAnswer,
 }
 
 /// The steps of a helper's start, by their number in [`Outcome::Setup`].
@@ -92,6 +95,7 @@ impl Ending {
             }
             Outcome::NoProc => CouldNotStop::NoProc(errno),
             Outcome::NoMemory => CouldNotStop::NoMemory(errno),
+            Outcome::NoAnswer => CouldNotStop::NoSignalAnswer,
         })
     }
 }
@@ -105,6 +109,8 @@ pub(super) struct Body {
     pub(super) caller_registers: Registers,
     pub(super) world: World,
     pub(super) tracees: Tracees,
+    /// Where threads stand when they are stopped by signal; `None` for ptrace.
+    pub(super) parking: Option<&'static Parking>,
     /// The work, its lifetime erased. The caller waits for the helper's end and so outlives every use.
     work: *mut Work<'static>,
 }
@@ -170,7 +176,7 @@ impl Session {
 
     /// What the helper said.
     pub(super) fn ending(&self) -> Ending {
-        const ALL: [Outcome; 10] = [
+        const ALL: [Outcome; 11] = [
             Outcome::Silent,
             Outcome::Done,
             Outcome::Refused,
@@ -181,6 +187,7 @@ impl Session {
             Outcome::Setup,
             Outcome::NoProc,
             Outcome::NoMemory,
+            Outcome::NoAnswer,
         ];
         let number = self.outcome.load(Ordering::Acquire);
         Ending {
@@ -214,6 +221,7 @@ pub(super) struct Plan<'a> {
     pub(super) options: &'a Options,
     pub(super) world: World,
     pub(super) tracees: Tracees,
+    pub(super) parking: Option<&'static Parking>,
     /// The kernel can give the helper an empty descriptor table in one call.
     pub(super) share_files: bool,
 }
@@ -229,7 +237,7 @@ impl SessionMap {
     ///
     /// The returned value must not outlive `work`: it keeps a pointer to it.
     pub(super) fn new(plan: Plan<'_>, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
-        let Plan { pid, caller, caller_registers, options, world, tracees, share_files } = plan;
+        let Plan { pid, caller, caller_registers, options, world, tracees, parking, share_files } = plan;
         // Pages of the list that are never touched cost address space only.
         let room = 4 * tracees.room() + (16 << 10);
         let fixed = 2 * PAGE_SIZE + SIGNAL_STACK + HELPER_STACK + size_of::<Session>();
@@ -269,6 +277,7 @@ impl SessionMap {
                 caller_registers,
                 world,
                 tracees,
+                parking,
                 work,
             }),
         };

@@ -12,6 +12,7 @@ use crate::sys::wait::{self, Block, Change};
 use crate::sys::{futex, process, task, timer};
 
 use super::notes::{Backend, CouldNotStop, Death, Refusal, StopNotes};
+use super::parking::ParkingMap;
 use super::proc_files::ProcFiles;
 use super::record::World;
 use super::session::{CURRENT, Outcome, Plan, Session, SessionMap};
@@ -36,11 +37,11 @@ const GRACE_NS: u64 = 2_000_000_000;
 
 /// Stops the world by ptrace and runs the work in the helper.
 pub(super) fn run(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
-    match attempt(request, work, false) {
+    match attempt(request, work, Way::Ptrace { ask_yama: false }) {
         Err(CouldNotStop::Refused(errno, _)) => {
             let scope = yama::scope();
             if errno.get() == libc::EPERM && scope == Some(1) {
-                match attempt(request, work, true) {
+                match attempt(request, work, Way::Ptrace { ask_yama: true }) {
                     Err(CouldNotStop::Refused(errno, _)) => Err(CouldNotStop::Refused(errno, explain(scope))),
                     result => result,
                 }
@@ -61,8 +62,26 @@ fn explain(scope: Option<u32>) -> Refusal {
     }
 }
 
-fn attempt(request: &Request<'_>, work: &mut Work<'_>, ask_yama: bool) -> Result<StopNotes, CouldNotStop> {
-    let map = prepare(request, work).map_err(CouldNotStop::NoMemory)?;
+/// Stops the world by a signal to each thread, and runs the work in a helper all the same: it is as harmless there as it
+/// is with ptrace.
+pub(super) fn run_by_signal(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
+    let room = 4 * request.tasks + 1024;
+    let parking = ParkingMap::new(room).map_err(CouldNotStop::NoMemory)?;
+    attempt(request, work, Way::Signal(parking))
+}
+
+/// By which means one attempt is made.
+enum Way {
+    Ptrace {
+        /// Ask Yama for permission to trace.
+        ask_yama: bool,
+    },
+    Signal(ParkingMap),
+}
+
+fn attempt(request: &Request<'_>, work: &mut Work<'_>, way: Way) -> Result<StopNotes, CouldNotStop> {
+    let ask_yama = matches!(way, Way::Ptrace { ask_yama: true });
+    let map = prepare(request, &way, work).map_err(CouldNotStop::NoMemory)?;
     let session = map.get();
     if ask_yama {
         session.gate.store(0, Release);
@@ -91,6 +110,11 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, ask_yama: bool) -> Result
     let limit = options.deadline_ns.saturating_add(options.work_deadline_ns).saturating_add(GRACE_NS);
     let end = await_end(session, helper, process::monotonic_ns().saturating_add(limit));
     drop(permission);
+    // Whatever became of the helper, the threads go on.
+    let mended = match way {
+        Way::Signal(parking) => parking.open(),
+        Way::Ptrace { .. } => 0,
+    };
     drop(signals);
     let ending = session.ending();
     if end == End::Stuck {
@@ -103,8 +127,12 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, ask_yama: bool) -> Result
         return Err(reason);
     }
     match (ending.outcome, end) {
-        // SAFETY: the helper has ended, so the body is the caller's again.
-        (Outcome::Done, _) => Ok(unsafe { session.body() }.world.notes),
+        (Outcome::Done, _) => {
+            // SAFETY: the helper has ended, so the body is the caller's again.
+            let mut notes = unsafe { session.body() }.world.notes;
+            notes.mended += mended;
+            Ok(notes)
+        }
         (_, End::Ended(Change::Killed(signal))) => Err(CouldNotStop::HelperDied(Death::Signal(signal))),
         (_, End::Ended(Change::Exited(status))) => Err(CouldNotStop::HelperDied(Death::Exit(status))),
         _ => Err(CouldNotStop::HelperDied(Death::Exit(-1))),
@@ -112,10 +140,14 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, ask_yama: bool) -> Result
 }
 
 /// All memory that the helper is expected to need.
-fn prepare(request: &Request<'_>, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
+fn prepare(request: &Request<'_>, way: &Way, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
     let expected = request.tasks + request.tasks / 4 + 16;
     let mut world = World::new(request.proc);
-    world.notes.backend = Backend::Ptrace;
+    let parking = match way {
+        Way::Ptrace { .. } => None,
+        Way::Signal(parking) => Some(parking.get()),
+    };
+    world.notes.backend = if parking.is_some() { Backend::Signal } else { Backend::Ptrace };
     world.threads.reserve(expected)?;
     // Legacy and vector state of an ordinary thread after the zeros are cut off.
     const EXTENDED_WORDS: usize = 128;
@@ -128,6 +160,7 @@ fn prepare(request: &Request<'_>, work: &mut Work<'_>) -> Result<SessionMap, Err
         options: request.options,
         world,
         tracees,
+        parking,
         share_files: task::can_close_ranges(),
     };
     SessionMap::new(plan, work)

@@ -129,3 +129,20 @@ impl Drop for AllBlocked {
         let _ = set_mask(self.0);
     }
 }
+
+/// The signal that libc keeps for itself to run code on every thread, and so out of every mask and every set to wait for
+/// that a program can name: SIGSETXID of glibc, SIGSYNCCALL of musl.
+pub const LIBC_INTERNAL: i32 = if cfg!(target_env = "musl") { 34 } else { 33 };
+
+/// `rt_tgsigqueueinfo(group, tid, signal, {SI_QUEUE, value})`: a queued signal to one thread. EAGAIN: the queue is full.
+pub fn queue(group: i32, tid: crate::base::Tid, signal: i32, value: usize) -> Result<(), Errno> {
+    // siginfo_t: signo, errno, code, pad, pid, uid, value (include/uapi/asm-generic/siginfo.h).
+    let mut info = [0u64; 16];
+    info[0] = signal as u64;
+    info[1] = u64::from(libc::SI_QUEUE as u32);
+    info[2] = super::process::pid() as u64;
+    info[3] = value as u64;
+    let arguments = [group as usize, tid.get() as usize, signal as usize, info.as_ptr().addr(), 0, 0];
+    // SAFETY: the kernel reads one siginfo_t of 128 bytes.
+    unsafe { syscall(libc::SYS_rt_tgsigqueueinfo, arguments) }.map(drop)
+}

@@ -181,3 +181,80 @@ pub unsafe fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), ar
         );
     }
 }
+
+/// What a signal handler finds in the context of the code that it interrupted.
+#[derive(Clone, Copy)]
+pub struct InterruptedContext {
+    /// The general registers; the number of a system call is not among them.
+    pub registers: Registers,
+    /// Where the extended state lies in the signal's frame, in the layout of XSAVE, and its bytes.
+    pub extended: (usize, usize),
+    /// The signals that the code blocked.
+    pub blocked: u64,
+}
+
+impl InterruptedContext {
+    /// Reads it.
+    pub fn of(context: &libc::ucontext_t, thread_pointer: usize) -> InterruptedContext {
+        let from = |index: i32| context.uc_mcontext.gregs[index as usize] as usize;
+        let mut words = [0; GENERAL_REGISTERS];
+        for (to, index) in [
+            (R15, libc::REG_R15),
+            (R14, libc::REG_R14),
+            (R13, libc::REG_R13),
+            (R12, libc::REG_R12),
+            (RBP, libc::REG_RBP),
+            (RBX, libc::REG_RBX),
+            (6, libc::REG_R11),
+            (R10, libc::REG_R10),
+            (R9, libc::REG_R9),
+            (R8, libc::REG_R8),
+            (RAX, libc::REG_RAX),
+            (11, libc::REG_RCX),
+            (RDX, libc::REG_RDX),
+            (RSI, libc::REG_RSI),
+            (RDI, libc::REG_RDI),
+            (RIP, libc::REG_RIP),
+            (RSP, libc::REG_RSP),
+        ] {
+            words[to] = from(index);
+        }
+        words[ORIG_RAX] = usize::MAX;
+        words[CS] = from(libc::REG_CSGSFS) & 0xffff;
+        words[FS_BASE] = thread_pointer;
+        // SAFETY: the kernel's set of 64 signals is the first word of libc's larger one.
+        let blocked = unsafe { core::ptr::from_ref(&context.uc_sigmask).cast::<u64>().read() };
+        InterruptedContext { registers: Registers(words), extended: extended_state(context), blocked }
+    }
+}
+
+/// The extended state of a signal frame. Software bytes at the end of the legacy area say how long it is
+/// (arch/x86/include/uapi/asm/sigcontext.h, struct _fpx_sw_bytes).
+fn extended_state(context: &libc::ucontext_t) -> (usize, usize) {
+    const LEGACY: usize = 512;
+    const MAGIC_AT: usize = 464;
+    const SIZE_AT: usize = 480;
+    const MAGIC: u32 = 0x4650_5853;
+    let start = context.uc_mcontext.fpregs;
+    if start.is_null() {
+        return (0, 0);
+    }
+    // SAFETY: the kernel laid at least the legacy area of 512 bytes there (sigreturn(2)), on the stack of this handler.
+    let word = |at: usize| unsafe { start.cast::<u8>().add(at).cast::<u32>().read_unaligned() };
+    (start.addr(), if word(MAGIC_AT) == MAGIC { word(SIZE_AT) as usize } else { LEGACY })
+}
+
+/// Makes interrupted code that stands behind a system call instruction make call `number` again.
+pub fn repeat_system_call(context: &mut libc::ucontext_t, number: usize) {
+    const INSTRUCTION: i64 = 2;
+    context.uc_mcontext.gregs[libc::REG_RAX as usize] = number as i64;
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] -= INSTRUCTION;
+}
+
+impl Registers {
+    /// With the number of the system call that the thread is inside.
+    pub fn in_system_call(mut self, number: usize) -> Registers {
+        self.0[ORIG_RAX] = number;
+        self
+    }
+}

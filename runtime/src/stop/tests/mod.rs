@@ -1,6 +1,7 @@
 //! Tests of the whole stop, each in a forked process of its own: a stop there disturbs no other test, and an alarm ends
 //! a hang.
 
+mod by_signal;
 mod calls;
 mod child;
 #[cfg(feature = "fault-injection")]

@@ -11,7 +11,7 @@ use super::threads::no_child_is_left;
 const PTRACE_ONLY: Options = Options { means: Means::Ptrace, ..Options::DEFAULT };
 
 /// A filter that answers ptrace(2) with `action` in this process and the threads it makes later.
-fn filter_ptrace(action: u32) {
+pub(super) fn filter_ptrace(action: u32) {
     let code = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
     let mut program = [
         code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),

@@ -1,0 +1,165 @@
+//! Stopping by signal, the helper's part: list the threads, send each to its place, until nothing is new and all stand.
+//!
+//! Unlike a seized thread, one that was only signalled can still make others until it stands; so the list is read again
+//! after all have answered.
+//!
+//! Contract: runs in the helper, whose descriptors are its own. What cannot be had this way: queued signals, threads that
+//! wait for a vfork child, exact restarts of calls where /proc refuses to tell which call a thread is in.
+
+use crate::arch::Registers;
+use crate::base::{Addr, Tid};
+use crate::mem::{ProcessMemory, ReadMemory};
+use crate::sys::signals::SignalSet;
+use crate::sys::{process, task};
+
+use super::notes::Missing;
+use super::parking::Parking;
+use super::record::{Slice, StopKind, ThreadRecord};
+use super::session::{Body, Ending, Outcome};
+use super::task_list::{InSystemCall, LIST_BUFFER, Status, TaskList};
+use super::tracees::{State, Tracee};
+
+/// Between looks at threads that have not answered.
+const LOOK_NS: u64 = 5_000_000;
+
+/// Stops every thread but the caller and makes the records.
+pub(super) fn stop_all(
+    parking: &Parking,
+    body: &mut Body,
+    deadline: u64,
+    memory: ProcessMemory<'_>,
+) -> Result<(), Ending> {
+    let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
+    let mut buffer = [0; LIST_BUFFER];
+    super::collect::record_caller(body);
+    loop {
+        body.world.notes.passes += 1;
+        let before = body.tracees.len();
+        list.for_each(&mut buffer, &mut |listed| send(parking, body, listed))
+            .map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
+        let late = process::monotonic_ns() > deadline;
+        if body.tracees.len() == before || late {
+            body.world.notes.list_cut = late && body.tracees.len() != before;
+            break;
+        }
+        wait_for_answers(parking, body, deadline);
+    }
+    let mut recorded = 0u32;
+    let mut place = 0;
+    for index in 0..body.tracees.len() {
+        let Some(task) = body.tracees.get(index) else { continue };
+        if task.state == State::Interrupted {
+            recorded += record(parking, body, task, place, memory) as u32;
+        } else if task.state == State::Apart && task.tid != body.caller {
+            super::collect::record_from_proc(body, task, StopKind::Running);
+        }
+        place += has_place(&task) as usize;
+    }
+    body.world.notes.threads = body.world.threads.len() as u32;
+    let others = body.tracees.iter().filter(|task| task.state == State::Interrupted).count();
+    if recorded == 0 && others > 0 {
+        return Err(Ending::new(Outcome::NoAnswer, 0));
+    }
+    Ok(())
+}
+
+fn send(parking: &Parking, body: &mut Body, listed: Tid) {
+    if body.tracees.contains(listed) {
+        return;
+    }
+    let proc = body.world.proc;
+    let status = || proc.open_of_thread(listed, "status").and_then(|file| Status::read(&file)).ok();
+    let tid = if proc.is_native() { Some(listed) } else { status().and_then(|s| Tid::new(s.innermost)) };
+    let Some(tid) = tid else { return };
+    let caller = proc.caller() == Some(listed);
+    let state = if caller { State::Apart } else { State::Interrupted };
+    if body.tracees.add(Tracee { tid, listed, state, foreign: false }).is_err() {
+        // Without an entry no place either: the two are counted alike.
+        return body.world.notes.miss(tid, Missing::NoMemory);
+    }
+    if caller {
+        return;
+    }
+    // Before the signal: afterwards the thread is in its handler.
+    let call = InSystemCall::of(&proc, listed);
+    let sent = parking.reserve(tid, call.and_then(|call| Some((call.number?, call.pc))));
+    let index = body.tracees.len() - 1;
+    match sent.map(|place| parking.send(body.pid, place)) {
+        Some(Ok(())) => {}
+        // It ended; its place stays empty.
+        Some(Err(errno)) if errno.get() == libc::ESRCH => body.tracees.set(index, State::Gone),
+        Some(Err(errno)) => {
+            body.world.notes.miss(tid, Missing::NotSeized(errno));
+            body.tracees.set(index, State::Exited);
+        }
+        None => {
+            body.world.notes.miss(tid, Missing::NoMemory);
+            body.tracees.set(index, State::Apart);
+        }
+    }
+}
+
+/// Every task but those without a place has the next one, in order.
+fn has_place(task: &Tracee) -> bool {
+    matches!(task.state, State::Interrupted | State::Gone | State::Exited)
+}
+
+/// Waits until every thread that was sent a signal stands or is gone.
+fn wait_for_answers(parking: &Parking, body: &mut Body, deadline: u64) {
+    loop {
+        let sent = body.tracees.iter().filter(|task| task.state == State::Interrupted).count();
+        if parking.wait_for(sent as u32, LOOK_NS) || process::monotonic_ns() > deadline {
+            return;
+        }
+        let mut place = 0;
+        let mut missing = 0;
+        for index in 0..body.tracees.len() {
+            let Some(task) = body.tracees.get(index) else { continue };
+            if task.state == State::Interrupted && parking.context(place).is_none() {
+                missing += 1;
+                // A thread on its way out blocks every signal and is gone soon; a leader stays as a zombie.
+                if !task::is_thread_of(body.pid, task.tid) {
+                    body.tracees.set(index, State::Gone);
+                } else if is_exited(body, task) {
+                    body.tracees.set(index, State::Exited);
+                }
+            }
+            place += has_place(&task) as usize;
+        }
+        if missing == 0 {
+            return;
+        }
+    }
+}
+
+fn is_exited(body: &Body, task: Tracee) -> bool {
+    let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
+    status.is_ok_and(|status| matches!(status.state, b'Z' | b'X') || status.kernel_worker)
+}
+
+/// Makes the record of the thread in a place; false when it does not stand there.
+fn record(parking: &Parking, body: &mut Body, task: Tracee, place: usize, memory: ProcessMemory<'_>) -> bool {
+    let Some(context) = parking.context(place) else {
+        body.world.notes.miss(task.tid, Missing::NotStopped);
+        super::collect::record_from_proc(body, task, StopKind::Running);
+        return false;
+    };
+    let mut record = ThreadRecord::unknown(task.tid, task.listed, StopKind::Interrupted);
+    let registers: Registers = context.registers;
+    record.registers = match parking.call(place, registers.pc()) {
+        Some(number) => registers.in_system_call(number),
+        None => registers,
+    };
+    record.blocked = Some(SignalSet(context.blocked));
+    let mut words = [0usize; 4096];
+    let (from, len) = context.extended;
+    let state = words.get_mut(..len / 8).unwrap_or_default();
+    let had = memory.read_words(Addr::new(from), state);
+    let used = state.iter().take(had).rposition(|word| *word != 0).map_or(0, |last| last + 1);
+    let start = body.world.extended.len();
+    if state.iter().take(used).try_for_each(|word| body.world.extended.push(*word as u64)).is_ok() {
+        record.extended = Slice { start: start as u32, len: used as u32 };
+    }
+    super::collect::keep(body, record);
+    true
+}

@@ -1,0 +1,275 @@
+//! Where threads stand still when a signal stopped them: the handler, and the places it fills.
+//!
+//! The signal carries the number of a place as its value. The handler writes the interrupted context there, says so, and
+//! sleeps on a word until the world goes on. A signal that is not ours is handed to the handler that was there before.
+//!
+//! The signal is libc's internal one: no program can block it or wait for it, and debuggers pass it through. A real-time
+//! signal of the program's range would be taken by sigwaitinfo and signalfd readers as theirs, or blocked for ever.
+//!
+//! Contract of the handler: async-signal context in any thread of the program. Only atomics and system calls; errno and
+//! thread-local storage are not touched. Every other signal is blocked meanwhile.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+use crate::arch::{self, InterruptedContext};
+use crate::base::{Errno, Tid};
+use crate::mem::OwnMap;
+use crate::sys::signals::{self, Action, LIBC_INTERNAL, SignalSet};
+use crate::sys::{futex, process, task, timer};
+
+/// A thread's place.
+pub(super) struct Place {
+    tid: AtomicI32,
+    /// 0, or 1 when the thread stands here.
+    parked: AtomicU32,
+    /// The system call that the thread was in before the signal was sent, to be made again; `usize::MAX` for none.
+    call: AtomicUsize,
+    /// Where the thread would go on behind that call.
+    call_pc: AtomicUsize,
+    context: UnsafeCell<Option<InterruptedContext>>,
+}
+
+/// All places of one stop.
+pub(super) struct Parking {
+    number: u32,
+    /// 0 while the world stands.
+    open: AtomicU32,
+    /// How many threads stand here.
+    parked: AtomicU32,
+    /// Whoever makes `parked` this wakes the helper.
+    wanted: AtomicU32,
+    /// System calls that were made again instead of failing.
+    mended: AtomicU32,
+    places: &'static [Place],
+    used: AtomicUsize,
+}
+
+/// The parking of the stop that is going on.
+static CURRENT: AtomicPtr<Parking> = AtomicPtr::new(core::ptr::null_mut());
+/// Handlers between their first and last use of a parking.
+static INSIDE: AtomicU32 = AtomicU32::new(0);
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+/// The action that was there before ours: handler and flags.
+static OLD_HANDLER: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
+static OLD_FLAGS: AtomicU64 = AtomicU64::new(0);
+
+impl Parking {
+    /// Reserves a place for thread `tid`, which may be inside a system call: number and pc.
+    pub(super) fn reserve(&self, tid: Tid, call: Option<(usize, usize)>) -> Option<usize> {
+        let index = self.used.load(Relaxed);
+        let place = self.places.get(index)?;
+        let (number, pc) = call.unwrap_or((usize::MAX, 0));
+        place.call.store(number, Relaxed);
+        place.call_pc.store(pc, Relaxed);
+        place.tid.store(tid.get(), Relaxed);
+        self.used.store(index + 1, Release);
+        Some(index)
+    }
+
+    /// Sends the thread there.
+    pub(super) fn send(&self, group: i32, index: usize) -> Result<(), Errno> {
+        let place = self.places.get(index).ok_or(Errno::new(libc::EINVAL))?;
+        let tid = Tid::new(place.tid.load(Relaxed)).ok_or(Errno::new(libc::ESRCH))?;
+        signals::queue(group, tid, LIBC_INTERNAL, (self.number as usize) << 32 | index)
+    }
+
+    /// What the thread of a place was doing, once it stands there.
+    pub(super) fn context(&self, index: usize) -> Option<InterruptedContext> {
+        let place = self.places.get(index)?;
+        // SAFETY: written once, before `parked` was set, and not again.
+        (place.parked.load(Acquire) != 0).then(|| unsafe { *place.context.get() })?
+    }
+
+    /// The call that the thread of a place was in, if it was interrupted there.
+    pub(super) fn call(&self, index: usize, pc: usize) -> Option<usize> {
+        let place = self.places.get(index)?;
+        let number = place.call.load(Relaxed);
+        (number != usize::MAX && place.call_pc.load(Relaxed) == pc).then_some(number)
+    }
+
+    /// Sleeps until `count` threads stand here, a signal comes, or the time is over. True when they do.
+    pub(super) fn wait_for(&self, count: u32, ns: u64) -> bool {
+        self.wanted.store(count, SeqCst);
+        let parked = self.parked.load(SeqCst);
+        if parked < count {
+            let _ = futex::wait(&self.parked, parked, ns);
+        }
+        self.parked.load(Acquire) >= count
+    }
+}
+
+/// Owns the parking of one stop and the action of the signal.
+pub(super) struct ParkingMap {
+    parking: &'static Parking,
+    map: Option<OwnMap>,
+    old: Action,
+}
+
+impl ParkingMap {
+    /// Makes room for `count` threads and puts the handler in place.
+    pub(super) fn new(count: usize) -> Result<ParkingMap, Errno> {
+        let map = OwnMap::new(size_of::<Parking>() + count * size_of::<Place>())?;
+        let at: *mut Parking = map.start().cast();
+        // SAFETY: zeroed memory of the mapping behind the Parking, aligned alike (both hold words). Place is made of
+        // integers and of an Option whose bytes are written before they are read.
+        let places = unsafe { core::slice::from_raw_parts(at.add(1).cast::<Place>(), count) };
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let new = Parking {
+            number,
+            open: AtomicU32::new(0),
+            parked: AtomicU32::new(0),
+            wanted: AtomicU32::new(u32::MAX),
+            mended: AtomicU32::new(0),
+            places,
+            used: AtomicUsize::new(0),
+        };
+        // SAFETY: the mapping's start has room for it.
+        let parking: &'static Parking = unsafe {
+            at.write(new);
+            &*at
+        };
+        // SAFETY: asks only.
+        let old = unsafe { signals::set_action(LIBC_INTERNAL, None) }?;
+        if old.handler != on_stop as *const () as usize {
+            OLD_FLAGS.store(old.flags, Relaxed);
+            OLD_HANDLER.store(old.handler, Release);
+        }
+        CURRENT.store(core::ptr::from_ref(parking).cast_mut(), SeqCst);
+        let flags = libc::SA_RESTART | libc::SA_ONSTACK;
+        // SAFETY: on_stop has the handler's type and keeps the contract of this module.
+        if let Err(errno) = unsafe {
+            signals::set_action(LIBC_INTERNAL, Some(&Action::handle(on_stop, flags, SignalSet::ALL)))
+        } {
+            CURRENT.store(core::ptr::null_mut(), SeqCst);
+            return Err(errno);
+        }
+        Ok(ParkingMap { parking, map: Some(map), old })
+    }
+
+    /// The parking.
+    pub(super) fn get(&self) -> &'static Parking {
+        self.parking
+    }
+}
+
+impl ParkingMap {
+    /// Lets all threads go on; returns how many system calls were made again.
+    pub(super) fn open(mut self) -> u32 {
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> u32 {
+        let Some(map) = self.map.take() else { return 0 };
+        self.parking.open.store(1, Release);
+        let _ = futex::wake(&self.parking.open, i32::MAX);
+        CURRENT.store(core::ptr::null_mut(), SeqCst);
+        // A place that never was filled: its signal may still come, and must find our handler, which ignores it. With
+        // the default action it would kill the process.
+        let used = self.parking.used.load(Relaxed);
+        let pid = process::pid();
+        let answered = self.parking.places.iter().take(used).all(|place| {
+            let tid = Tid::new(place.tid.load(Relaxed));
+            place.parked.load(Acquire) != 0 || !tid.is_some_and(|tid| task::is_thread_of(pid, tid))
+        });
+        if answered {
+            // SAFETY: puts back what was there.
+            let _ = unsafe { signals::set_action(LIBC_INTERNAL, Some(&self.old)) };
+        }
+        let start = process::monotonic_ns();
+        while INSIDE.load(SeqCst) != 0 {
+            const PATIENCE_NS: u64 = 1_000_000_000;
+            if process::monotonic_ns() - start > PATIENCE_NS {
+                // A thread that cannot leave (a debugger holds it) will still look at the parking.
+                core::mem::forget(map);
+                return self.parking.mended.load(Relaxed);
+            }
+            timer::sleep(20_000);
+        }
+        self.parking.mended.load(Relaxed)
+    }
+}
+
+impl Drop for ParkingMap {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+unsafe extern "C" fn on_stop(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
+    // SAFETY: the kernel passes both to a handler with SA_SIGINFO (sigaction(2)), ours until we return.
+    let (Some(info), Some(frame)) = (unsafe { info.as_ref() }, unsafe { context.as_mut() }) else { return };
+    if info.si_code != libc::SI_QUEUE {
+        // SAFETY: the arguments that this handler got.
+        return unsafe { chain(signal, info, context) };
+    }
+    // SAFETY: a queued signal has a value.
+    let value = unsafe { info.si_value() }.sival_ptr.addr();
+    INSIDE.fetch_add(1, SeqCst);
+    // SAFETY: not unmapped while INSIDE counts us: the owner first takes the pointer away and then waits for 0.
+    if let Some(parking) = unsafe { CURRENT.load(SeqCst).as_ref() } {
+        if value >> 32 == parking.number as usize {
+            park(parking, value & 0xffff_ffff, frame);
+        }
+    }
+    INSIDE.fetch_sub(1, SeqCst);
+}
+
+/// What libc meant the signal for: changing the user of all threads, say.
+///
+/// # Safety
+///
+/// - As for a signal handler.
+unsafe fn chain(signal: i32, info: &libc::siginfo_t, context: *mut libc::ucontext_t) {
+    let handler = OLD_HANDLER.load(Acquire);
+    if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
+        return;
+    }
+    let info = core::ptr::from_ref(info).cast_mut();
+    if OLD_FLAGS.load(Relaxed) & libc::SA_SIGINFO as u64 != 0 {
+        // SAFETY: the kernel held this address as a handler with SA_SIGINFO.
+        let handler: signals::Handler = unsafe { core::mem::transmute(handler) };
+        // SAFETY: the arguments of a signal, passed on.
+        unsafe { handler(signal, info, context) };
+    } else {
+        // SAFETY: the kernel held this address as a handler of one argument.
+        let handler: unsafe extern "C" fn(i32) = unsafe { core::mem::transmute(handler) };
+        // SAFETY: as above.
+        unsafe { handler(signal) };
+    }
+}
+
+fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
+    let Some(place) = parking.places.get(index) else { return };
+    let context = InterruptedContext::of(frame, task::thread_pointer());
+    // SAFETY: the place is this thread's alone until `parked` says that it may be read.
+    unsafe { *place.context.get() = Some(context) };
+    place.parked.store(1, Release);
+    if parking.parked.fetch_add(1, AcqRel) + 1 == parking.wanted.load(SeqCst) {
+        let _ = futex::wake(&parking.parked, 1);
+    }
+    while parking.open.load(Acquire) == 0 {
+        const LOOK_NS: u64 = 1_000_000_000;
+        if futex::wait(&parking.open, 0, LOOK_NS).is_err_and(|errno| errno.get() == libc::ENOSYS) {
+            arch::yield_now();
+        }
+    }
+    let eintr = context.registers.result() == -(libc::EINTR as isize);
+    if let Some(number) = parking.call(index, context.registers.pc()).filter(|_| eintr) {
+        if !must_interrupt(SignalSet(context.blocked)) {
+            arch::repeat_system_call(frame, number);
+            parking.mended.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// True when a signal that came meanwhile will run a handler of the program, so that the call must fail as it did.
+fn must_interrupt(blocked: SignalSet) -> bool {
+    let coming = signals::pending().unwrap_or_default().0 & !blocked.0;
+    (1..=64).filter(|signal| *signal != LIBC_INTERNAL && SignalSet(coming).contains(*signal)).any(|signal| {
+        // SAFETY: asks only.
+        unsafe { signals::set_action(signal, None) }
+            .is_ok_and(|action| action.handler != libc::SIG_DFL && action.handler != libc::SIG_IGN)
+    })
+}
