@@ -74,7 +74,9 @@ unsafe extern "C" fn inside(block: NonNull<u8>, _: usize, _: usize, frame: &Call
 
 fn end(what: &str, block: NonNull<u8>, frame: &CallerFrame) {
     let addr = Addr::of(block.as_ptr());
-    let freed_by = threads::with(|thread| trace::capture(&mut thread.trace, frame, frame.return_address));
+    let freed_by = threads::with(|thread| {
+        trace::capture(&mut thread.trace, frame, crate::malloc::free as *const () as usize)
+    });
     let allocated_by = heap::last_owner(addr);
     report::misuse(&MisuseReport {
         what,

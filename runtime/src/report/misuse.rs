@@ -14,7 +14,7 @@ pub struct MisuseReport<'a> {
     pub what: &'a str,
     /// What was freed.
     pub block: Addr,
-    /// The stack of the free; its frame 0 and maybe 1 are in the runtime.
+    /// The stack of the free.
     pub freed_by: StackId,
     /// The stack of the allocation.
     pub allocated_by: StackId,
