@@ -1,3 +1,21 @@
-//! The `standstill` command.
+//! The `standstill` command: reads the arguments and hands over.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use standstill_command::cli::{Cli, Command};
+use standstill_command::{render, run};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Render(options) => render::render(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(problem) => {
+            eprintln!("standstill: {problem}");
+            ExitCode::from(problem.exit_code())
+        }
+    }
+}

@@ -65,6 +65,7 @@ pub(super) fn run(
     let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
     let mut analysis = Analysis { harvest: harvest.notes, ..Analysis::default() };
     analysis.totals.threads = world.threads().len();
+    analysis.totals.served = crate::heap::has_served();
     heap.for_each(&mut |_, chunk| {
         analysis.totals.chunks += 1;
         analysis.totals.bytes += chunk.size;

@@ -14,6 +14,11 @@ const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 /// so no order is needed.
 static HINT: AtomicUsize = AtomicUsize::new(0);
 
+/// True once memory for a block was mapped: the program has allocated from this heap.
+pub fn has_served() -> bool {
+    HINT.load(Relaxed) != 0
+}
+
 /// Maps `bytes` (whole pages) at a multiple of `align`. `None` when the kernel refuses.
 pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<usize> {
     let hint = (HINT.load(Relaxed).saturating_sub(bytes)) & !(align - 1);

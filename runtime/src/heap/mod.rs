@@ -67,6 +67,7 @@ mod model;
 mod tests;
 
 pub use fork::{after_fork_in_child, after_fork_in_parent, before_fork};
+pub use mapping::has_served;
 pub use provider::{Chunk, ChunkId, Origin, Provider, Tag};
 pub use request::{Misuse, Request};
 pub use statistics::{Statistics, statistics, trim};

@@ -15,6 +15,7 @@ use crate::sys::{file, process};
 use super::model::{Kind, Leak, MAX_FRAMES, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict};
 use super::output::{self, Choice};
 use super::record::{self, Process};
+use super::render_child;
 use super::sink::Sink;
 use super::suppressions::Suppressions;
 use super::text::{self, Style, Unsymbolized};
@@ -72,7 +73,7 @@ pub fn deliver(findings: Findings<'_>, options: &Options) -> Verdict {
     if let Some(verdict) = delivery.record() {
         return verdict;
     }
-    delivery.print()
+    delivery.symbolized().unwrap_or_else(|| delivery.print())
 }
 
 /// Writes one line of complaint to standard error, wherever the reports go: it is about an option of the user's.
@@ -110,6 +111,44 @@ impl Delivery<'_> {
         file.finish().ok().map(|()| verdict)
     }
 
+    /// Lets the command print. `None` when there is nothing to symbolize, no command, or it failed.
+    fn symbolized(&mut self) -> Option<Verdict> {
+        let worth = self
+            .findings
+            .leaks
+            .iter()
+            .any(|leak| leak.kind != Kind::Possible || self.options.report_possible);
+        if !(worth && self.options.symbolize)
+            || matches!(self.findings.outcome, Outcome::CouldNotCheck { .. })
+        {
+            return None;
+        }
+        let style = self.style(self.choice().is_terminal());
+        let incomplete = !self.findings.reasons.is_empty();
+        let rendered = self.with_report(|report, who| {
+            render_child::render(report.modules, &mut |out| {
+                record::write(&who.process(), 1, report, &style, out);
+            })
+        })?;
+        if !rendered.is_empty() {
+            rendered.print(&mut output::open(&self.choice(), &mut complain));
+        }
+        Some(match (rendered.leaks, incomplete) {
+            (true, _) => Verdict::Leaks,
+            (false, true) => Verdict::Incomplete,
+            (false, false) => Verdict::Clean,
+        })
+    }
+
+    fn choice(&self) -> Choice<'_> {
+        Choice {
+            log_path: self.options.log_path.as_str(),
+            log_exe_name: self.options.log_exe_name,
+            log_suffix: self.options.log_suffix.as_str(),
+            program: self.who.program(),
+        }
+    }
+
     /// Prints with modules and offsets.
     fn print(&mut self) -> Verdict {
         let options = self.options;
@@ -120,12 +159,7 @@ impl Delivery<'_> {
         let possible = options.report_possible && !self.findings.leaks.is_empty();
         let clean = verdict == Verdict::Clean && options.verbosity == 0;
         if !clean || suppressed || possible {
-            let choice = Choice {
-                log_path: options.log_path.as_str(),
-                log_exe_name: options.log_exe_name,
-                log_suffix: options.log_suffix.as_str(),
-                program: self.who.program(),
-            };
+            let choice = self.choice();
             let mut out = output::open(&choice, &mut complain);
             let style = self.style(out.is_terminal());
             self.with_report(|report, _| text::render(report, &style, &Unsymbolized(report), &mut out));
@@ -300,6 +334,7 @@ impl Who {
             pid: process::pid(),
             parent: process::parent(),
             image: IMAGE.load(Relaxed),
+            time_ns: process::monotonic_ns(),
             program: self.program(),
             arguments: self.arguments.get(..self.arguments_len).unwrap_or_default(),
         }

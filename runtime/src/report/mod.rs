@@ -16,6 +16,7 @@ mod misuse;
 mod model;
 pub mod output;
 pub mod record;
+pub mod render_child;
 mod say;
 mod sink;
 pub mod suppressions;

@@ -12,7 +12,7 @@ pub type Sentence = Text<240>;
 pub const MAX_FRAMES: usize = 256;
 
 /// How a leaked chunk was lost. The order is the order in a report.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum Kind {
     /// Nothing points to it, or only the cycle whose head it is.
@@ -80,9 +80,9 @@ pub struct Totals {
     pub chunks: usize,
     /// Bytes in use, as asked for by the program.
     pub bytes: usize,
-    /// Allocations since the start. 0 says that the program's memory does not come from us at all, so that nothing is
+    /// The program has allocated from our heap at least once. If not, its memory does not come from us, and nothing is
     /// known about its leaks.
-    pub allocations: usize,
+    pub served: bool,
     /// Threads that were looked at.
     pub threads: usize,
 }

@@ -130,6 +130,17 @@ pub struct Choice<'a> {
     pub program: &'a [u8],
 }
 
+impl Choice<'_> {
+    /// True when a person reads it: a standard stream that is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        match self.log_path {
+            "" | "stderr" => file::is_terminal(2),
+            "stdout" => file::is_terminal(1),
+            _ => false,
+        }
+    }
+}
+
 /// Opens the destination: `log_path.PID`, `log_path.NAME.PID`, each with the suffix behind it (LLVM's
 /// sanitizer_common `ReportFile`). The first report of a process makes the file anew, the next ones append. When that
 /// fails, complains and takes standard error.

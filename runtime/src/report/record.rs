@@ -9,12 +9,13 @@
 //! ```text
 //! standstill-record 1
 //! process PID PARENT IMAGE          IMAGE: a random number of the program that exec loaded, hexadecimal
+//! time NS                           CLOCK_MONOTONIC when this record was begun
 //! program PATH
 //! argument TEXT                     each, in order
 //! sequence N                        checks of this process are numbered from 1
 //! verdict WORD                      clean | leaks | incomplete | could%20not%20check; before suppressions
 //! failure WHY ADVICE                only when it could not check
-//! totals CHUNKS BYTES ALLOCATIONS THREADS
+//! totals CHUNKS BYTES SERVED THREADS   SERVED: 0 if the program never allocated from our heap
 //! reason TEXT                       each: why not everything was seen
 //! note TEXT
 //! style NAME VALUE                  how the process was told to print (1 and 0; a number)
@@ -53,6 +54,8 @@ pub struct Process<'a> {
     pub parent: i32,
     /// Drawn at random when the program was loaded; a forked child keeps it, a program that exec loads has a new one.
     pub image: u64,
+    /// CLOCK_MONOTONIC in nanoseconds: which of two records is older.
+    pub time_ns: u64,
     /// The file of the program.
     pub program: &'a [u8],
     /// Its arguments, each ended by a 0 byte, as in /proc/self/cmdline; may be cut.
@@ -78,7 +81,7 @@ pub fn write(process: &Process<'_>, sequence: u32, report: &Report<'_>, style: &
     }
     let totals = &report.totals;
     let (chunks, bytes) = (totals.chunks, totals.bytes);
-    say!(out, "\ntotals {chunks} {bytes} {} {}\n", totals.allocations, totals.threads);
+    say!(out, "\ntotals {chunks} {bytes} {} {}\n", u8::from(totals.served), totals.threads);
     sentences("reason", report.reasons, out);
     sentences("note", report.notes, out);
     styles(style, out);
@@ -94,7 +97,8 @@ pub fn write(process: &Process<'_>, sequence: u32, report: &Report<'_>, style: &
 
 fn head(process: &Process<'_>, out: &mut dyn Sink) {
     say!(out, "standstill-record {VERSION}\n");
-    say!(out, "process {} {} {:x}\nprogram ", process.pid, process.parent, process.image);
+    say!(out, "process {} {} {:x}\n", process.pid, process.parent, process.image);
+    say!(out, "time {}\nprogram ", process.time_ns);
     escaped(process.program, out);
     out.bytes(b"\n");
     let arguments = process.arguments.strip_suffix(&[0]).unwrap_or(process.arguments);

@@ -71,7 +71,7 @@ fn with_all<R>(
         outcome,
         groups: &groups,
         leaks: &leaks,
-        totals: Totals { chunks: 9, bytes: 900, allocations: 99, threads: 2 },
+        totals: Totals { chunks: 9, bytes: 900, served: true, threads: 2 },
         reasons,
         notes: &[],
         suppressions,
@@ -193,8 +193,14 @@ fn a_check_that_failed_has_the_line_that_tools_look_for() {
 
 #[test]
 fn the_record_carries_everything() {
-    let process =
-        record::Process { pid: 77, parent: 1, image: 0xfeed, program: b"/bin/a b", arguments: b"a\0b c\0\0" };
+    let process = record::Process {
+        pid: 77,
+        parent: 1,
+        image: 0xfeed,
+        time_ns: 5,
+        program: b"/bin/a b",
+        arguments: b"a\0b c\0\0",
+    };
     let mut out = Vec::new();
     with_report(some(), Outcome::Checked, |report| {
         record::write(&process, 2, report, &Style { report_objects: true, ..Style::default() }, &mut out);
@@ -203,12 +209,13 @@ fn the_record_carries_everything() {
     let lines: Vec<&str> = text.lines().collect();
     for line in [
         "process 77 1 feed",
+        "time 5",
         "program /bin/a%20b",
         "argument b%20c",
         "argument -",
         "sequence 2",
         "verdict leaks",
-        "totals 9 900 99 2",
+        "totals 9 900 1 2",
         "style report_objects 1",
         "module 1 70000000 abcd 1 /lib/s.so",
         "range 1 70000000 70001000",

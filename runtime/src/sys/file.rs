@@ -128,3 +128,48 @@ pub fn is_terminal(fd: i32) -> bool {
     // SAFETY: the kernel writes one struct termios, at most 60 bytes (asm-generic/termbits.h), to a larger buffer.
     unsafe { syscall(libc::SYS_ioctl, arguments) }.is_ok()
 }
+
+/// `pipe2(O_CLOEXEC)`: the end to read and the end to write.
+pub fn pipe() -> Result<(Fd, Fd), Errno> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the kernel writes two ints, which we hold exclusively.
+    unsafe { syscall(libc::SYS_pipe2, [ends.as_mut_ptr().addr(), libc::O_CLOEXEC as usize, 0, 0, 0, 0]) }?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// `memfd_create(name, MFD_CLOEXEC)`: an empty file in memory.
+pub fn in_memory(name: &CStr) -> Result<Fd, Errno> {
+    let arguments = [name.as_ptr().addr(), libc::MFD_CLOEXEC as usize, 0, 0, 0, 0];
+    // SAFETY: name is a C string that lives through the call.
+    unsafe { syscall(libc::SYS_memfd_create, arguments) }.map(|fd| Fd(fd as i32))
+}
+
+/// `fcntl(fd, F_DUPFD_CLOEXEC, 3)`: a copy whose number is not that of a standard stream.
+pub fn duplicate_above_standard(fd: i32) -> Result<Fd, Errno> {
+    let arguments = [fd as usize, libc::F_DUPFD_CLOEXEC as usize, 3, 0, 0, 0];
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_fcntl, arguments) }.map(|fd| Fd(fd as i32))
+}
+
+/// `dup3(from, to, 0)`: `to` becomes a copy that stays open across execve. The two must differ.
+pub fn duplicate_to(from: i32, to: i32) -> Result<(), Errno> {
+    // SAFETY: touches no memory; what `to` was before is the caller's to give up.
+    unsafe { syscall(libc::SYS_dup3, [from as usize, to as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `close_range(first, ~0, CLOSE_RANGE_CLOEXEC)` (Linux 5.11): nothing from `first` on survives an execve.
+pub fn close_on_exec_from(first: i32) -> Result<(), Errno> {
+    const CLOSE_RANGE_CLOEXEC: usize = 4;
+    let arguments = [first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0];
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_close_range, arguments) }.map(drop)
+}
+
+/// True when `path` is a regular file that the caller may execute: `faccessat(AT_FDCWD, path, X_OK)`, and no directory.
+pub fn is_executable(path: &CStr) -> bool {
+    let at = libc::AT_FDCWD as usize;
+    let arguments = [at, path.as_ptr().addr(), libc::X_OK as usize, 0, 0, 0];
+    // SAFETY: path is a C string that lives through the call.
+    let may = unsafe { syscall(libc::SYS_faccessat, arguments) }.is_ok();
+    may && open(path, libc::O_PATH | libc::O_DIRECTORY, 0).is_err()
+}

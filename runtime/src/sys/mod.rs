@@ -17,6 +17,7 @@ pub mod probe;
 pub mod process;
 pub mod ptrace;
 pub mod signals;
+pub mod spawn;
 pub mod task;
 pub mod timer;
 pub mod wait;

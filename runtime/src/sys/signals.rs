@@ -80,6 +80,12 @@ pub unsafe fn set_action(signal: i32, new: Option<&Action>) -> Result<Action, Er
     Ok(old)
 }
 
+/// What `signal` does now.
+pub fn action(signal: i32) -> Result<Action, Errno> {
+    // SAFETY: sets nothing.
+    unsafe { set_action(signal, None) }
+}
+
 /// `rt_sigprocmask(SIG_SETMASK, new, old, 8)`: replaces the calling thread's mask, returns the old one.
 pub fn set_mask(new: SignalSet) -> Result<SignalSet, Errno> {
     let mut old = SignalSet::EMPTY;

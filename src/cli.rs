@@ -1,0 +1,148 @@
+//! The arguments of the command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Finds memory leaks in unmodified Linux programs.
+///
+/// `standstill run -- PROGRAM ARGUMENTS` runs a program with Standstill's library preloaded. When the program, or a
+/// child process of it, exits, all its threads are stopped for an instant; what can no longer be reached from registers,
+/// stacks, thread-local and global memory is a leak, and is reported with the call stack that allocated it.
+#[derive(Debug, Parser)]
+#[command(name = "standstill", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program and report its leaks and those of its child processes
+    Run(Run),
+    /// Turn raw records into a report
+    Render(Render),
+}
+
+/// How the report looks.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Shape {
+    /// Write the findings as JSON to FILE (docs/JSON.md describes it); `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Do not report leaks whose call stack matches a line of FILE: `leak:PATTERN`, where PATTERN occurs in the name of
+    /// a function, source file, program or library; `*`, `^` and `$` as in LeakSanitizer. May be given several times
+    #[arg(long, value_name = "FILE")]
+    pub suppressions: Vec<PathBuf>,
+    /// Colours in the report
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Print only the N largest groups of leaks
+    #[arg(long, value_name = "N")]
+    pub max_leaks: Option<usize>,
+    /// Print also what is only possibly leaked: held by nothing but an unreached mapping or a register that may be dead
+    #[arg(long)]
+    pub possible: bool,
+    /// Look for separate debug files under DIR too, laid out as /usr/lib/debug is. May be given several times
+    #[arg(long, value_name = "DIR")]
+    pub debug_dir: Vec<PathBuf>,
+    /// Say more: a line for each process, notes, what could not be symbolized
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// When a terminal reads the report.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Arguments of `standstill run`.
+///
+/// Exit status: 23 if leaks remain, else the program's own (128+N if signal N killed it), else 24 if nothing could be
+/// checked. 126 and 127: the program cannot be run, was not found; 125: Standstill itself failed.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub struct Run {
+    /// How the report looks.
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Write the report to FILE instead of standard error
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Print nothing unless there are leaks or something could not be checked
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Exit status if leaks remain; 0 keeps the program's own
+    #[arg(long, value_name = "N", default_value_t = 23)]
+    pub exit_code: u8,
+    /// A program's own non-zero exit status wins over that of leaks
+    #[arg(long)]
+    pub keep_failure: bool,
+    /// Exit status if the program succeeded but nothing could be checked; 0 keeps the program's own
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub unchecked_exit_code: u8,
+    /// Keep N frames of each call stack, instead of 30
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub depth: Option<u32>,
+    /// List address and size of each leaked object
+    #[arg(long)]
+    pub objects: bool,
+    /// How long to wait, after the program has ended, for child processes that still run
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    pub wait: f64,
+    /// Keep the raw records, and say where
+    #[arg(long)]
+    pub keep_records: bool,
+    /// The library to load; without it: $STANDSTILL_LIBRARY, then beside this command and where it was installed or
+    /// built
+    #[arg(long, value_name = "FILE")]
+    pub library: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+}
+
+const RUN_HELP: &str = "\
+Exit status:
+  the program's own, or 128+N if signal N killed it
+  23   leaks remain (--exit-code, --keep-failure)
+  24   the program succeeded, but nothing could be checked (--unchecked-exit-code)
+  125  standstill itself failed    126  the program cannot be run    127  it was not found
+
+Environment:
+  STANDSTILL_OPTIONS  options of the library, name=value separated by colons; help=1 lists them
+  STANDSTILL_LIBRARY  the library to load
+
+Examples:
+  standstill run -- ./server --config test.conf
+  standstill run --json leaks.json --suppressions ci.supp -- make check
+  standstill run -q --exit-code 0 -- python3 script.py";
+
+/// Arguments of `standstill render`.
+///
+/// Exit status: 23 if leaks remain, 24 if no record tells anything about leaks, else 0.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// How the report looks.
+    #[command(flatten)]
+    pub shape: Shape,
+    /// Cut call stacks to N addresses
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub depth: usize,
+    /// Records (files, or directories that hold them); `-` or nothing: standard input
+    #[arg(value_name = "RECORD")]
+    pub records: Vec<PathBuf>,
+    /// Print as the process that wrote the record was told to print, and nothing more: how the library calls this
+    #[arg(long, hide = true)]
+    pub as_told: bool,
+}

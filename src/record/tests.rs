@@ -1,0 +1,233 @@
+//! What the runtime writes is what is read, whatever the names are; and no bytes make the reader fall.
+
+use proptest::prelude::*;
+use standstill_runtime::base::{Addr, AddrRange};
+use standstill_runtime::report::suppressions::Suppressions;
+use standstill_runtime::report::text::Style;
+use standstill_runtime::report::{self, Modules, Outcome, Report, Sentence, Sink, Stacks, Totals, record};
+
+use super::*;
+
+struct Bytes(Vec<u8>);
+
+impl Sink for Bytes {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// A made-up check: what goes in must come out.
+#[derive(Clone, Debug)]
+struct Made {
+    program: Vec<u8>,
+    arguments: Vec<Vec<u8>>,
+    reasons: Vec<String>,
+    failure: Option<(String, String)>,
+    patterns: Vec<Vec<u8>>,
+    modules: Vec<Module>,
+    stacks: Vec<Vec<usize>>,
+    leaks: Vec<report::Leak>,
+    list: bool,
+}
+
+impl Stacks for Made {
+    fn frames(&self, stack: u32, into: &mut [usize]) -> usize {
+        let frames = &self.stacks[stack as usize];
+        into[..frames.len()].copy_from_slice(frames);
+        frames.len()
+    }
+}
+
+impl Modules for Made {
+    fn for_each(&self, each: &mut dyn FnMut(&report::Module<'_>)) {
+        for module in &self.modules {
+            let ranges: Vec<AddrRange> = module
+                .ranges
+                .iter()
+                .map(|(start, end)| AddrRange::new(Addr::new(*start as usize), Addr::new(*end as usize)))
+                .collect();
+            each(&report::Module {
+                path: module.path.as_os_str().as_encoded_bytes(),
+                build_id: &module.build_id,
+                bias: module.bias as usize,
+                ranges: &ranges,
+                loaded: module.loaded,
+            });
+        }
+    }
+}
+
+impl Made {
+    fn write(&self) -> Vec<u8> {
+        let mut out = Bytes(Vec::new());
+        let mut leaks = self.leaks.clone();
+        let groups = report::group(&mut leaks, &mut |stack| stack).unwrap();
+        let mut rules = Suppressions::new();
+        self.patterns.iter().for_each(|pattern| rules.add(pattern).unwrap());
+        let reasons: Vec<Sentence> =
+            self.reasons.iter().map(|text| Sentence::of(format_args!("{text}"))).collect();
+        let arguments: Vec<u8> = self.arguments.iter().flat_map(|arg| [&arg[..], &[0]].concat()).collect();
+        let process = record::Process {
+            pid: 7,
+            parent: 6,
+            image: u64::MAX,
+            time_ns: 5,
+            program: &self.program,
+            arguments: &arguments,
+        };
+        let outcome = match &self.failure {
+            Some((why, advice)) => Outcome::CouldNotCheck { why, advice },
+            None => Outcome::Checked,
+        };
+        let report = Report {
+            pid: 7,
+            program: &self.program,
+            outcome,
+            groups: &groups,
+            leaks: &leaks,
+            totals: Totals { chunks: 1, bytes: 2, served: true, threads: 4 },
+            reasons: &reasons,
+            notes: &reasons,
+            suppressions: &rules,
+            stacks: self,
+            modules: self,
+        };
+        let style = Style { report_objects: self.list, ..Style::default() };
+        record::write(&process, 9, &report, &style, &mut out);
+        out.0
+    }
+}
+
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(1u8..=255, 0..12)
+}
+
+fn module() -> impl Strategy<Value = Module> {
+    let ranges = prop::collection::vec((any::<u64>(), any::<u64>()), 0..3);
+    (name(), prop::collection::vec(any::<u8>(), 0..20), any::<u64>(), any::<bool>(), ranges).prop_map(
+        |(path, build_id, bias, loaded, ranges)| Module {
+            path: OsString::from_vec(path).into(),
+            build_id,
+            bias,
+            loaded,
+            ranges,
+        },
+    )
+}
+
+fn leak() -> impl Strategy<Value = report::Leak> {
+    (any::<u32>(), 0usize..1000, 0u32..4, 0u8..3, 0u32..3).prop_map(|(base, size, stack, kind, under)| {
+        report::Leak {
+            base: Addr::new(base as usize),
+            size,
+            stack,
+            kind: [Kind::Direct, Kind::Indirect, Kind::Possible][kind as usize],
+            under,
+            retained_bytes: size / 2,
+            retained_objects: size / 9,
+        }
+    })
+}
+
+fn made() -> impl Strategy<Value = Made> {
+    (
+        (name(), prop::collection::vec(name(), 0..4), prop::collection::vec(".{0,20}", 0..3)),
+        prop::option::of((".{0,30}", ".{0,30}")),
+        (
+            prop::collection::vec(name().prop_filter("not empty", |name| !name.is_empty()), 0..3),
+            prop::collection::vec(module(), 0..3),
+        ),
+        prop::collection::vec(prop::collection::vec(any::<usize>(), 0..40), 4),
+        prop::collection::vec(leak(), 0..30),
+        any::<bool>(),
+    )
+        .prop_map(|(names, failure, (patterns, modules), stacks, leaks, list)| Made {
+            program: names.0,
+            arguments: names.1,
+            reasons: names.2,
+            failure,
+            patterns,
+            modules,
+            stacks,
+            leaks,
+            list,
+        })
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(made in made()) {
+        let record = parse(&made.write()).unwrap();
+        let process = &record.process;
+        prop_assert_eq!((process.pid, process.parent, process.image, process.time_ns), (7, 6, u64::MAX, 5));
+        prop_assert_eq!(process.program.as_os_str().as_encoded_bytes(), &made.program[..]);
+        let arguments: Vec<String> = made.arguments.iter().map(|argument| lossy(argument)).collect();
+        prop_assert_eq!(&process.arguments, &arguments);
+        let Content::Check(check) = record.content else { panic!("no check") };
+        prop_assert_eq!((check.sequence, check.totals), (9, [1, 2, 1, 4]));
+        prop_assert_eq!(&check.reasons, &made.reasons);
+        prop_assert_eq!(&check.failure, &made.failure);
+        prop_assert_eq!(&check.modules, &made.modules);
+        let patterns: Vec<_> = check.suppressions.iter().map(|(_, _, pattern)| pattern.clone()).collect();
+        prop_assert_eq!(&patterns, &made.patterns);
+        // The sums over the leaks, and every stack that a leak names.
+        for kind in [Kind::Direct, Kind::Indirect, Kind::Possible] {
+            for stack in 0..4 {
+                for under in 0..3 {
+                    let same = |k: Kind, s: u32, u: u32| (k, s, u) == (kind, stack, under);
+                    let given: Vec<_> = made.leaks.iter().filter(|l| same(l.kind, l.stack, l.under)).collect();
+                    let got: Vec<_> = check.leaks.iter().filter(|l| same(l.kind, l.stack, l.under)).collect();
+                    prop_assert_eq!(got.len(), usize::from(!given.is_empty()));
+                    let Some(got) = got.first() else { continue };
+                    prop_assert_eq!(got.objects, given.len() as u64);
+                    prop_assert_eq!(got.bytes, given.iter().map(|l| l.size as u64).sum::<u64>());
+                    prop_assert_eq!(
+                        got.retained_bytes,
+                        given.iter().map(|l| l.retained_bytes as u64).sum::<u64>()
+                    );
+                    prop_assert_eq!(got.listed.len(), if made.list { given.len() } else { 0 });
+                    let frames: Vec<u64> = made.stacks[stack as usize].iter().map(|pc| *pc as u64).collect();
+                    prop_assert_eq!(check.stacks.get(&stack), Some(&frames));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_cut_is_torn_or_no_record_and_never_a_check(made in made(), cut in 0.0f64..1.0) {
+        let whole = made.write();
+        let torn = &whole[..(whole.len() as f64 * cut) as usize];
+        match parse(torn) {
+            Ok(record) => prop_assert_eq!(record.content, Content::Torn),
+            Err(problem) => prop_assert!(false, "{}", problem),
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_fall(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&bytes);
+        let _ = parse(&[b"standstill-record 1\n", &bytes[..]].concat());
+    }
+
+    #[test]
+    fn no_change_of_a_byte_makes_it_fall(made in made(), place in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = made.write();
+        let place = place.index(bytes.len());
+        bytes[place] = byte;
+        let _ = parse(&bytes);
+    }
+}
+
+#[test]
+fn other_files_and_versions_are_named() {
+    assert_eq!(parse(b"hello\n"), Err(Problem::NoRecord));
+    assert_eq!(parse(b"standstill-record 2\n"), Err(Problem::Version("2".into())));
+    assert!(parse(b"standstill-record 2\n").unwrap_err().to_string().contains("one installation"));
+    assert_eq!(parse(b"standstill-record 1\nleak Odd 1 0 1 1 0 0\n"), Err(Problem::Line(2)));
+    let newer = parse(b"standstill-record 1\nprocess 1 2 3\nweather fine\nannounced\n").unwrap();
+    assert_eq!((newer.process.pid, newer.content), (1, Content::Announced));
+}

@@ -1,0 +1,165 @@
+//! `standstill render`: records to text and JSON, without a program.
+//!
+//! The library calls it as a filter, too (`--as-told`): one record on standard input, the text on standard output, and
+//! the exit status says whether leaks remain.
+
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use standstill_runtime::report::suppressions::Suppressions;
+use standstill_runtime::report::text::Style;
+
+use crate::cli::{Render, Shape, When};
+use crate::findings::{Ending, Findings, Verdict, assemble, gather};
+use crate::record::{Content, Record, parse};
+use crate::run::Problem;
+use crate::show::{self, Lines};
+use crate::symbols::Symbolizer;
+
+/// What the exit status says when leaks remain.
+pub const LEAKS: u8 = 23;
+
+/// What it says when no record tells anything about leaks.
+pub const UNCHECKED: u8 = 24;
+
+/// Runs the subcommand.
+pub fn render(options: &Render) -> Result<ExitCode, Problem> {
+    let records = read(&options.records)?;
+    if records.is_empty() {
+        return Err(Problem::new("no record to render".to_owned()));
+    }
+    let mut style = style(&options.shape, io::stdout().is_terminal());
+    if options.as_told {
+        records.iter().for_each(|record| as_told(record, &mut style));
+    }
+    let suppressions = suppressions(&options.shape)?;
+    let mut symbolizer = Symbolizer::new(&options.shape.debug_dir);
+    // The library itself always says what it did not see.
+    let unseen =
+        |record: &Record| matches!(&record.content, Content::Check(check) if !check.reasons.is_empty());
+    let unseen = records.iter().any(unseen);
+    let findings = assemble(gather(records, &NothingKnown), suppressions, &mut symbolizer, options.depth);
+    let pid = findings.processes.first().map_or(0, |process| process.seen.process.pid);
+    let lines = match (options.as_told, options.shape.verbose) {
+        (true, _) if style.verdict_when_clean || unseen => Lines::Normal,
+        (true, _) => Lines::None,
+        (false, 0) => Lines::Normal,
+        (false, _) => Lines::Verbose,
+    };
+    if options.shape.json.as_deref() != Some(Path::new("-")) {
+        let text = show::text(&findings, &style, pid, lines);
+        io::stdout()
+            .write_all(&text)
+            .map_err(|error| Problem::new(format!("cannot write the report: {error}")))?;
+    }
+    write_json(&options.shape, &findings, None, None)?;
+    Ok(ExitCode::from(match findings.verdict() {
+        Verdict::Leaks => LEAKS,
+        Verdict::CouldNotCheck => UNCHECKED,
+        Verdict::Clean | Verdict::Incomplete => 0,
+    }))
+}
+
+/// Records of processes that have long ended elsewhere.
+struct NothingKnown;
+
+impl Ending for NothingKnown {
+    fn is_running(&self, _: i32) -> bool {
+        false
+    }
+
+    fn how(&self, _: i32) -> Option<String> {
+        None
+    }
+}
+
+/// Takes over how the process was told to print.
+fn as_told(record: &Record, style: &mut Style) {
+    let Content::Check(check) = &record.content else { return };
+    for (name, value) in &check.style {
+        let on = *value != 0;
+        match name.as_str() {
+            "color" => style.color = on,
+            "report_objects" => style.report_objects = on,
+            "print_suppressions" => style.print_suppressions = on,
+            "print_summary" => style.print_summary = on,
+            "verdict_when_clean" => style.verdict_when_clean = on,
+            "report_possible" => style.report_possible = on,
+            "max_leaks" => style.max_leaks = *value as usize,
+            _ => {}
+        }
+    }
+}
+
+/// How to print by the arguments of the command.
+pub fn style(shape: &Shape, terminal: bool) -> Style {
+    Style {
+        color: match shape.color {
+            When::Auto => terminal,
+            When::Always => true,
+            When::Never => false,
+        },
+        max_leaks: shape.max_leaks.unwrap_or(0),
+        report_possible: shape.possible,
+        ..Style::default()
+    }
+}
+
+/// Reads the files of suppressions. A line that means nothing is named on standard error and skipped; a file that
+/// cannot be read is an error: a run that ignored it would fail for the wrong reason.
+pub fn suppressions(shape: &Shape) -> Result<Suppressions, Problem> {
+    let mut list = Suppressions::new();
+    for path in &shape.suppressions {
+        let shown = path.display().to_string();
+        let text = fs::read(path)
+            .map_err(|error| Problem::new(format!("cannot read the suppressions in {shown}: {error}")))?;
+        list.add_text(&text, &shown, &mut |line| eprintln!("{line}"));
+    }
+    Ok(list)
+}
+
+/// Writes the JSON document where the arguments want one.
+pub fn write_json(
+    shape: &Shape,
+    findings: &Findings,
+    command: Option<Vec<String>>,
+    exit: Option<&crate::json::Exit>,
+) -> Result<(), Problem> {
+    let Some(path) = &shape.json else { return Ok(()) };
+    let text = crate::json::document(findings, command, exit);
+    let result =
+        if path == Path::new("-") { io::stdout().write_all(text.as_bytes()) } else { fs::write(path, text) };
+    result.map_err(|error| Problem::new(format!("cannot write {}: {error}", path.display())))
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<Record>, Problem> {
+    let stdin = [PathBuf::from("-")];
+    let mut records = Vec::new();
+    for path in if paths.is_empty() { &stdin } else { paths } {
+        let unreadable = |error| Problem::new(format!("cannot read {}: {error}", path.display()));
+        if path == Path::new("-") {
+            let mut text = Vec::new();
+            io::stdin().read_to_end(&mut text).map_err(unreadable)?;
+            records.push(parsed(&text, path)?);
+        } else if path.is_dir() {
+            let mut files = Vec::new();
+            for entry in fs::read_dir(path).map_err(unreadable)? {
+                files.push(entry.map_err(unreadable)?.path());
+            }
+            files.retain(|file| file.extension().is_some_and(|kind| kind == "check" || kind == "start"));
+            files.sort();
+            for file in files {
+                records.push(parsed(&fs::read(&file).map_err(unreadable)?, &file)?);
+            }
+        } else {
+            records.push(parsed(&fs::read(path).map_err(unreadable)?, path)?);
+        }
+    }
+    Ok(records)
+}
+
+fn parsed(text: &[u8], path: &Path) -> Result<Record, Problem> {
+    parse(text).map_err(|problem| Problem::new(format!("{}: {problem}", path.display())))
+}
