@@ -7,7 +7,7 @@ use crate::classify::{self, Kind};
 use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
-use crate::mem::{MapVec, ProcessMemory};
+use crate::mem::{MapVec, ProcessMemory, ReadMemory, WithFile};
 use crate::report::{self, Totals};
 use crate::scan::{self, Marks};
 use crate::stop::World;
@@ -59,6 +59,7 @@ pub(super) fn run(
     options: &Options,
 ) -> Result<Analysis, Failure> {
     let heap = HeapView::new()?;
+    let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
     let harvest = collect(world, memory, &heap, regions, options)?;
     let mut marks = Marks::new(&heap)?;
     scan::mark(&heap, memory, &harvest, &mut marks)?;
@@ -80,7 +81,7 @@ pub(super) fn run(
 /// The roots of this world, as the options want them.
 fn collect(
     world: &World,
-    memory: &ProcessMemory<'_>,
+    memory: &impl ReadMemory,
     heap: &HeapView,
     regions: &[AddrRange],
     options: &Options,
@@ -105,6 +106,7 @@ fn collect(
     for signal in world.queued_signals() {
         kernel.push(signal.value())?;
     }
+    harvest::kernel::words(world.proc(), &mut kernel)?;
     let own = own_library();
     let proc = world.proc();
     let input = Input {

@@ -246,6 +246,9 @@ impl Gather {
         for (range, kind) in tls::static_parts(layout, borders, top) {
             self.root(range, kind, tid, switches.tls)?;
         }
+        if !switches.tls {
+            tls::allocated(layout, memory, top, &mut self.harvest.kept)?;
+        }
         self.root(tls::vector(layout, borders, provider, memory, top), RootKind::Tls, tid, switches.tls)
     }
 
@@ -281,10 +284,7 @@ impl Gather {
             Life::Cached => {
                 self.claims.add(borders.certain_below(top))?;
                 self.claims.add(AddrRange::sized(top, layout.control_block))?;
-                match tls::word(memory, top.plus(layout.dtv)) {
-                    Some(dtv) => self.word(dtv, RootKind::Tls, 0),
-                    None => Ok(()),
-                }
+                tls::allocated(layout, memory, top, &mut self.harvest.kept)
             }
         }
     }

@@ -9,6 +9,8 @@
 use crate::base::{Addr, AddrRange, Errno};
 use crate::mem::MapVec;
 
+use super::lines;
+
 /// What is behind a mapping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backing {
@@ -73,46 +75,12 @@ pub struct Maps {
     pub odd_lines: usize,
 }
 
-/// Longer than any line: a path of PATH_MAX bytes, each escaped to four, and the fields before it.
-const BUFFER: usize = 32 * 1024;
-
 impl Maps {
     /// Reads until `read` returns 0. Fails when `read` fails or memory cannot be had.
-    pub fn read(mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Maps, Errno> {
+    pub fn read(read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Maps, Errno> {
         let mut maps = Maps { list: MapVec::new(), odd_lines: 0 };
-        let mut buffer = MapVec::<u8>::new();
-        buffer.resize(BUFFER, 0)?;
-        let mut filled = 0;
-        // The rest of a line that did not fit.
-        let mut skipping = false;
-        loop {
-            let got = read(buffer.get_mut(filled..).unwrap_or_default())?;
-            if got == 0 {
-                break;
-            }
-            filled = (filled + got).min(buffer.len());
-            let mut done = 0;
-            while let Some(length) =
-                buffer.get(done..filled).and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
-            {
-                let line = buffer.get(done..done + length).unwrap_or_default();
-                if !core::mem::take(&mut skipping) {
-                    maps.line(line)?;
-                }
-                done += length + 1;
-            }
-            buffer.copy_within(done..filled, 0);
-            filled -= done;
-            if filled == buffer.len() {
-                maps.odd_lines += usize::from(!skipping);
-                skipping = true;
-                filled = 0;
-            }
-        }
-        if filled > 0 && !skipping {
-            // The kernel ends each line; what has no end was cut.
-            maps.odd_lines += 1;
-        }
+        let cut = lines::for_each(read, |line| maps.line(line))?;
+        maps.odd_lines += cut;
         Ok(maps)
     }
 

@@ -13,7 +13,9 @@
 
 mod collect;
 mod globals;
+pub mod kernel;
 pub mod libc_layout;
+mod lines;
 pub mod maps;
 mod model;
 mod nodes;

@@ -93,7 +93,10 @@ pub struct Harvest {
     pub roots: MapVec<Root>,
     /// Words.
     pub words: MapVec<RootWord>,
-    /// By address; pieces never overlap each other, a root or the heap.
+    /// Words that keep a chunk and nothing that it points to: what the C library holds for thread-local storage that is
+    /// not to be looked at. The chunk is no leak of the program's.
+    pub kept: MapVec<usize>,
+    /// By address, and so by run; pieces never overlap each other, a root or the heap.
     pub nodes: MapVec<Node>,
     /// Runs are `0..runs`.
     pub runs: u32,
@@ -111,12 +114,20 @@ impl Harvest {
         Harvest {
             roots: MapVec::new(),
             words: MapVec::new(),
+            kept: MapVec::new(),
             nodes: MapVec::new(),
             runs: 0,
             resident,
             weak_nodes: true,
             notes: Notes { odd_lines: 0, device_bytes: 0, lost_stacks: 0, lost_tls: 0, presence: None },
         }
+    }
+
+    /// The pieces of a run.
+    pub fn pieces(&self, run: u32) -> &[Node] {
+        let first = self.nodes.partition_point(|node| node.run < run);
+        let behind = self.nodes.partition_point(|node| node.run <= run);
+        self.nodes.get(first..behind).unwrap_or_default()
     }
 
     /// The run that `word` points into.

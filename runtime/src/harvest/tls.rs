@@ -6,7 +6,7 @@
 //! lies in a mapping: it is a root of its own, and no part of that mapping as a node.
 //!
 //! A thread that has ended and was not joined keeps its control block, which has its result. A stack that the library
-//! keeps for the next thread has nothing that is live but its DTV.
+//! keeps for the next thread holds nothing that is live; its DTV and dynamic blocks are the library's until then.
 
 use crate::base::{Addr, AddrRange, Errno};
 use crate::heap::Provider;
@@ -61,6 +61,34 @@ pub(super) fn vector(
         }
         _ => AddrRange::default(),
     }
+}
+
+/// Appends what the C library has allocated for a thread's storage: the DTV, the blocks that it names, and blocks of
+/// thread-specific values.
+pub(super) fn allocated(
+    layout: &Layout,
+    memory: &impl ReadMemory,
+    top: Addr,
+    into: &mut MapVec<usize>,
+) -> Result<(), Errno> {
+    if let Some(dtv) = word(memory, top.plus(layout.dtv)).map(Addr::new) {
+        into.push(dtv.get())?;
+        let count =
+            word(memory, dtv.minus(layout.dtv_entry)).filter(|count| *count < MOST_MODULES).unwrap_or(0);
+        for module in 1..=count {
+            if let Some(block) = word(memory, dtv.plus(module * layout.dtv_entry)) {
+                into.push(block)?;
+            }
+        }
+    }
+    if let Some(specific) = layout.specific {
+        for block in 0..specific.count {
+            if let Some(block) = word(memory, top.plus(specific.blocks + block * size_of::<usize>())) {
+                into.push(block)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A thread that the library knows of.

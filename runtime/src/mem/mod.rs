@@ -7,12 +7,14 @@
 //!
 //! Raw memory is handled here so that the stages above it can be safe code.
 
+mod file;
 mod map;
 pub mod own;
 mod read;
 mod vec;
 mod words;
 
+pub use file::WithFile;
 pub use map::{OwnMap, map_own, map_own_reserved};
 pub use read::{FaultGuard, ProcessMemory, ReadMemory};
 pub use vec::MapVec;

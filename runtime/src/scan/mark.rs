@@ -67,6 +67,12 @@ pub(super) fn mark_with(
     // Room for every run now, so that no push can fail later.
     marker.reached_runs.reserve(harvest.runs as usize)?;
 
+    // Marked before anything else, they are never read.
+    for word in harvest.kept.iter() {
+        if let Some((id, _)) = provider.locate(Addr::new(*word)) {
+            marker.now.insert(id.index());
+        }
+    }
     marker.roots(Strength::Strong);
     provider.for_each(&mut |id, chunk| {
         if chunk.tag == Tag::Ignored && marker.now.insert(id.index()) {
@@ -207,7 +213,7 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
             self.chunks();
             let Some(run) = self.reached_runs.pop() else { break };
             let harvest = self.harvest;
-            for node in harvest.nodes.iter().filter(|node| node.run == run) {
+            for node in harvest.pieces(run) {
                 self.memory_range(node.range);
             }
         }

@@ -78,6 +78,12 @@ impl ProcFiles {
         self.open(format_args!("/proc/{process}/task/{caller}/{name}\0"), libc::O_RDONLY)
     }
 
+    /// Opens `/proc/PID/NAME`: what only the process as a whole has, such as timers.
+    pub fn open_of_group(&self, name: &str) -> Result<Fd, Errno> {
+        let process = self.process;
+        self.open(format_args!("/proc/{process}/{name}\0"), libc::O_RDONLY)
+    }
+
     /// Opens NAME of a thread that is `listed` so: status, stat, comm, syscall, children.
     pub fn open_of_thread(&self, listed: Tid, name: &str) -> Result<Fd, Errno> {
         let (process, listed) = (self.process, listed.get());

@@ -111,6 +111,14 @@ pub fn read_link<'a>(path: &CStr, into: &'a mut [u8]) -> Result<&'a [u8], Errno>
     Ok(into.get(..len).unwrap_or_default())
 }
 
+/// `readlinkat(dir, name, into, len)`: as [`read_link`], from an open directory.
+pub fn read_link_at<'a>(dir: &Fd, name: &CStr, into: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    let arguments = [dir.0 as usize, name.as_ptr().addr(), into.as_mut_ptr().addr(), into.len(), 0, 0];
+    // SAFETY: name is a C string; the kernel writes at most len bytes to a buffer that we hold exclusively.
+    let len = unsafe { syscall(libc::SYS_readlinkat, arguments) }?;
+    Ok(into.get(..len).unwrap_or_default())
+}
+
 /// `ioctl(fd, request, argument)`.
 ///
 /// # Safety

@@ -36,14 +36,15 @@ const RIP: usize = 16;
 const CS: usize = 17;
 const RSP: usize = 19;
 const FS_BASE: usize = 21;
+const GS_BASE: usize = 22;
 
 /// Which words of [`Registers`] a function call keeps (psABI 3.2.1), for whoever tells live registers of a blocked
-/// thread from left-overs. The stack pointer is not among them.
-pub const KEPT_BY_CALLS: [usize; 6] = [RBX, RBP, R12, R13, R14, R15];
+/// thread from left-overs; the base of gs, which programs use as a pointer of their own, is kept by all code. The stack pointer is not among them.
+pub const KEPT_BY_CALLS: [usize; 7] = [RBX, RBP, R12, R13, R14, R15, GS_BASE];
 
 /// Which words of [`Registers`] can hold a pointer of the program: all but flags, segments and the call's number.
-pub const MAY_HOLD_POINTERS: [usize; 15] =
-    [R15, R14, R13, R12, RBP, RBX, 6, R10, R9, R8, RAX, 11, RDX, RSI, RDI];
+pub const MAY_HOLD_POINTERS: [usize; 16] =
+    [R15, R14, R13, R12, RBP, RBX, 6, R10, R9, R8, RAX, 11, RDX, RSI, RDI, GS_BASE];
 
 impl Registers {
     /// All zero: nothing known.
