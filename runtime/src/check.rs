@@ -21,6 +21,7 @@ use crate::init;
 use crate::init::options::Options;
 use crate::report::{self, Findings, Verdict};
 use crate::stop;
+use crate::sys::task;
 
 pub use hooks::{on_default_suppressions, on_module_update, on_turned_off, set_exit_function, set_layout};
 pub use outcome::{Counts, Outcome, Total};
@@ -71,10 +72,12 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
         Ok(regions) => {
             let (frame, stack_pointer) = caller::program_frame(occasion, frame);
             let caller = stop::Caller { frame: &frame, stack_pointer };
+            // Only a thread itself can ask for its stack for signals.
+            let kept = task::alternate_stack().map_or(0, |stack| stack.start.get());
             let mut result = Ok(Analysis::default());
             let stopped =
                 stop::stop_the_world(&caller, &stop_options(occasion, options), &mut |world, memory| {
-                    result = analysis::run(world, &memory, &regions, options);
+                    result = analysis::run(world, &memory, &regions, &[kept], options);
                 });
             // The program runs again.
             remarks.stopped(&stopped);

@@ -56,11 +56,12 @@ pub(super) fn run(
     world: &World,
     memory: &ProcessMemory<'_>,
     regions: &[AddrRange],
+    kept: &[usize],
     options: &Options,
 ) -> Result<Analysis, Failure> {
     let heap = HeapView::new()?;
     let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
-    let harvest = collect(world, memory, &heap, regions, options)?;
+    let harvest = collect(world, memory, &heap, regions, kept, options)?;
     let mut marks = Marks::new(&heap)?;
     scan::mark(&heap, memory, &harvest, &mut marks)?;
     let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
@@ -84,6 +85,7 @@ fn collect(
     memory: &impl ReadMemory,
     heap: &HeapView,
     regions: &[AddrRange],
+    kept: &[usize],
     options: &Options,
 ) -> Result<Harvest, Failure> {
     let mut stopped = MapVec::new();
@@ -123,6 +125,7 @@ fn collect(
         regions,
         in_transit: &in_transit,
         kernel: &kernel,
+        kept,
         exclude: own.as_slice(),
         layout: hooks::layout(),
         maps: proc.open_of_memory("maps"),

@@ -55,6 +55,8 @@ pub struct Input<'a> {
     pub in_transit: &'a [(i32, usize)],
     /// Words that the kernel keeps for the program.
     pub kernel: &'a [usize],
+    /// Addresses of chunks that somebody holds and nobody reads: an alternate signal stack that is not in use.
+    pub kept: &'a [usize],
     /// Data that is neither root nor node: that of our own library, when it is a module apart.
     pub exclude: &'a [AddrRange],
     /// Where the C library keeps things.
@@ -156,6 +158,9 @@ fn steps(
     }
     for &(tid, word) in input.in_transit {
         gather.word(word, RootKind::InTransit, tid)?;
+    }
+    for word in input.kept {
+        gather.harvest.kept.push(*word)?;
     }
     for word in input.kernel {
         gather.word(*word, RootKind::Kernel, 0)?;

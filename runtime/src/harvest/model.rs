@@ -22,7 +22,7 @@ pub enum RootKind {
     ThreadSpecific,
     /// Registered by the program.
     Region,
-    /// Held by the kernel: epoll data, timers, queued signals, alternate signal stacks.
+    /// Held by the kernel: epoll data, timers, queued signals.
     Kernel,
     /// What a thread inside malloc, realloc or free holds at the moment.
     InTransit,
@@ -94,7 +94,7 @@ pub struct Harvest {
     /// Words.
     pub words: MapVec<RootWord>,
     /// Words that keep a chunk and nothing that it points to: what the C library holds for thread-local storage that is
-    /// not to be looked at. The chunk is no leak of the program's.
+    /// not to be looked at, or the kernel as a stack for signals. The chunk is no leak of the program's.
     pub kept: MapVec<usize>,
     /// By address, and so by run; pieces never overlap each other, a root or the heap.
     pub nodes: MapVec<Node>,

@@ -109,6 +109,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         regions: &[],
         in_transit: &[],
         kernel: &[],
+        kept: &[],
         exclude: &[],
         layout,
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),

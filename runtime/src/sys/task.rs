@@ -3,7 +3,7 @@
 use core::sync::atomic::AtomicU32;
 
 use crate::arch;
-use crate::base::{Addr, Errno, Tid};
+use crate::base::{Addr, AddrRange, Errno, Tid};
 
 use super::invoke::syscall;
 
@@ -127,6 +127,17 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     debug_assert!(pid > 0);
     // SAFETY: touches no memory.
     unsafe { syscall(libc::SYS_kill, [pid as usize, signal as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `sigaltstack(NULL, old)`: the alternate signal stack of the calling task, if it has one.
+pub fn alternate_stack() -> Option<AddrRange> {
+    // stack_t: the address, flags in the second word, the size.
+    let mut stack = [0usize; 3];
+    // SAFETY: the kernel writes one stack_t, three words, which we hold exclusively.
+    unsafe { syscall(libc::SYS_sigaltstack, [0, stack.as_mut_ptr().addr(), 0, 0, 0, 0]) }.ok()?;
+    let [start, flags, len] = stack;
+    let disabled = flags as u32 & libc::SS_DISABLE as u32 != 0;
+    (!disabled && len > 0).then_some(AddrRange::sized(Addr::new(start), len))
 }
 
 /// `sigaltstack({start, len})` for the calling task.
