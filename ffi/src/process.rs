@@ -131,13 +131,15 @@ fn print_figures() {
     let (stacks, bytes) = trace::depot::size();
     let line = Text::<400>::of(format_args!(
         "Standstill: {} call stacks taken: {} replayed whole, {} joined, {} frames walked, {} rows looked up, {} \
-         interpreted, {} not kept, {} differences; {stacks} distinct in {} KiB\n",
+         interpreted, {} stuck, {} not remembered, {} not kept, {} differences; {stacks} distinct in {} KiB\n",
         all.captures,
         all.whole_hits,
         all.joined,
         all.walked,
         all.unwinder_steps,
         all.interpreted,
+        all.stuck,
+        all.unremembered,
         all.dropped,
         all.differences,
         bytes >> 10,

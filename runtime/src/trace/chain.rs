@@ -27,6 +27,9 @@ const FARTHEST: usize = 5;
 /// Words before the live registers.
 pub const HEADER: usize = 6;
 
+/// The set of live registers that has rbp alone.
+pub const FRAME_POINTER: u8 = 1 << 1;
+
 /// What is asked for, besides the state.
 #[derive(Clone, Copy)]
 pub struct Key {

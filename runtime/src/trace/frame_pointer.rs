@@ -2,12 +2,19 @@
 //!
 //! Code made at run time (java, node) mostly keeps rbp as a frame pointer; hand-written assembly mostly leaves the
 //! caller's in place, in which case the step leaves out one frame. What is found is taken only if everything fits: rbp is
-//! aligned, lies in the live part of the current stack, and the word above it is the address behind a call instruction.
+//! aligned, lies in the live part of the current stack, and the word above it is the address behind a call instruction,
+//! or at least of some memory while the caller's frame pointer fits as well.
 //! Otherwise the stack ends here.
+
+use crate::base::Addr;
+use crate::sys::probe::is_readable;
 
 use super::rule::Rule;
 use super::stack_read::{Stack, code_bytes};
 use super::state::{RBP, State};
+
+/// No frame of made code is larger.
+const FARTHEST_FRAME: usize = 1 << 20;
 
 /// What a frame with a frame pointer looks like, as a rule: the caller's rbp lies where rbp points to, the return
 /// address above it. So a step that was found to fit is remembered as any other.
@@ -15,15 +22,27 @@ pub fn rule() -> Option<Rule> {
     Rule::new((RBP, 16), -8, [None, Some(-16), None, None, None, None])
 }
 
-/// True when `frame`, the value of rbp in a frame at `sp`, looks like a frame pointer. `known` says of a lookup address
-/// that it was returned to before.
-pub fn fits(frame: usize, sp: usize, stack: &mut Stack<'_>, known: impl FnOnce(usize) -> bool) -> bool {
-    if frame < sp || stack.word(frame).is_none() {
+/// True when rbp may be a frame pointer in a frame at `sp`. A process begins with none: rbp is zero in its first frame
+/// (psABI 3.4.1).
+pub fn is_one(rbp: usize, sp: usize) -> bool {
+    rbp >= sp && rbp.is_multiple_of(8)
+}
+
+/// True when what `frame` points to looks like a frame. `known` says of a lookup address that it was returned to before.
+pub fn fits(frame: usize, stack: &mut Stack<'_>, known: impl FnOnce(usize) -> bool) -> bool {
+    let Some(callers_frame) = stack.word(frame) else { return false };
+    let Some(pc) = frame.checked_add(8).and_then(|at| stack.word(at)) else { return false };
+    if !State::is_code(pc) {
         return false;
     }
-    let Some(pc) = frame.checked_add(8).and_then(|at| stack.word(at)) else { return false };
-    // The end of a chain: the first frame of made code pushes a null return address at times.
-    State::is_code(pc) && (known(pc - 1) || follows_call(pc))
+    // Interpreters (HotSpot's) push return addresses that follow no call; then the frame pointers must be a chain.
+    let mut chained = || {
+        callers_frame > frame
+            && callers_frame - frame < FARTHEST_FRAME
+            && stack.word(callers_frame).is_some()
+            && is_readable(Addr::new(pc))
+    };
+    known(pc - 1) || follows_call(pc) || chained()
 }
 
 /// True when the bytes before `pc` are a call instruction: `E8 rel32`, or `FF /2` with any addressing (Intel SDM,

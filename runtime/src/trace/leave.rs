@@ -8,7 +8,7 @@ use crate::base::Addr;
 use super::replay::LONGEST;
 use super::stack_read::Stack;
 use super::state::{RBP, RBX};
-use super::walk::{Logged, Step, Walker};
+use super::walk::{Logged, Walker};
 use super::{MAX_DEPTH, ThreadTrace};
 
 /// Walks up from an entry point's caller while `inside` says that the code is the library's. Returns the registers and
@@ -29,7 +29,7 @@ pub fn leave(
             let frame = CallerFrame { rbp, rbx, r12, r13, r14, r15, return_address: state.pc };
             return Some((frame, Addr::new(state.sp())));
         }
-        if matches!(walker.step(), Step::Outermost | Step::Stuck) {
+        if walker.step().is_end() {
             return None;
         }
     }

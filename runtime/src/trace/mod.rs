@@ -198,7 +198,7 @@ fn walk_and_keep<const N: usize, const L: usize>(
     let mut frames = [0; N];
     let mut log = [Logged::NONE; L];
     let mut kept = 1;
-    let (mut ended, mut tail) = (false, None);
+    let (mut ended, mut last_live, mut tail) = (false, 0, None);
     frames[0] = entry;
     let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
     // True as long as what has happened can be remembered.
@@ -234,19 +234,27 @@ fn walk_and_keep<const N: usize, const L: usize>(
                 ended = true;
                 break;
             }
+            Step::NoFramePointer => {
+                ended = true;
+                last_live = chain::FRAME_POINTER;
+                break;
+            }
             Step::Stuck => {
+                walker.statistics().stuck += 1;
                 remembers = false;
                 break;
             }
         }
     }
     let id = depot::keep(frames.get(..kept)?)?;
+    let mut remembered = false;
     if remembers {
         let steps = walker.log().len();
         let mut stack = walker.into_stack();
-        let walk = Walk { caller, log: log.get(..steps)?, tail, ended, depth, kept };
-        replay.remember(key, &walk, &mut stack, id);
+        let walk = Walk { caller, log: log.get(..steps)?, tail, ended, last_live, depth, kept };
+        remembered = replay.remember(key, &walk, &mut stack, id);
     }
+    thread.statistics.unremembered += u64::from(!remembered);
     Some(id)
 }
 

@@ -73,6 +73,8 @@ pub struct Walk<'a> {
     pub tail: Option<Tail>,
     /// True when the last step led to the outermost frame.
     pub ended: bool,
+    /// The registers that this was seen by.
+    pub last_live: u8,
     /// Frames asked for, the entry point counted.
     pub depth: usize,
     /// Frames had of those.
@@ -201,26 +203,26 @@ impl Replay {
         }
     }
 
-    /// Remembers a walk, which has become the stack `id`.
-    pub fn remember(&mut self, key: Key, walk: &Walk<'_>, stack: &mut Stack<'_>, id: u32) {
+    /// Remembers a walk, which has become the stack `id`. False if that cannot be.
+    pub fn remember(&mut self, key: Key, walk: &Walk<'_>, stack: &mut Stack<'_>, id: u32) -> bool {
         let most = 2 * (walk.depth + OVERHANG);
         let room = Writer::room(most) as u64;
         let ring = self.ring_len();
         let left = ring - self.head % ring;
         let position = if left < room { self.head + left } else { self.head };
         if room > ring / 4 || walk.tail.is_some_and(|tail| position + room - tail.position > ring) {
-            return;
+            return false;
         }
         if position > ring * 4 && self.doublings < DOUBLINGS {
             // Three times round: there are more stacks than the ring holds. What it held is soon found again.
             self.grow();
-            return;
+            return false;
         }
         let len = self.write(position, most, key, walk, stack, id);
         // Also what was written in vain has overwritten older chains.
         self.head = position + len.map_or(room, |len| len as u64);
         if len.is_none() {
-            return;
+            return false;
         }
         self.recent = position;
         let hash = key.hash(walk.caller);
@@ -229,6 +231,7 @@ impl Replay {
             *second = *first;
             *first = hash & !POSITION | position & POSITION;
         }
+        true
     }
 
     /// Writes the chain; its length in words. `None` if the walk cannot be one.
@@ -245,7 +248,7 @@ impl Replay {
         // Backwards: which registers are live behind each step.
         let mut live = match walk.tail {
             Some(tail) => self.chain(tail.position)?.tag(tail.slot).live(),
-            None => 0,
+            None => walk.last_live,
         };
         let mut live_behind = [0u8; LONGEST];
         for (behind, step) in live_behind.iter_mut().zip(walk.log).rev() {

@@ -16,6 +16,10 @@ pub struct Statistics {
     pub unwinder_steps: u64,
     /// Rows interpreted, since no rule says what they say.
     pub interpreted: u64,
+    /// Walks that ended where nothing said how to go on.
+    pub stuck: u64,
+    /// Stacks that could not be remembered: of other steps than by rule, or too far apart.
+    pub unremembered: u64,
     /// Stacks that were not kept: no room in the depot.
     pub dropped: u64,
     /// In `verify` mode: replayed stacks that differ from unwound ones. Any is a bug.
@@ -32,6 +36,8 @@ impl Statistics {
             walked: 0,
             unwinder_steps: 0,
             interpreted: 0,
+            stuck: 0,
+            unremembered: 0,
             dropped: 0,
             differences: 0,
         }
@@ -45,6 +51,8 @@ impl Statistics {
         self.walked += other.walked;
         self.unwinder_steps += other.unwinder_steps;
         self.interpreted += other.interpreted;
+        self.stuck += other.stuck;
+        self.unremembered += other.unremembered;
         self.dropped += other.dropped;
         self.differences += other.differences;
     }

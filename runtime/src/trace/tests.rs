@@ -92,7 +92,7 @@ fn check_each_step(trace: &mut ThreadTrace, caller: &CallerFrame) {
                 }
             }
             Step::Other => {}
-            Step::Outermost | Step::Stuck => {
+            Step::Outermost | Step::NoFramePointer | Step::Stuck => {
                 assert!(!matches!(interpreted, Ok(Interpreted::Frame(_))), "{before:x?}");
                 break;
             }
@@ -353,3 +353,26 @@ fn replayed_stacks_are_the_walked_ones() {
 }
 
 static VERIFYING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// How many bytes of stack a cold capture needs, on a stack that was painted before.
+#[test]
+fn the_slow_path_is_shallow() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    static SP: AtomicUsize = AtomicUsize::new(0);
+    crate::entry_point!(standstill_trace_test_painted => on_painted);
+    extern "C" fn on_painted(_: usize, _: usize, _: usize, caller: &CallerFrame) {
+        let mut trace = ThreadTrace::new();
+        SP.store(caller.stack_pointer(), SeqCst);
+        modules_changed();
+        capture(&mut trace, caller, 1);
+    }
+    let library = &libraries()[0];
+    let mut room = vec![0x5au8; 1 << 16];
+    library.get::<extern "C" fn(unsafe extern "C" fn())>("set_hook_here")(standstill_trace_test_painted);
+    library.get::<extern "C" fn(*mut u8, usize, i32)>("context")(room.as_mut_ptr(), room.len(), 3);
+    let untouched = room.iter().take_while(|byte| **byte == 0x5a).count();
+    let used = SP.load(SeqCst) - (room.as_ptr().addr() + untouched);
+    println!("a cold capture used {used} bytes of stack");
+    // Without optimisation frames are larger by far; the bound is for the code that is shipped.
+    assert!(used < if cfg!(debug_assertions) { 20480 } else { 4608 }, "{used}");
+}

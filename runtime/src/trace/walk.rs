@@ -32,8 +32,18 @@ pub enum Step {
     Other,
     /// The outermost frame was reached; the walker stays there.
     Outermost,
+    /// There is no unwind information and no frame pointer: rbp points below the frame, as the zero of the process' first
+    /// frame does. The walker stays there.
+    NoFramePointer,
     /// Not the outermost frame, but nothing says how to go on; the walker stays there.
     Stuck,
+}
+
+impl Step {
+    /// True when there is no further frame to be had.
+    pub fn is_end(self) -> bool {
+        matches!(self, Step::Outermost | Step::NoFramePointer | Step::Stuck)
+    }
 }
 
 /// A step by rule: the rule, and the CFA it led to.
@@ -255,7 +265,10 @@ impl<'a, 't> Walker<'a, 't> {
     fn frame_pointer_step(&mut self) -> Step {
         let known = |pc| CACHE.get(pc) != RuleId::UNKNOWN;
         let Some(frame) = self.other_register(RBP) else { return Step::Stuck };
-        if !frame_pointer::fits(frame, self.sp, &mut self.stack, known) {
+        if !frame_pointer::is_one(frame, self.sp) {
+            return Step::NoFramePointer;
+        }
+        if !frame_pointer::fits(frame, &mut self.stack, known) {
             return Step::Stuck;
         }
         match frame_pointer::rule().and_then(|rule| RULES.intern(&rule)) {
@@ -289,7 +302,7 @@ impl<'a, 't> Walker<'a, 't> {
             }
             *frame = self.lookup_pc();
             len += 1;
-            if matches!(self.step(), Step::Outermost | Step::Stuck) {
+            if self.step().is_end() {
                 break;
             }
         }
