@@ -1,5 +1,7 @@
 //! The heap against a model of it: a list of blocks, each filled with a pattern of its own.
 
+mod children;
+
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

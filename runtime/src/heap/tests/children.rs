@@ -1,0 +1,170 @@
+//! The heap in forked children: after a fork in the middle of other threads' work, with a limit on address space, and
+//! with system calls that fail. A child of its own keeps the limit and the failures away from the other tests.
+
+use super::*;
+
+/// Runs `inside` in a forked child and says how that ended.
+fn in_child(inside: impl FnOnce() + std::panic::UnwindSafe) {
+    before_fork();
+    // SAFETY: fork(2); the heap's locks are held, and libc keeps its own in order.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        after_fork_in_child();
+        // SAFETY: alarm(2): a child that hangs dies of it.
+        unsafe { libc::alarm(120) };
+        let good = std::panic::catch_unwind(inside).is_ok();
+        // SAFETY: _exit(2): none of the test harness' handlers run.
+        unsafe { libc::_exit(if good { 0 } else { 1 }) };
+    }
+    after_fork_in_parent();
+    let mut status = 0;
+    // SAFETY: waitpid(2) for our own child.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child ended with status {status:#x}");
+}
+
+#[test]
+fn a_child_goes_on_while_other_threads_were_inside() {
+    let _alone = alone();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for seed in 1..4 {
+            let stop = &stop;
+            scope.spawn(move || {
+                let mut model = Model::new(seed);
+                while !stop.load(Ordering::Relaxed) {
+                    model.step(300);
+                }
+                model.end();
+            });
+        }
+        for round in 0..30 {
+            let mut model = Model::new(1000 + round);
+            for _ in 0..300 {
+                model.step(200);
+            }
+            let inherited = std::panic::AssertUnwindSafe(&model);
+            in_child(move || {
+                let mut own = Model::new(2000 + round);
+                for _ in 0..1000 {
+                    own.step(300);
+                }
+                // What the parent had is there, and can be freed.
+                let view = HeapView::new().unwrap();
+                inherited.compare(&view);
+                own.compare(&view);
+                for (at, known) in &inherited.blocks {
+                    check(*at, known.request.size, known.seed);
+                    free(&mut own.heap, NonNull::new(*at as *mut u8).unwrap(), known.request.origin).unwrap();
+                }
+                own.end();
+            });
+            model.end();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Allocates until there is no memory, checks all blocks, frees them.
+fn fill_up(heap: &mut ThreadHeap, size: usize) -> usize {
+    let mut blocks = Vec::new();
+    while let Some(block) = allocate(heap, &plain(size)) {
+        fill(block.addr().get(), size, blocks.len() as u8);
+        blocks.push(block);
+    }
+    let count = blocks.len();
+    for (seed, block) in blocks.into_iter().enumerate() {
+        check(block.addr().get(), size, seed as u8);
+        free(heap, block, Origin::Malloc).unwrap();
+    }
+    count * size
+}
+
+#[test]
+fn a_limit_on_address_space_is_used_up_and_survived() {
+    let _alone = alone();
+    in_child(|| {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let now: usize = statm.split(' ').next().unwrap().parse().unwrap();
+        let limit = (now * 4096 + (96 << 20)) as u64;
+        let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+        // SAFETY: setrlimit(2) on a structure of ours.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+        let mut heap = ThreadHeap::new();
+        for _ in 0..3 {
+            for size in [100_000, 2000, 20_000, 900_000, 5 << 20, 100 << 20] {
+                let got = fill_up(&mut heap, size);
+                assert!(got > 24 << 20 || size == 100 << 20, "{got} bytes in blocks of {size}");
+                thread_exit(&mut heap);
+                trim();
+            }
+        }
+    });
+}
+
+#[cfg(feature = "fault-injection")]
+#[test]
+fn every_growth_step_may_fail() {
+    use crate::sys::invoke::injection;
+
+    let _alone = alone();
+    for (call, errno) in [
+        (libc::SYS_mmap, libc::ENOMEM),
+        (libc::SYS_mremap, libc::ENOMEM),
+        (libc::SYS_munmap, libc::ENOMEM),
+        (libc::SYS_madvise, libc::EINVAL),
+    ] {
+        for skip in 0..12 {
+            in_child(move || {
+                let mut model = Model::new(u64::from(skip) + 1);
+                for _ in 0..500 {
+                    model.step(200);
+                }
+                for times in [1, 3, 1000] {
+                    injection::arm(call, errno, skip, times);
+                    let mut failed = 0;
+                    for _ in 0..300 {
+                        failed += usize::from(!model.try_step());
+                    }
+                    let used = injection::left() < times;
+                    injection::arm(-1, 0, 0, 0);
+                    assert!(failed == 0 || used, "a step failed without a cause");
+                    model.compare(&HeapView::new().unwrap());
+                    for _ in 0..300 {
+                        model.step(200);
+                    }
+                }
+                model.end();
+            });
+        }
+    }
+}
+
+#[cfg(feature = "fault-injection")]
+impl Model {
+    /// A step of any kind that may fail for want of memory; false when it did. Nothing has changed then.
+    fn try_step(&mut self) -> bool {
+        if self.random.below(3) > 0 {
+            let request = Request { zeroed: false, ..self.request() };
+            let size = request.size * (1 + self.random.below(3));
+            let request = Request { size, ..request };
+            let Some(block) = allocate(&mut self.heap, &request) else { return false };
+            self.enter(block.addr().get(), request);
+            return true;
+        }
+        let Some((at, known)) = self.pick() else { return true };
+        let size = self.random.size() * 4;
+        let request =
+            Request { size, origin: known.request.origin, zeroed: false, align: 16, ..known.request };
+        let block = NonNull::new(at as *mut u8).unwrap();
+        let Some(new) = reallocate(&mut self.heap, block, &request).unwrap() else {
+            check(at, known.request.size, known.seed);
+            self.look(at);
+            return false;
+        };
+        self.blocks.remove(&at);
+        self.enter(new.addr().get(), request);
+        true
+    }
+}
