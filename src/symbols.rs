@@ -142,3 +142,6 @@ impl Source {
         list
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,7 @@ fn start(
         only_standard: false,
         exit_signal: rustix::process::Signal::CHILD.as_raw(),
         mask: inherited.mask,
+        await_exec: true,
         dispositions: &inherited.dispositions,
     };
     let mut scratch = vec![0; arguments.len() + environment.len() + 2];

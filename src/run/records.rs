@@ -4,6 +4,7 @@
 //! its user still can. It is removed in the end; what comes later from processes that still run is lost, and the report
 //! says of them that they were not checked.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
@@ -88,21 +89,23 @@ impl Directory {
     /// announced themselves, still run and have not yet been checked.
     pub fn collect(&self, main: i32, patience: Duration) -> Records {
         let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(5);
         loop {
             let records = self.read();
-            let waiting = records.list.iter().any(|record| {
-                let pid = record.process.pid;
-                let checked = records.list.iter().any(|other| {
-                    matches!(other.content, Content::Check(_))
-                        && other.process.pid == pid
-                        && other.process.image == record.process.image
-                });
-                pid != main && !checked && is_running(pid)
-            });
+            let who = |record: &Record| (record.process.pid, record.process.image);
+            let checks = records.list.iter().filter(|record| matches!(record.content, Content::Check(_)));
+            let checked: HashSet<_> = checks.map(who).collect();
+            let waiting = records
+                .list
+                .iter()
+                .map(who)
+                .any(|(pid, image)| pid != main && !checked.contains(&(pid, image)) && is_running(pid));
             if !waiting || Instant::now() >= deadline {
                 return records;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(pause);
+            // Each turn reads all records.
+            pause = (pause * 2).min(Duration::from_millis(100));
         }
     }
 

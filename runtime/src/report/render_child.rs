@@ -89,6 +89,7 @@ fn start(command: &CPath, environment: &[u8], record: &Fd, text: &Fd) -> Result<
         only_standard: true,
         exit_signal: 0,
         mask: SignalSet::EMPTY,
+        await_exec: false,
         // Keys pressed at the terminal go to the program, which may handle them; they must not take the report away.
         dispositions: &[(libc::SIGINT, libc::SIG_IGN), (libc::SIGQUIT, libc::SIG_IGN)],
     };

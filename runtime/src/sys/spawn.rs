@@ -34,11 +34,15 @@ pub struct Spawn<'a> {
     pub exit_signal: i32,
     /// The signal mask that it starts with.
     pub mask: SignalSet,
+    /// Wait until execve has succeeded or failed, by a pipe that it closes. Not where another thread may fork meanwhile:
+    /// its child keeps the pipe open, and the wait would last as long as that child. Without it a failed execve is seen
+    /// as exit status 127.
+    pub await_exec: bool,
     /// Signals that it starts ignoring or with the default action, whatever the caller does with them.
     pub dispositions: &'a [(i32, usize)],
 }
 
-/// Starts the program and returns its process id, once execve has succeeded. The error of execve otherwise.
+/// Starts the program and returns its process id; with `await_exec` the error of execve if that failed.
 ///
 /// `scratch` holds the pointers of arguments and environment: at least two words more than there are strings. E2BIG if
 /// it is too small.
@@ -56,7 +60,7 @@ pub fn spawn(what: &Spawn<'_>, scratch: &mut [usize]) -> Result<i32, Errno> {
             *end = 0;
         }
     }
-    let (read_end, write_end) = file::pipe()?;
+    let status = if what.await_exec { Some(file::pipe()?) } else { None };
     // No handler of the caller may run in the child: it would act on the caller's descriptors.
     let blocked = AllBlocked::new()?;
     let flags = what.exit_signal as usize;
@@ -65,10 +69,13 @@ pub fn spawn(what: &Spawn<'_>, scratch: &mut [usize]) -> Result<i32, Errno> {
     let pid = unsafe { syscall(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]) }? as i32;
     if pid == 0 {
         let errno = become_program(what, arguments, environment);
-        let _ = file::write_all(write_end.raw(), &errno.get().to_ne_bytes());
+        if let Some((_, write_end)) = &status {
+            let _ = file::write_all(write_end.raw(), &errno.get().to_ne_bytes());
+        }
         process::exit_task(127);
     }
     drop(blocked);
+    let Some((read_end, write_end)) = status else { return Ok(pid) };
     drop(write_end);
     let mut errno = [0; 4];
     // The write end is closed by execve: nothing comes when it succeeded.
@@ -136,6 +143,7 @@ mod tests {
             only_standard: false,
             exit_signal: 0,
             mask: SignalSet::EMPTY,
+            await_exec: true,
             dispositions: &[],
         };
         set(&mut what);
@@ -150,6 +158,15 @@ mod tests {
         assert_eq!(run(c"", |what| what.path = c"/nonexistent"), Err(Errno::new(libc::ENOENT)));
         assert_eq!(run(c"", |what| what.path = c"/etc/passwd"), Err(Errno::new(libc::EACCES)));
         assert_eq!(run(c"", |what| what.environment = &[c"x"; 14]), Err(Errno::new(libc::E2BIG)));
+    }
+
+    #[test]
+    fn without_the_pipe_a_failed_exec_is_status_127() {
+        let ended = run(c"", |what| {
+            what.path = c"/nonexistent";
+            what.await_exec = false;
+        });
+        assert_eq!(ended, Ok(Change::Exited(127)));
     }
 
     #[test]
