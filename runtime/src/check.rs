@@ -115,7 +115,7 @@ fn conclude(occasion: &Occasion, options: &Options, analysis: Analysis, remarks:
         Some(why) => report::Outcome::CouldNotCheck { why, advice: "" },
         None => report::Outcome::Checked,
     };
-    let counts = Counts { pause_ns: remarks.pause_ns(), ..analysis.counts };
+    let mut counts = Counts { pause_ns: remarks.pause_ns(), ..analysis.counts };
     let findings = Findings {
         outcome,
         leaks: analysis.leaks,
@@ -125,9 +125,11 @@ fn conclude(occasion: &Occasion, options: &Options, analysis: Analysis, remarks:
         default_suppressions: hooks::default_suppressions(),
         stacks: &analysis::Depot,
         modules: &analysis::Remembered,
+        quiet: occasion.is_quiet(),
     };
     let delivered = report::deliver(findings, options);
-    match delivered {
+    counts.suppress(delivered.suppressed);
+    match delivered.verdict {
         Verdict::Clean => Outcome::Clean(counts),
         Verdict::Incomplete => Outcome::Incomplete(counts),
         Verdict::CouldNotCheck => Outcome::CouldNotCheck,

@@ -32,6 +32,18 @@ pub struct Counts {
     pub pause_ns: u64,
 }
 
+impl Counts {
+    /// Takes out what a suppression covers: objects and bytes of direct and of indirect leaks.
+    pub(super) fn suppress(&mut self, covered: [(usize, usize); 2]) {
+        for (total, (objects, bytes)) in [&mut self.direct, &mut self.indirect].into_iter().zip(covered) {
+            total.objects = total.objects.saturating_sub(objects as u64);
+            total.bytes = total.bytes.saturating_sub(bytes as u64);
+            self.suppressed.objects += objects as u64;
+            self.suppressed.bytes += bytes as u64;
+        }
+    }
+}
+
 /// How a check ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {

@@ -38,7 +38,21 @@ pub struct Findings<'a> {
     pub stacks: &'a dyn Stacks,
     /// Programs and libraries.
     pub modules: &'a dyn Modules,
+    /// Print and record nothing.
+    pub quiet: bool,
 }
+
+/// What is left after suppressions.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivered {
+    /// What the check came to in the end.
+    pub verdict: Verdict,
+    /// Objects and bytes of direct and of indirect leaks that a suppression covers. Names of functions are known to the command alone: of a report that
+    /// it printed either all leaks count as suppressed or none.
+    pub suppressed: [(usize, usize); 2],
+}
+
+const NOTHING: [(usize, usize); 2] = [(0, 0); 2];
 
 /// Tells the command that this process runs with the library: without an announcement the command knows nothing of a
 /// process, and with one it can say that a process ended without a check. Does nothing without `report_dir`.
@@ -58,7 +72,7 @@ pub fn announce(options: &Options) {
 }
 
 /// Suppresses, prints or records. Returns what the check came to in the end; the caller decides about the exit code.
-pub fn deliver(findings: Findings<'_>, options: &Options) -> Verdict {
+pub fn deliver(findings: Findings<'_>, options: &Options) -> Delivered {
     let mut rules = Suppressions::new();
     if let Some(text) = findings.default_suppressions {
         rules.add_text(text, "__lsan_default_suppressions", &mut complain);
@@ -70,10 +84,17 @@ pub fn deliver(findings: Findings<'_>, options: &Options) -> Verdict {
     }
     let who = Who::read();
     let mut delivery = Delivery { findings, options, rules, who };
+    let all = delivery.lost();
     if let Some(verdict) = delivery.record() {
-        return verdict;
+        return Delivered { verdict, suppressed: NOTHING };
     }
-    delivery.symbolized().unwrap_or_else(|| delivery.print())
+    if let Some(verdict) = delivery.symbolized() {
+        return Delivered { verdict, suppressed: if verdict == Verdict::Leaks { NOTHING } else { all } };
+    }
+    let verdict = delivery.print();
+    let left = delivery.lost();
+    let suppressed = [0, 1].map(|kind: usize| (all[kind].0 - left[kind].0, all[kind].1 - left[kind].1));
+    Delivered { verdict, suppressed }
 }
 
 /// Writes one line of complaint to standard error, wherever the reports go: it is about an option of the user's.
@@ -94,11 +115,19 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
+    /// Objects and bytes that are leaks so far: direct, indirect.
+    fn lost(&self) -> [(usize, usize); 2] {
+        [Kind::Direct, Kind::Indirect].map(|kind| {
+            let leaks = self.findings.leaks.iter().filter(|leak| leak.kind == kind);
+            leaks.fold((0, 0), |(objects, bytes), leak| (objects + 1, bytes + leak.size))
+        })
+    }
+
     /// Writes a record into the report directory. `None` when there is no such directory, or it cannot be written to:
     /// the findings are then printed rather than lost.
     fn record(&mut self) -> Option<Verdict> {
         let directory = self.options.report_dir.as_str();
-        if directory.is_empty() {
+        if directory.is_empty() || self.findings.quiet {
             return None;
         }
         let mut file = output::create_record(directory, "check").ok()?;
@@ -130,7 +159,7 @@ impl Delivery<'_> {
                 record::write(&who.process(), 1, report, &style, out);
             })
         })?;
-        if !rendered.is_empty() {
+        if !rendered.is_empty() && !self.findings.quiet {
             rendered.print(&mut output::open(&self.choice(), &mut complain));
         }
         Some(match (rendered.leaks, incomplete) {
@@ -158,7 +187,7 @@ impl Delivery<'_> {
         let suppressed = options.print_suppressions && self.rules.used().next().is_some();
         let possible = options.report_possible && !self.findings.leaks.is_empty();
         let clean = verdict == Verdict::Clean && options.verbosity == 0;
-        if !clean || suppressed || possible {
+        if !self.findings.quiet && (!clean || suppressed || possible) {
             let choice = self.choice();
             let mut out = output::open(&choice, &mut complain);
             let style = self.style(out.is_terminal());

@@ -22,7 +22,7 @@ mod sink;
 pub mod suppressions;
 pub mod text;
 
-pub use deliver::{Findings, announce, deliver};
+pub use deliver::{Delivered, Findings, announce, deliver};
 pub use group::group;
 pub use misuse::{MisuseReport, misuse};
 pub use model::{
