@@ -12,7 +12,7 @@ use standstill_runtime::report::suppressions::Suppressions;
 use standstill_runtime::report::text::Style;
 
 use crate::cli::{Render, Shape, When};
-use crate::findings::{Ending, Findings, Verdict, assemble, gather};
+use crate::findings::{Ending, Findings, Kind, Verdict, assemble, gather};
 use crate::record::{Content, Record, parse};
 use crate::run::Problem;
 use crate::show::{self, Lines};
@@ -49,7 +49,10 @@ pub fn render(options: &Render) -> Result<ExitCode, Problem> {
         (false, _) => Lines::Verbose,
     };
     if options.shape.json.as_deref() != Some(Path::new("-")) {
-        let text = show::text(&findings, &style, pid, lines);
+        let mut text = show::text(&findings, &style, pid, lines);
+        if options.as_told {
+            text.splice(0..0, left(&findings).into_bytes());
+        }
         io::stdout()
             .write_all(&text)
             .map_err(|error| Problem::new(format!("cannot write the report: {error}")))?;
@@ -73,6 +76,16 @@ impl Ending for NothingKnown {
     fn how(&self, _: i32) -> Option<String> {
         None
     }
+}
+
+/// What the library reads before the report: objects and bytes of the direct and of the indirect leaks that remain.
+fn left(findings: &Findings) -> String {
+    let of = |kind| {
+        let groups = findings.groups.iter().filter(move |group| group.kind == kind);
+        groups.fold((0, 0), |(objects, bytes), group| (objects + group.objects, bytes + group.bytes))
+    };
+    let (direct, indirect) = (of(Kind::Direct), of(Kind::Indirect));
+    format!("left {} {} {} {}\n", direct.0, direct.1, indirect.0, indirect.1)
 }
 
 /// Takes over how the process was told to print.

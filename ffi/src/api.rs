@@ -8,6 +8,7 @@ use standstill_runtime::check::{self, Counts, Occasion, Outcome};
 use standstill_runtime::harvest::user_regions;
 use standstill_runtime::heap::{self, Tag};
 use standstill_runtime::report::say;
+use standstill_runtime::sys::process::exit_group;
 use standstill_runtime::{entry_point, init, threads};
 
 use crate::process;
@@ -74,9 +75,10 @@ unsafe extern "C" fn check_recoverable(
     }
     let quiet = options.flags & QUIET != 0;
     let outcome = check::run(&Occasion::Recoverable { quiet, deadline_ms: options.deadline_ms }, frame);
-    let counts = outcome.counts();
-    // SAFETY: checked above.
-    unsafe { write_versioned(result, &counted(&counts)) };
+    if !matches!(outcome, Outcome::CouldNotCheck | Outcome::TurnedOff) {
+        // SAFETY: checked above.
+        unsafe { write_versioned(result, &counted(&outcome.counts())) };
+    }
     match outcome {
         Outcome::Clean(_) => code::CLEAN,
         Outcome::Leaks { .. } => code::LEAKS,
@@ -181,9 +183,7 @@ pub extern "C" fn standstill_enable() {
         matched
     });
     if matched == Some(false) {
-        say(format_args!(
-            "standstill_enable (or __lsan_enable) without a standstill_disable before it; ignored"
-        ));
+        end(format_args!("Unmatched call to __lsan_enable() or standstill_enable()"));
     }
 }
 
@@ -199,6 +199,9 @@ pub extern "C" fn standstill_ignore_object(object: *const c_void) {
 /// `void standstill_register_root_region(const void *start, size_t size)`
 #[unsafe(no_mangle)]
 pub extern "C" fn standstill_register_root_region(start: *const c_void, size: usize) {
+    if size == 0 || start.addr().checked_add(size).is_none() {
+        return end(format_args!("a root region at {start:p} of {size} bytes is empty or wraps around"));
+    }
     if let Err(errno) = user_regions::register(AddrRange::sized(Addr::of(start), size)) {
         say(format_args!("no memory to register the root region at {start:p} ({errno}): it is no root"));
     }
@@ -208,9 +211,19 @@ pub extern "C" fn standstill_register_root_region(start: *const c_void, size: us
 #[unsafe(no_mangle)]
 pub extern "C" fn standstill_unregister_root_region(start: *const c_void, size: usize) {
     if !user_regions::unregister(AddrRange::sized(Addr::of(start), size)) {
-        say(format_args!(
-            "standstill_unregister_root_region({start:p}, {size}): not registered with this start and size; ignored"
+        end(format_args!(
+            "the root region at {start:p} of {size} bytes is not registered, and is unregistered"
         ));
+    }
+}
+
+/// A bug in the program's use of this interface: said in one line, and the process ends with the status of leaks. With
+/// `exitcode=0` it goes on.
+fn end(what: core::fmt::Arguments<'_>) {
+    say(what);
+    let status = init::options().exitcode;
+    if status != 0 {
+        exit_group(status as c_int);
     }
 }
 

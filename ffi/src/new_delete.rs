@@ -1,14 +1,14 @@
 //! operator new and operator delete, all variants (C++20 [new.delete]).
 //!
 //! A throwing operator new that finds no memory calls the program's new_handler as long as there is one, and then
-//! throws std::bad_alloc. No Rust frame may stand between the C++ code that throws and the C++ code that catches: this
+//! throws std::bad_alloc (one that does not throw returns null). No Rust frame may stand between the C++ code that throws and the C++ code that catches: this
 //! crate aborts on unwinding. So the loop is in assembly with call frame information, and the last step is a jump to
 //! the C++ library's own `std::__throw_bad_alloc()` as if the program had called it.
 
 use core::ffi::c_void;
+use core::ptr::null_mut;
 
 use standstill_runtime::arch::CallerFrame;
-use standstill_runtime::entry_point;
 use standstill_runtime::heap::Origin;
 use standstill_runtime::sys::process::trap;
 
@@ -43,6 +43,14 @@ extern "C" fn thrower() -> *const () {
         Some(throw) if !throw.is_null() => throw.cast_const().cast(),
         _ => give_up as *const (),
     }
+}
+
+/// The function to jump to in an operator new that does not throw.
+extern "C" fn returner() -> *const () {
+    extern "C" fn null() -> *mut c_void {
+        null_mut()
+    }
+    null as *const ()
 }
 
 /// As the C++ library does without exceptions.
@@ -83,9 +91,10 @@ unsafe extern "C" fn new_array_aligned_for(
     )
 }
 
-/// Exports a throwing operator new: as `entry_point!`, but with the loop described above on a null result.
-macro_rules! throwing_new {
-    ($(#[$doc:meta])* $name:ident => $implementation:path) => {
+/// Exports an operator new: as `entry_point!`, but with the loop described above on a null result. Without a handler it
+/// goes on in the function whose address `$otherwise` returns.
+macro_rules! new {
+    ($(#[$doc:meta])* $name:ident => $implementation:path, or $otherwise:path) => {
         $(#[$doc])*
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
@@ -121,34 +130,34 @@ macro_rules! throwing_new {
                 "mov rsi, [rsp + 8]",
                 "jmp 2b",
                 "4:",
-                "call {thrower}",
+                "call {otherwise}",
                 "add rsp, 72", ".cfi_adjust_cfa_offset -72",
                 "jmp rax",
                 ".cfi_endproc",
                 implementation = sym $implementation,
                 handler = sym handler,
-                thrower = sym thrower,
+                otherwise = sym $otherwise,
             )
         }
     };
 }
 
-throwing_new!(/// `operator new(size_t)`
-    _Znwm => new_for);
-throwing_new!(/// `operator new[](size_t)`
-    _Znam => new_array_for);
-throwing_new!(/// `operator new(size_t, align_val_t)`
-    _ZnwmSt11align_val_t => new_aligned_for);
-throwing_new!(/// `operator new[](size_t, align_val_t)`
-    _ZnamSt11align_val_t => new_array_aligned_for);
-entry_point!(/// `operator new(size_t, nothrow_t const&)`
-    _ZnwmRKSt9nothrow_t => new_for);
-entry_point!(/// `operator new[](size_t, nothrow_t const&)`
-    _ZnamRKSt9nothrow_t => new_array_for);
-entry_point!(/// `operator new(size_t, align_val_t, nothrow_t const&)`
-    _ZnwmSt11align_val_tRKSt9nothrow_t => new_aligned_for);
-entry_point!(/// `operator new[](size_t, align_val_t, nothrow_t const&)`
-    _ZnamSt11align_val_tRKSt9nothrow_t => new_array_aligned_for);
+new!(/// `operator new(size_t)`
+    _Znwm => new_for, or thrower);
+new!(/// `operator new[](size_t)`
+    _Znam => new_array_for, or thrower);
+new!(/// `operator new(size_t, align_val_t)`
+    _ZnwmSt11align_val_t => new_aligned_for, or thrower);
+new!(/// `operator new[](size_t, align_val_t)`
+    _ZnamSt11align_val_t => new_array_aligned_for, or thrower);
+new!(/// `operator new(size_t, nothrow_t const&)`
+    _ZnwmRKSt9nothrow_t => new_for, or returner);
+new!(/// `operator new[](size_t, nothrow_t const&)`
+    _ZnamRKSt9nothrow_t => new_array_for, or returner);
+new!(/// `operator new(size_t, align_val_t, nothrow_t const&)`
+    _ZnwmSt11align_val_tRKSt9nothrow_t => new_aligned_for, or returner);
+new!(/// `operator new[](size_t, align_val_t, nothrow_t const&)`
+    _ZnamSt11align_val_tRKSt9nothrow_t => new_array_aligned_for, or returner);
 
 macro_rules! delete {
     ($($(#[$doc:meta])* $name:ident => $origin:expr;)+) => {$(

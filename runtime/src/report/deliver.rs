@@ -47,12 +47,9 @@ pub struct Findings<'a> {
 pub struct Delivered {
     /// What the check came to in the end.
     pub verdict: Verdict,
-    /// Objects and bytes of direct and of indirect leaks that a suppression covers. Names of functions are known to the command alone: of a report that
-    /// it printed either all leaks count as suppressed or none.
+    /// Objects and bytes of direct and of indirect leaks that a suppression covers. Unknown, and so 0, of a record.
     pub suppressed: [(usize, usize); 2],
 }
-
-const NOTHING: [(usize, usize); 2] = [(0, 0); 2];
 
 /// Tells the command that this process runs with the library: without an announcement the command knows nothing of a
 /// process, and with one it can say that a process ended without a check. Does nothing without `report_dir`.
@@ -86,14 +83,15 @@ pub fn deliver(findings: Findings<'_>, options: &Options) -> Delivered {
     let mut delivery = Delivery { findings, options, rules, who };
     let all = delivery.lost();
     if let Some(verdict) = delivery.record() {
-        return Delivered { verdict, suppressed: NOTHING };
+        return Delivered { verdict, suppressed: [(0, 0); 2] };
     }
-    if let Some(verdict) = delivery.symbolized() {
-        return Delivered { verdict, suppressed: if verdict == Verdict::Leaks { NOTHING } else { all } };
-    }
-    let verdict = delivery.print();
-    let left = delivery.lost();
-    let suppressed = [0, 1].map(|kind: usize| (all[kind].0 - left[kind].0, all[kind].1 - left[kind].1));
+    let (verdict, left) = match delivery.symbolized() {
+        Some(symbolized) => symbolized,
+        None => (delivery.print(), delivery.lost()),
+    };
+    let suppressed = [0, 1].map(|kind: usize| {
+        (all[kind].0.saturating_sub(left[kind].0), all[kind].1.saturating_sub(left[kind].1))
+    });
     Delivered { verdict, suppressed }
 }
 
@@ -141,7 +139,7 @@ impl Delivery<'_> {
     }
 
     /// Lets the command print. `None` when there is nothing to symbolize, no command, or it failed.
-    fn symbolized(&mut self) -> Option<Verdict> {
+    fn symbolized(&mut self) -> Option<(Verdict, [(usize, usize); 2])> {
         let worth = self
             .findings
             .leaks
@@ -162,11 +160,12 @@ impl Delivery<'_> {
         if !rendered.is_empty() && !self.findings.quiet {
             rendered.print(&mut output::open(&self.choice(), &mut complain));
         }
-        Some(match (rendered.leaks, incomplete) {
+        let verdict = match (rendered.leaks, incomplete) {
             (true, _) => Verdict::Leaks,
             (false, true) => Verdict::Incomplete,
             (false, false) => Verdict::Clean,
-        })
+        };
+        Some((verdict, rendered.left))
     }
 
     fn choice(&self) -> Choice<'_> {

@@ -33,18 +33,36 @@ const LEAKS: i32 = 23;
 pub struct Rendered {
     /// Leaks remain after suppressions.
     pub leaks: bool,
+    /// Objects and bytes of the direct and of the indirect leaks that remain.
+    pub left: [(usize, usize); 2],
     text: Fd,
+    /// Where the report begins in the text, behind the line with the numbers.
+    start: u64,
 }
 
 impl Rendered {
     /// True when there is nothing to print.
     pub fn is_empty(&self) -> bool {
-        file::read_at(&self.text, &mut [0], 0).is_ok_and(|read| read == 0)
+        file::read_at(&self.text, &mut [0], self.start).is_ok_and(|read| read == 0)
+    }
+
+    /// Takes what the command wrote: a line `left` with four numbers, then the report.
+    fn read(leaks: bool, text: Fd) -> Option<Rendered> {
+        let mut block = [0; 128];
+        let len = file::read_at(&text, &mut block, 0).ok()?;
+        let end = block.get(..len)?.iter().position(|byte| *byte == b'\n')?;
+        let mut words = core::str::from_utf8(block.get(..end)?).ok()?.split(' ');
+        if words.next()? != "left" {
+            return None;
+        }
+        let mut number = || words.next()?.parse::<usize>().ok();
+        let left = [(number()?, number()?), (number()?, number()?)];
+        Some(Rendered { leaks, left, text, start: end as u64 + 1 })
     }
 
     /// Prints it.
     pub fn print(&self, out: &mut dyn Sink) {
-        let (mut block, mut offset) = ([0; 4096], 0);
+        let (mut block, mut offset) = ([0; 4096], self.start);
         while let Ok(read @ 1..) = file::read_at(&self.text, &mut block, offset) {
             out.bytes(block.get(..read).unwrap_or_default());
             offset += read as u64;
@@ -67,7 +85,7 @@ pub fn render(modules: &dyn Modules, write: &mut dyn FnMut(&mut dyn Sink)) -> Op
     let text = file::in_memory(c"standstill-report").ok()?;
     let pid = start(&command, &environment, &record, &text).ok()?;
     match wait_for(pid) {
-        Some(Change::Exited(status @ (0 | LEAKS))) => Some(Rendered { leaks: status == LEAKS, text }),
+        Some(Change::Exited(status @ (0 | LEAKS))) => Rendered::read(status == LEAKS, text),
         _ => None,
     }
 }
@@ -223,7 +241,8 @@ mod tests {
         let directory = std::env::temp_dir().join(std::format!("standstill-render-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let script = directory.join("standstill");
-        let content = "#!/bin/sh\nread line\necho \"$1 $2 $line $LD_PRELOAD\"\nexit 23\n";
+        let content =
+            "#!/bin/sh\nread line\necho left 1 100 2 500\necho \"$1 $2 $line $LD_PRELOAD\"\nexit 23\n";
         std::fs::write(&script, content).unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         let path = std::format!("LD_PRELOAD=x\0PATH=relative:/nonexistent:{}\0", directory.display());
@@ -235,7 +254,8 @@ mod tests {
         let ended = wait_for(pid);
         std::fs::remove_dir_all(&directory).unwrap();
         assert_eq!(ended, Some(Change::Exited(23)));
-        let rendered = Rendered { leaks: true, text };
+        let rendered = Rendered::read(true, text).unwrap();
+        assert_eq!(rendered.left, [(1, 100), (2, 500)]);
         let mut out = Vec::new();
         rendered.print(&mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "render --as-told hello \n");
