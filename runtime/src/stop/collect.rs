@@ -297,8 +297,7 @@ pub(super) fn record_from_proc(body: &mut Body, task: Tracee, kind: StopKind) {
 fn find_vfork_child(session: &Session, body: &mut Body, index: usize) -> bool {
     let Some(task) = body.tracees.get(index).filter(|task| !task.foreign) else { return false };
     let Some(call) = InSystemCall::of(&body.world.proc, task.listed) else { return false };
-    let makes_tasks = [libc::SYS_vfork, libc::SYS_clone, libc::SYS_clone3];
-    if !call.number.is_some_and(|number| makes_tasks.contains(&(number as libc::c_long))) {
+    if !call.makes_tasks() {
         return false;
     }
     let mut text = [0; 1024];

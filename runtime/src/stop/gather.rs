@@ -22,6 +22,9 @@ use super::tracees::{State, Tracee};
 /// Between looks at threads that have not answered.
 const LOOK_NS: u64 = 5_000_000;
 
+/// A thread inside vfork(2) for longer than this is waiting for its child, which a signal does not stop.
+const VFORK_NS: u64 = 100_000_000;
+
 /// Stops every thread but the caller and makes the records.
 pub(super) fn stop_all(
     parking: &Parking,
@@ -101,11 +104,12 @@ fn send(parking: &Parking, body: &mut Body, listed: Tid) {
 
 /// Every task but those without a place has the next one, in order.
 fn has_place(task: &Tracee) -> bool {
-    matches!(task.state, State::Interrupted | State::Gone | State::Exited)
+    matches!(task.state, State::Interrupted | State::Recorded | State::Gone | State::Exited)
 }
 
 /// Waits until every thread that was sent a signal stands or is gone.
 fn wait_for_answers(parking: &Parking, body: &mut Body, deadline: u64) {
+    let start = process::monotonic_ns();
     loop {
         let sent = body.tracees.iter().filter(|task| task.state == State::Interrupted).count();
         if parking.wait_for(sent as u32, LOOK_NS) || process::monotonic_ns() > deadline {
@@ -122,6 +126,10 @@ fn wait_for_answers(parking: &Parking, body: &mut Body, deadline: u64) {
                     body.tracees.set(index, State::Gone);
                 } else if is_exited(body, task) {
                     body.tracees.set(index, State::Exited);
+                } else if process::monotonic_ns() - start > VFORK_NS && waits_for_vfork_child(body, task) {
+                    body.world.notes.miss(task.tid, Missing::VforkChild);
+                    super::collect::record_from_proc(body, task, StopKind::VforkParent);
+                    body.tracees.set(index, State::Recorded);
                 }
             }
             place += has_place(&task) as usize;
@@ -130,6 +138,10 @@ fn wait_for_answers(parking: &Parking, body: &mut Body, deadline: u64) {
             return;
         }
     }
+}
+
+fn waits_for_vfork_child(body: &Body, task: Tracee) -> bool {
+    InSystemCall::of(&body.world.proc, task.listed).is_some_and(|call| call.makes_tasks())
 }
 
 fn is_exited(body: &Body, task: Tracee) -> bool {

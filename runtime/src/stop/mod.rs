@@ -21,6 +21,7 @@
 //! References: ptrace(2), clone(2), waitid(2).
 
 mod collect;
+pub mod exec;
 mod gather;
 mod helper;
 mod mend;

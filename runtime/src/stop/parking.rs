@@ -208,10 +208,9 @@ unsafe extern "C" fn on_stop(signal: i32, info: *mut libc::siginfo_t, context: *
     let value = unsafe { info.si_value() }.sival_ptr.addr();
     INSIDE.fetch_add(1, SeqCst);
     // SAFETY: not unmapped while INSIDE counts us: the owner first takes the pointer away and then waits for 0.
-    if let Some(parking) = unsafe { CURRENT.load(SeqCst).as_ref() } {
-        if value >> 32 == parking.number as usize {
-            park(parking, value & 0xffff_ffff, frame);
-        }
+    let parking = unsafe { CURRENT.load(SeqCst).as_ref() };
+    if let Some(parking) = parking.filter(|parking| value >> 32 == parking.number as usize) {
+        park(parking, value & 0xffff_ffff, frame);
     }
     INSIDE.fetch_sub(1, SeqCst);
 }
@@ -256,11 +255,10 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
         }
     }
     let eintr = context.registers.result() == -(libc::EINTR as isize);
-    if let Some(number) = parking.call(index, context.registers.pc()).filter(|_| eintr) {
-        if !must_interrupt(SignalSet(context.blocked)) {
-            arch::repeat_system_call(frame, number);
-            parking.mended.fetch_add(1, Relaxed);
-        }
+    let call = parking.call(index, context.registers.pc()).filter(|_| eintr);
+    if let Some(number) = call.filter(|_| !must_interrupt(SignalSet(context.blocked))) {
+        arch::repeat_system_call(frame, number);
+        parking.mended.fetch_add(1, Relaxed);
     }
 }
 

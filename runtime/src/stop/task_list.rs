@@ -136,6 +136,12 @@ impl InSystemCall {
         InSystemCall::parse(core::str::from_utf8(text.get(..len)?).ok()?)
     }
 
+    /// True for the calls that can wait for a vfork child.
+    pub(super) fn makes_tasks(&self) -> bool {
+        let calls = [libc::SYS_vfork, libc::SYS_clone, libc::SYS_clone3];
+        self.number.is_some_and(|number| calls.contains(&(number as libc::c_long)))
+    }
+
     fn parse(text: &str) -> Option<InSystemCall> {
         let mut words = text.split_ascii_whitespace();
         let number: isize = words.next()?.parse().ok()?;

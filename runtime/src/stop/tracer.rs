@@ -17,7 +17,7 @@ use super::proc_files::ProcFiles;
 use super::record::World;
 use super::session::{CURRENT, Outcome, Plan, Session, SessionMap};
 use super::tracees::Tracees;
-use super::{Options, Work, helper, yama};
+use super::{Options, Work, exec, helper, yama};
 
 /// What the caller knows of itself.
 pub(super) struct Request<'a> {
@@ -65,6 +65,7 @@ fn explain(scope: Option<u32>) -> Refusal {
 /// Stops the world by a signal to each thread, and runs the work in a helper all the same: it is as harmless there as it
 /// is with ptrace.
 pub(super) fn run_by_signal(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
+    let _no_exec = exec::hold_off(request.pid, request.options.deadline_ns)?;
     let room = 4 * request.tasks + 1024;
     let parking = ParkingMap::new(room).map_err(CouldNotStop::NoMemory)?;
     attempt(request, work, Way::Signal(parking))

@@ -19,6 +19,11 @@ pub(super) fn in_child(seconds: u32, body: impl FnOnce()) {
 
 /// Runs `body` in a forked process; the raw wait status.
 pub(super) fn status_of_child(seconds: u32, body: impl FnOnce()) -> i32 {
+    ended_child(seconds, body).1
+}
+
+/// Runs `body` in a forked process; its id, free again, and the raw wait status.
+pub(super) fn ended_child(seconds: u32, body: impl FnOnce()) -> (i32, i32) {
     // SAFETY: glibc keeps malloc and threads usable in the child of a threaded process (its atfork handlers), which is
     // all that the body needs of the state that it inherits.
     let pid = unsafe { libc::fork() };
@@ -38,7 +43,7 @@ pub(super) fn status_of_child(seconds: u32, body: impl FnOnce()) -> i32 {
     let mut status = 0;
     // SAFETY: status is ours.
     while unsafe { libc::waitpid(pid, &mut status, 0) } != pid {}
-    status
+    (pid, status)
 }
 
 /// A stop on behalf of this function's caller.

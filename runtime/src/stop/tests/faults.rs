@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use super::super::Options;
+use super::super::{Means, Options};
 use super::child::{Crowd, in_child, stop};
 use super::threads::no_child_is_left;
 use crate::sys::invoke::injection;
@@ -24,7 +24,7 @@ const ERRORS: [i32; 11] = [
     libc::EIO,
 ];
 
-const CALLS: [(&str, libc::c_long); 25] = [
+const CALLS: [(&str, libc::c_long); 28] = [
     ("ptrace", libc::SYS_ptrace),
     ("waitid", libc::SYS_waitid),
     ("wait4", libc::SYS_wait4),
@@ -50,17 +50,21 @@ const CALLS: [(&str, libc::c_long); 25] = [
     ("prlimit64", libc::SYS_prlimit64),
     ("tgkill", libc::SYS_tgkill),
     ("unshare", libc::SYS_unshare),
+    ("rt_tgsigqueueinfo", libc::SYS_rt_tgsigqueueinfo),
+    ("arch_prctl", libc::SYS_arch_prctl),
+    ("kcmp", libc::SYS_kcmp),
 ];
 
 /// Fails one call after another with every error; how many failures took effect.
-fn fail_everything(calls: &[(&str, libc::c_long)], threads: usize, deepest: u32) {
+fn fail_everything(means: Means, calls: &[(&str, libc::c_long)], threads: usize, deepest: u32) {
     let count = Arc::new(AtomicU64::new(0));
     let counting = count.clone();
     let crowd = Crowd::start(threads, move |_| {
         counting.fetch_add(1, SeqCst);
         std::thread::sleep(Duration::from_millis(2));
     });
-    let options = Options { deadline_ns: 300_000_000, work_deadline_ns: 300_000_000, ..Options::DEFAULT };
+    let options =
+        Options { means, deadline_ns: 300_000_000, work_deadline_ns: 300_000_000, ..Options::DEFAULT };
     let mut effective = 0;
     for (name, call) in calls {
         for errno in ERRORS {
@@ -96,5 +100,18 @@ fn fail_everything(calls: &[(&str, libc::c_long)], threads: usize, deepest: u32)
 
 #[test]
 fn every_call_fails_once() {
-    in_child(240, || fail_everything(&CALLS, 4, 40));
+    for means in [Means::Ptrace, Means::Signal] {
+        in_child(240, || fail_everything(means, &CALLS, 4, 40));
+    }
+}
+
+/// With many threads, only the calls that are made for each.
+#[test]
+#[ignore = "minutes; by hand"]
+fn every_call_fails_once_with_2000_threads() {
+    let calls: Vec<_> = CALLS
+        .into_iter()
+        .filter(|(name, _)| matches!(*name, "ptrace" | "waitid" | "mremap" | "getdents64"))
+        .collect();
+    in_child(1000, || fail_everything(Means::Ptrace, &calls, 2000, 4));
 }

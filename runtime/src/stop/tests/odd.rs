@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use super::super::{CouldNotStop, Options, StopKind};
-use super::child::{Crowd, in_child, records, status_of_child, stop};
+use super::super::{CouldNotStop, Means, Missing, Options, StopKind};
+use super::child::{Crowd, ended_child, in_child, records, status_of_child, stop};
 use crate::sys::process;
 
 /// Runs `body(argument)` in a task that shares the memory, and waits for its exec or end, as vfork(2) does.
@@ -62,6 +62,34 @@ fn a_vfork_child_stands_still_too() {
             assert!(child_seen && parent_seen);
         }
         assert_eq!(parent.join().unwrap(), 0);
+        crowd.end();
+    });
+}
+
+/// A signal does not stop a vfork child: the check goes on soon, and says what it lacks.
+#[test]
+fn by_signal_a_vfork_child_is_noted() {
+    static UP: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn child(_: *mut libc::c_void) -> i32 {
+        UP.store(1, SeqCst);
+        crate::sys::timer::sleep(1_500_000_000);
+        process::exit_group(0)
+    }
+    in_child(30, || {
+        let crowd = Crowd::start(2, |_| std::thread::sleep(Duration::from_millis(1)));
+        let parent = std::thread::spawn(|| vfork(child));
+        while UP.load(SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let options = Options { means: Means::Signal, ..Options::DEFAULT };
+        for _ in 0..3 {
+            let (notes, _) = records(&options);
+            assert!(matches!(notes.missing().next(), Some((_, Missing::VforkChild))), "{notes:?}");
+            assert!(notes.missing == 1 && notes.threads == 4 && notes.stop_ns < 1_000_000_000, "{notes:?}");
+        }
+        assert_eq!(parent.join().unwrap(), 0, "the late signal did harm");
+        let (notes, _) = records(&options);
+        assert!(notes.is_complete(), "{notes:?}");
         crowd.end();
     });
 }
@@ -142,23 +170,35 @@ fn the_leader_exits_during_stops() {
     }
 }
 
+/// No helper is left in the process group of a process that has ended.
+fn nothing_is_left_of(group: i32) {
+    let start = Instant::now();
+    // SAFETY: signal 0 only asks.
+    while unsafe { libc::kill(-group, 0) } == 0 {
+        assert!(start.elapsed() < Duration::from_secs(3), "a helper is left over");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Another thread, or the leader, runs a new program while stops go on: the program runs, and nothing is left over.
-fn exec_during_stops(by_leader: bool) {
+fn exec_during_stops(by_leader: bool, means: Means) {
     for round in 0..25 {
-        let status = status_of_child(10, || {
+        let (pid, status) = ended_child(10, || {
             // SAFETY: a process group of its own, by which leftovers are found.
             unsafe { libc::setpgid(0, 0) };
             let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_micros(100)));
             let exec = move || {
                 std::thread::sleep(Duration::from_micros(137 * round));
+                // As the interposed execve does.
+                let _exec = super::super::exec::about_to_exec();
                 // SAFETY: C strings and a list that ends.
                 unsafe {
                     libc::execl(c"/bin/true".as_ptr(), c"true".as_ptr(), core::ptr::null::<libc::c_char>())
                 };
             };
-            let check = || {
+            let check = move || {
                 loop {
-                    let _ = stop(&Options::DEFAULT, &mut |_, _| ());
+                    let _ = stop(&Options { means, ..Options::DEFAULT }, &mut |_, _| ());
                 }
             };
             let _ = &crowd;
@@ -170,28 +210,35 @@ fn exec_during_stops(by_leader: bool) {
                 check();
             }
         });
-        assert_eq!(status, 0, "round {round}");
+        assert_eq!(status, 0, "{means:?}, round {round}");
+        nothing_is_left_of(pid);
     }
 }
 
 #[test]
 fn a_worker_runs_another_program() {
-    exec_during_stops(false);
+    exec_during_stops(false, Means::Ptrace);
+    exec_during_stops(false, Means::Signal);
 }
 
 #[test]
 fn the_leader_runs_another_program() {
-    exec_during_stops(true);
+    exec_during_stops(true, Means::Ptrace);
+    exec_during_stops(true, Means::Signal);
 }
 
 /// The process ends, or is killed, while stops go on: no helper outlives it.
 #[test]
 fn the_process_ends_during_a_stop() {
-    let mut pipe = [0; 2];
-    // SAFETY: a pipe whose write end the children and their helpers hold.
-    unsafe { assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0) };
+    ends_during_stops(Means::Ptrace);
+    ends_during_stops(Means::Signal);
+}
+
+fn ends_during_stops(means: Means) {
     for round in 0..30 {
-        let status = status_of_child(10, || {
+        let (pid, status) = ended_child(10, || {
+            // SAFETY: a process group of its own, by which leftovers are found.
+            unsafe { libc::setpgid(0, 0) };
             let _crowd = Crowd::start(3, move |number| {
                 std::thread::sleep(Duration::from_micros(100 + 200 * round));
                 if number == 0 && round % 2 == 0 {
@@ -202,10 +249,11 @@ fn the_process_ends_during_a_stop() {
                 }
             });
             loop {
-                let _ = stop(&Options::DEFAULT, &mut |_, _| ());
+                let _ = stop(&Options { means, ..Options::DEFAULT }, &mut |_, _| ());
             }
         });
         assert!(status == 7 << 8 || status == libc::SIGKILL, "{status:#x}");
+        nothing_is_left_of(pid);
     }
 }
 

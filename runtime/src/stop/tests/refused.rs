@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use super::super::{CouldNotStop, Death, Means, Options, Refusal};
+use super::super::{Backend, CouldNotStop, Death, Means, Options, Refusal};
 use super::child::{Crowd, in_child, stop};
 use super::threads::no_child_is_left;
 
@@ -121,6 +121,9 @@ fn not_dumpable() {
         let clear =
             matches!(reason, CouldNotStop::Refused(_, Refusal::NotDumpable(0)) | CouldNotStop::NoProc(_));
         assert!(clear, "{reason}");
+        // A signal asks nobody.
+        let notes = stop(&Options::DEFAULT, &mut |_, _| ()).unwrap();
+        assert!(notes.is_complete() && notes.backend == Backend::Signal, "{notes:?}");
         crowd.end();
     });
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use super::super::{CouldNotStop, Death, Options};
+use super::super::{CouldNotStop, Death, Means, Options};
 use super::child::{Crowd, in_child, status_of_child, stop};
 use crate::sys::process;
 
@@ -54,7 +54,7 @@ fn storm(tid: i32, signal: i32, end: &AtomicBool) -> usize {
 }
 
 /// With `kill`, another process kills the helper at any moment of its life.
-fn queued_values_arrive_once(kill: bool) {
+fn queued_values_arrive_once(kill: bool, means: Means) {
     let signal = libc::SIGRTMIN() + 3;
     count_in_order(signal);
     let end: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
@@ -65,7 +65,7 @@ fn queued_values_arrive_once(kill: bool) {
     let (mut died, mut done) = (0, 0);
     let start = std::time::Instant::now();
     while start.elapsed() < Duration::from_secs(4) {
-        match stop(&Options::DEFAULT, &mut |_, _| ()) {
+        match stop(&Options { means, ..Options::DEFAULT }, &mut |_, _| ()) {
             Ok(_) => done += 1,
             Err(CouldNotStop::HelperDied(Death::Signal(libc::SIGKILL))) => died += 1,
             Err(other) => panic!("{other}"),
@@ -90,12 +90,16 @@ fn queued_values_arrive_once(kill: bool) {
 
 #[test]
 fn queued_signals_arrive_once_and_in_order() {
-    in_child(60, || queued_values_arrive_once(false));
+    for means in [Means::Ptrace, Means::Signal] {
+        in_child(60, || queued_values_arrive_once(false, means));
+    }
 }
 
 #[test]
 fn also_when_the_helper_is_killed() {
-    in_child(60, || queued_values_arrive_once(true));
+    for means in [Means::Ptrace, Means::Signal] {
+        in_child(60, || queued_values_arrive_once(true, means));
+    }
 }
 
 /// A process that kills children of this one, but not itself, after random times.
