@@ -13,22 +13,45 @@
 //!
 //! Why a trie and not buckets: it grows without being rebuilt, and costs four links a record.
 
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, Ordering::Relaxed};
 
-#[cfg(not(loom))]
-use core::sync::atomic::{AtomicU32, Ordering};
+/// An atomic word. A seam, so that the insertion can be model-checked.
+pub trait Word {
+    /// Reads it.
+    fn load(&self, order: Ordering) -> u32;
+    /// Writes it.
+    fn store(&self, value: u32, order: Ordering);
+    /// Writes `value` if it is `current`; else gives what it is.
+    fn exchange(&self, current: u32, value: u32, order: Ordering, failed: Ordering) -> Result<u32, u32>;
+}
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+impl Word for AtomicU32 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
+    }
 
-/// Where the records lie. A seam, so that the insertion can be model-checked over a small made-up memory.
+    #[inline]
+    fn store(&self, value: u32, order: Ordering) {
+        self.store(value, order);
+    }
+
+    #[inline]
+    fn exchange(&self, current: u32, value: u32, order: Ordering, failed: Ordering) -> Result<u32, u32> {
+        self.compare_exchange(current, value, order, failed)
+    }
+}
+
+/// Where the records lie.
 pub trait Store {
+    /// Of what they are made.
+    type Word: Word;
     /// Words side by side, all zero; the index of the first, never 0.
     fn reserve(&self, words: usize) -> Option<u32>;
     /// Words that were reserved.
-    fn words(&self, index: u32, count: usize) -> Option<&[AtomicU32]>;
+    fn words(&self, index: u32, count: usize) -> Option<&[Self::Word]>;
     /// The links of the first level.
-    fn roots(&self) -> &[AtomicU32];
+    fn roots(&self) -> &[Self::Word];
 }
 
 const HASH: usize = 0;
@@ -50,7 +73,7 @@ pub fn intern<S: Store>(store: &S, frames: &[usize], hash: u64) -> Option<(u32, 
                 own = write(store, frames, hash)?;
             }
             // Release: whoever follows the link sees the record written.
-            match link.compare_exchange(0, own, Ordering::AcqRel, Ordering::Acquire) {
+            match link.exchange(0, own, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some((own, true)),
                 Err(other) => next = other,
             }
@@ -83,7 +106,7 @@ fn holds<S: Store>(store: &S, index: u32, frames: &[usize]) -> bool {
         && record[FRAMES..].chunks_exact(2).zip(frames).all(|(pair, frame)| frame_of(pair) == *frame)
 }
 
-fn frame_of(pair: &[AtomicU32]) -> usize {
+fn frame_of<W: Word>(pair: &[W]) -> usize {
     pair[0].load(Ordering::Relaxed) as usize | (pair[1].load(Ordering::Relaxed) as usize) << 32
 }
 
@@ -123,7 +146,6 @@ pub fn set_limit(bytes: usize) {
     LIMIT.store(bytes / size_of::<u32>(), Relaxed);
 }
 
-#[cfg(not(loom))]
 mod process {
     use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -147,6 +169,8 @@ mod process {
     };
 
     impl super::Store for Process {
+        type Word = AtomicU32;
+
         fn reserve(&self, words: usize) -> Option<u32> {
             let limit = super::LIMIT.load(Relaxed);
             match self.words.reserve(words, limit)? {
@@ -185,5 +209,137 @@ mod process {
     }
 }
 
-#[cfg(not(loom))]
 pub use process::{keep, look_up, size};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_stacks_have_one_id_among_threads() {
+        let stack =
+            |n: usize| -> Vec<usize> { (0..n % 30 + 1).map(|at| 0x7f00_0000_0000 + n * 64 + at).collect() };
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(move || (0..5000).map(|n| keep(&stack(n)).unwrap()).collect::<Vec<_>>())
+            })
+            .collect();
+        let ids: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(ids.iter().all(|one| *one == ids[0]));
+        for (n, id) in ids[0].iter().enumerate() {
+            let mut frames = [0; crate::trace::MAX_DEPTH];
+            let len = look_up(*id, &mut frames);
+            assert_eq!(frames[..len], stack(n));
+        }
+        let distinct: std::collections::BTreeSet<_> = ids[0].iter().collect();
+        assert_eq!(distinct.len(), 5000);
+        assert_eq!(look_up(0, &mut [0; 4]), 0);
+        assert_eq!(look_up(u32::MAX, &mut [0; 4]), 0);
+    }
+
+    #[test]
+    fn equal_hashes_are_told_apart() {
+        struct Small(Vec<AtomicU32>, AtomicUsize);
+        impl Store for Small {
+            type Word = AtomicU32;
+            fn reserve(&self, words: usize) -> Option<u32> {
+                let start = self.1.fetch_add(words, Relaxed);
+                (start + words <= self.0.len()).then_some(start as u32)
+            }
+            fn words(&self, index: u32, count: usize) -> Option<&[AtomicU32]> {
+                self.0.get(index as usize..index as usize + count)
+            }
+            fn roots(&self) -> &[AtomicU32] {
+                &self.0[..1]
+            }
+        }
+        let store = Small((0..4096).map(|_| AtomicU32::new(0)).collect(), AtomicUsize::new(1));
+        let ids: Vec<_> = (0..100).map(|n| intern(&store, &[n, 7], 42).unwrap()).collect();
+        for n in 0..100 {
+            assert!(ids[n].1);
+            assert_eq!(intern(&store, &[n, 7], 42), Some((ids[n].0, false)));
+            let mut frames = [0; 2];
+            assert_eq!(super::frames(&store, ids[n].0, &mut frames), 2);
+            assert_eq!(frames, [n, 7]);
+        }
+        // Full: refused, and what is there stays.
+        assert!((100..1000).any(|n| intern(&store, &[n, 7], 42).is_none()));
+        assert_eq!(intern(&store, &[5, 7], 42), Some((ids[5].0, false)));
+    }
+}
+
+/// Every interleaving of two insertions: `RUSTFLAGS="--cfg loom" cargo test -p standstill-runtime loom`.
+#[cfg(all(test, loom))]
+mod loom_model {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicU32, AtomicUsize};
+
+    use super::*;
+
+    impl Word for AtomicU32 {
+        fn load(&self, order: Ordering) -> u32 {
+            self.load(order)
+        }
+
+        fn store(&self, value: u32, order: Ordering) {
+            self.store(value, order);
+        }
+
+        fn exchange(&self, current: u32, value: u32, order: Ordering, failed: Ordering) -> Result<u32, u32> {
+            self.compare_exchange(current, value, order, failed)
+        }
+    }
+
+    struct Small {
+        root: Vec<AtomicU32>,
+        words: Vec<AtomicU32>,
+        used: AtomicUsize,
+    }
+
+    impl Store for Small {
+        type Word = AtomicU32;
+
+        fn reserve(&self, words: usize) -> Option<u32> {
+            Some(self.used.fetch_add(words, Ordering::Relaxed) as u32)
+        }
+
+        fn words(&self, index: u32, count: usize) -> Option<&[AtomicU32]> {
+            self.words.get(index as usize..index as usize + count)
+        }
+
+        fn roots(&self) -> &[AtomicU32] {
+            &self.root
+        }
+    }
+
+    fn model(first: &'static [usize], second: &'static [usize]) {
+        loom::model(move || {
+            let store = Arc::new(Small {
+                root: vec![AtomicU32::new(0)],
+                words: (0..2 * (FRAMES + 2) + 1).map(|_| AtomicU32::new(0)).collect(),
+                used: AtomicUsize::new(1),
+            });
+            let other = store.clone();
+            let thread = loom::thread::spawn(move || intern(&*other, second, 7).unwrap());
+            let mine = intern(&*store, first, 7).unwrap();
+            // A reader that has the id sees the frames.
+            let mut seen = [0; 1];
+            assert_eq!((frames(&*store, mine.0, &mut seen), &seen[..]), (1, first));
+            let theirs = thread.join().unwrap();
+            assert_eq!(mine.0 == theirs.0, first == second);
+            assert_eq!(mine.1 && theirs.1, first != second);
+            assert_eq!(intern(&*store, first, 7), Some((mine.0, false)));
+            assert_eq!(intern(&*store, second, 7), Some((theirs.0, false)));
+        });
+    }
+
+    #[test]
+    fn loom_equal_stacks_get_one_id() {
+        model(&[5], &[5]);
+    }
+
+    #[test]
+    fn loom_different_stacks_get_two() {
+        model(&[5], &[6]);
+    }
+}

@@ -187,7 +187,9 @@ fn miss(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, mode: u8) 
     }
 }
 
-/// `N`: at least the depth. `L`: with the overhang.
+/// `N`: at least the depth. `L`: with the overhang. Never inlined: the arrays of the deep one would lie on the stack of
+/// all.
+#[inline(never)]
 fn walk_and_keep<const N: usize, const L: usize>(
     thread: &mut ThreadTrace,
     caller: &CallerFrame,
