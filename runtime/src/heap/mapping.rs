@@ -11,7 +11,8 @@ use crate::sys::memory;
 const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 
 /// Where the next mapping is tried: just below the last one, where the kernel's top-down search would look too. A wish,
-/// so no order is needed.
+/// so no order is needed. Kept as its complement (0: none yet): in a static link this word lies among the program's own
+/// data, and the address itself, which is that of a block, would keep that block from ever being a leak.
 static HINT: AtomicUsize = AtomicUsize::new(0);
 
 /// True once memory for a block was mapped: the program has allocated from this heap.
@@ -19,12 +20,20 @@ pub fn has_served() -> bool {
     HINT.load(Relaxed) != 0
 }
 
+/// Where the last mapping lies; 0 for none.
+fn last() -> usize {
+    match HINT.load(Relaxed) {
+        0 => 0,
+        complement => !complement,
+    }
+}
+
 /// Maps `bytes` (whole pages) at a multiple of `align`. `None` when the kernel refuses.
 pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<usize> {
-    let hint = (HINT.load(Relaxed).saturating_sub(bytes)) & !(align - 1);
+    let hint = last().saturating_sub(bytes) & !(align - 1);
     let first = map(hint, bytes)?;
     if first.is_multiple_of(align) {
-        HINT.store(first, Relaxed);
+        HINT.store(!first, Relaxed);
         return Some(first);
     }
     unmap(first, bytes);
@@ -32,7 +41,7 @@ pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<usize> {
     let below = first & !(align - 1);
     if let Some(start) = map(below, bytes) {
         if start.is_multiple_of(align) {
-            HINT.store(start, Relaxed);
+            HINT.store(!start, Relaxed);
             return Some(start);
         }
         unmap(start, bytes);
@@ -48,7 +57,7 @@ pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<usize> {
     if start + wide > end {
         unmap(end, start + wide - end);
     }
-    HINT.store(inside, Relaxed);
+    HINT.store(!inside, Relaxed);
     Some(inside)
 }
 
