@@ -32,6 +32,23 @@ pub struct Symbol {
     pub inlined: bool,
 }
 
+/// Names by which a program has an allocator of its own: malloc itself, and the prefixes under which jemalloc, mimalloc,
+/// tcmalloc and Go's runtime are linked into programs.
+const ALLOCATORS: [&str; 7] = [
+    "malloc",
+    "je_malloc",
+    "_rjem_malloc",
+    "mi_malloc",
+    "tc_malloc",
+    "TCMallocInternalMalloc",
+    "runtime.mallocgc",
+];
+
+/// True if the file `path` defines an allocator, and if it cannot be read, so that nothing is known of it.
+pub fn may_define_allocator(path: &Path) -> bool {
+    Table::read_known(path).is_none_or(|table| table.names().any(|name| ALLOCATORS.contains(&name)))
+}
+
 /// Finds symbols and remembers what it found.
 #[derive(Default)]
 pub struct Symbolizer {

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::record::{Check, Content, Process, Record, Verdict};
+use crate::record::{Check, Content, Module, Process, Record, Verdict};
+use crate::symbols::may_define_allocator;
 
 /// A process, or rather one program that was executed in one.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,9 +72,7 @@ pub fn gather(records: Vec<Record>, ending: &dyn Ending) -> Vec<Seen> {
         }
         let count = checks.len();
         let state = match best(checks) {
-            Some(check) if check.totals[2] == 0 && check.verdict != Verdict::CouldNotCheck => {
-                State::NotChecked(NOTHING_ALLOCATED.to_owned())
-            }
+            Some(check) if is_blind(&check) => State::NotChecked(NOTHING_ALLOCATED.to_owned()),
             Some(check) => State::Checked(check),
             None if last.get(&pid).is_some_and(|(_, newest)| *newest != image) => continue,
             None => State::NotChecked(if torn {
@@ -90,10 +89,25 @@ pub fn gather(records: Vec<Record>, ending: &dyn Ending) -> Vec<Seen> {
     list
 }
 
-const NOTHING_ALLOCATED: &str = "none of its memory came from Standstill's malloc: it brings an allocator of its own, \
-     or allocates nothing";
+const NOTHING_ALLOCATED: &str =
+    "none of its memory came from Standstill's malloc: it brings an allocator of its own";
 const NO_WORD: &str = "it ended without running exit handlers (a signal, _exit, or an exec of a program that cannot be \
      preloaded)";
+
+/// True for a check of a heap that is not ours. A program that has not allocated from our heap allocated nothing at all,
+/// unless something that was loaded brings a malloc: libc does, but ours comes before it.
+fn is_blind(check: &Check) -> bool {
+    let served = check.totals[2] != 0 || !check.leaks.is_empty();
+    let brings_one = |module: &Module| {
+        let name = module.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let known = ["libstandstill", "libc.so", "libc-2.", "ld-linux", "ld-2."]
+            .iter()
+            .any(|own| name.starts_with(own));
+        // The kernel's own pages (linux-vdso.so.1) have no file.
+        module.path.is_absolute() && !known && may_define_allocator(&module.path)
+    };
+    !served && check.verdict != Verdict::CouldNotCheck && check.modules.iter().any(brings_one)
+}
 
 /// The check that counts: the last one that could look, else the last one.
 fn best(mut checks: Vec<Check>) -> Option<Check> {

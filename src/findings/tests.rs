@@ -127,6 +127,11 @@ fn without_an_allocation_of_ours_nothing_is_known() {
     let all = findings(vec![checked(7, 3, 30, strange)], &[]);
     assert_eq!(all.verdict(), Verdict::CouldNotCheck);
     assert!(format!("{:?}", all.processes[0].seen.state).contains("allocator of its own"));
+    // This test's own program brings none, so that a process without any allocation is clean.
+    let mut idle = check(0, vec![]);
+    idle.totals[2] = 0;
+    idle.modules[0].path = std::env::current_exe().unwrap();
+    assert_eq!(findings(vec![checked(7, 3, 30, idle)], &[]).verdict(), Verdict::Clean);
 }
 
 #[test]

@@ -49,6 +49,18 @@ impl Table {
         Table { symbols }
     }
 
+    /// The functions of one file; `None` if it cannot be read.
+    pub fn read_known(path: &Path) -> Option<Table> {
+        let cache = ReadCache::new(File::open(path).ok()?);
+        object::File::parse(&cache).ok()?;
+        Some(Table::read(std::iter::once(path)))
+    }
+
+    /// Their names; of several names for one function only one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.symbols.iter().map(|function| function.name.as_str())
+    }
+
     /// The mangled name of the function at `address`. A function without a size reaches to the next one; an address
     /// behind the end of a function belongs to none, rather than to the nearest exported one.
     pub fn find(&self, address: u64) -> Option<&str> {
