@@ -1,0 +1,355 @@
+//! The command end to end: what it says, what it writes and how it exits, for leaky, clean and impossible programs.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::library::library;
+
+/// A folder of this run for programs and files.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command");
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    })
+}
+
+/// Compiles `source` to a program of this name. The flags are part of what a test means, so each has its own program.
+fn compile(compiler: &str, name: &str, extension: &str, source: &str, flags: &[&str]) -> PathBuf {
+    let (file, program) = (folder().join(format!("{name}.{extension}")), folder().join(name));
+    std::fs::write(&file, source).unwrap();
+    let status = Command::new(compiler).args(flags).arg("-o").arg(&program).arg(&file).status().unwrap();
+    assert!(status.success(), "{compiler} {name}");
+    program
+}
+
+fn c(name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    compile("cc", name, "c", source, flags)
+}
+
+/// `standstill run` with the library of this build, and nothing of the caller's settings.
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_standstill"));
+    command.args(words).env("STANDSTILL_LIBRARY", &library().shared);
+    command.env_remove("STANDSTILL_OPTIONS").env_remove("LSAN_OPTIONS").env_remove("LD_PRELOAD");
+    command.stdin(Stdio::null());
+    command
+}
+
+fn output(mut command: Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    // A hang must fail the test and not the whole run.
+    let guard = std::thread::spawn(move || child.wait_with_output().unwrap());
+    let begun = Instant::now();
+    while !guard.is_finished() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "process {pid} hangs: {command:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    guard.join().unwrap()
+}
+
+fn run(words: &[&str]) -> Output {
+    let mut all = vec!["run"];
+    all.extend(words);
+    output(command(&all))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+const LEAKY: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+void *volatile sink;
+static inline __attribute__((always_inline)) void *inlined_helper(int n) { return malloc(n); }
+__attribute__((noinline)) void leaky(void) { sink = inlined_helper(21); sink = 0; __asm__ volatile(""); }
+int main(int argc, char **argv) {
+    for (int i = 0; i < 3; i++) leaky();
+    printf("hello\n");
+    return argc > 1 ? atoi(argv[1]) : 0;
+}
+"#;
+
+fn leaky() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| c("leaky", LEAKY, &["-g", "-O1"]))
+}
+
+fn clean() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let source = "#include <stdlib.h>\nvoid *volatile keep;\n\
+                  int main(int n, char **v) { keep = malloc(5); return n > 1 ? atoi(v[1]) : 0; }";
+    PROGRAM.get_or_init(|| c("clean", source, &[]))
+}
+
+#[test]
+fn a_leak_is_shown_with_its_lines_and_decides_the_status() {
+    let out = run(&["--", path(leaky())]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(23), "{said}");
+    assert_eq!(text(&out.stdout), "hello\n");
+    assert!(said.contains("ERROR: LeakSanitizer: detected memory leaks"), "{said}");
+    assert!(said.contains("byte(s) leaked in 3 allocation(s)"), "{said}");
+    for line in ["in malloc", "in inlined_helper ", "in leaky ", "in main "] {
+        assert!(said.contains(line), "no '{line}' in:\n{said}");
+    }
+    assert!(said.contains("leaky.c:5:") && said.contains("leaky.c:6:"), "{said}");
+    assert!(said.contains("==Standstill: leaks: 63 byte(s) in 3 of"), "{said}");
+}
+
+#[test]
+fn a_clean_program_is_said_to_be_clean_and_keeps_its_status() {
+    let out = run(&["--", path(clean()), "7"]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(7), "{said}");
+    assert!(said.contains("==Standstill: clean: no leak in"), "{said}");
+    let quiet = run(&["-q", "--", path(clean())]);
+    assert_eq!((quiet.status.code(), text(&quiet.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn the_policy_on_exit_status_can_be_chosen() {
+    let status = |words: &[&str], own: &str| {
+        let words = [words, &["-q", "--", path(leaky()), own]].concat();
+        run(&words).status.code()
+    };
+    assert_eq!(status(&[], "5"), Some(23));
+    assert_eq!(status(&["--keep-failure"], "5"), Some(5));
+    assert_eq!(status(&["--keep-failure"], "0"), Some(23));
+    assert_eq!(status(&["--exit-code", "42"], "5"), Some(42));
+    assert_eq!(status(&["--exit-code", "0"], "5"), Some(5));
+}
+
+#[test]
+fn the_json_document_has_what_its_description_lists() {
+    let file = folder().join("leaks.json");
+    let out = run(&["--objects", "--json", path(&file), "--", path(leaky())]);
+    assert_eq!(out.status.code(), Some(23), "{}", text(&out.stderr));
+    let document: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(document["format"], 1);
+    assert_eq!(document["verdict"], "leaks");
+    assert_eq!(document["exit"]["status"], 0);
+    assert_eq!(document["leaked"]["bytes"], 63);
+    let groups = document["leaks"].as_array().unwrap();
+    let frames = groups[0]["frames"].as_array().unwrap();
+    let at = |name: &str| frames.iter().position(|frame| frame["function"] == name).unwrap();
+    assert!(
+        at("malloc") < at("inlined_helper") && at("inlined_helper") < at("leaky") && at("leaky") < at("main")
+    );
+    let inlined = &frames[at("inlined_helper")];
+    assert_eq!((&inlined["inlined"], &inlined["line"]), (&Value::Bool(true), &Value::from(5)));
+    assert_eq!(inlined["address"], frames[at("leaky")]["address"]);
+    assert_eq!(groups.iter().map(|group| group["addresses"].as_array().unwrap().len()).sum::<usize>(), 3);
+
+    // Every field is described, and every described field is there.
+    let described: std::collections::BTreeSet<String> =
+        std::fs::read_to_string(support::root().join("docs/JSON.md"))
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .flat_map(|line| {
+                let cell = line.split(" |").next().unwrap().to_owned();
+                format!("`{cell}").split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect();
+    let mut present = std::collections::BTreeSet::new();
+    let all = [&document, &document["processes"][0], &groups[0], &frames[0]];
+    all.iter().for_each(|value| present.extend(value.as_object().unwrap().keys().cloned()));
+    assert_eq!(described, present);
+}
+
+#[test]
+fn suppressions_match_functions_files_and_modules() {
+    for (index, pattern) in ["leak:inlined_helper", "leak:leaky.c", "leak:command/leaky$"].iter().enumerate()
+    {
+        let file = folder().join(format!("{index}.supp"));
+        std::fs::write(&file, format!("# a comment\n{pattern}\n")).unwrap();
+        let out = run(&["--suppressions", path(&file), "--", path(leaky())]);
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(0), "{pattern}\n{said}");
+        assert!(
+            said.contains("Suppressions used:\n  count      bytes template\n      3         63 "),
+            "{said}"
+        );
+    }
+    let missing = run(&["--suppressions", "/nonexistent.supp", "--", path(leaky())]);
+    assert_eq!(missing.status.code(), Some(125));
+    assert_eq!(text(&missing.stdout), "", "the program must not run");
+}
+
+#[test]
+fn child_processes_are_followed() {
+    let script = format!("{0}; {1}; {0} & wait; exec {1} 4", path(leaky()), path(clean()));
+    let out = run(&["-v", "--", "sh", "-c", &script]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(23), "{said}");
+    assert!(said.contains("in process leaky ("), "{said}");
+    assert!(said.contains("2 with leaks") && said.contains("2 clean"), "{said}");
+    assert!(said.contains("byte(s) leaked in 6 allocation(s)"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_checked_is_said_and_never_clean() {
+    let fixed = c("static", "int main(void) { return 0; }", &["-static"]);
+    let script = folder().join("script");
+    std::fs::write(&script, format!("#!{}\n", path(&fixed))).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let bare = c("bare", "#include <unistd.h>\nint main(void) { _exit(0); }", &[]);
+    let own = "#include <stddef.h>\nstatic char pool[1 << 20]; static size_t used;\n\
+               void *malloc(size_t n) { void *p = pool + used; used += (n + 15) & ~(size_t)15; return p; }\n\
+               void free(void *p) { (void)p; }\n\
+               void *calloc(size_t n, size_t m) { return malloc(n * m); }\n\
+               void *realloc(void *p, size_t n) { (void)p; return malloc(n); }\n\
+               int main(void) { return malloc(3) == 0; }";
+    let own = c("own_malloc", own, &["-fno-builtin"]);
+    let cases = [
+        (path(&fixed), "statically linked"),
+        (path(&script), "statically linked"),
+        (path(&bare), "_exit"),
+        (path(&own), "allocator of its own"),
+    ];
+    for (program, reason) in cases {
+        let out = run(&["--", program]);
+        let said = text(&out.stderr);
+        assert!(said.contains("not checked: ") && said.contains(reason), "{program}: {said}");
+        assert!(!said.contains("clean"), "{program}: {said}");
+        assert_eq!(out.status.code(), Some(24), "{program}: {said}");
+        let kept = run(&["--unchecked-exit-code", "0", "--", program]);
+        assert_eq!(kept.status.code(), Some(0), "{program}");
+    }
+}
+
+#[test]
+fn programs_that_cannot_be_run_end_as_in_a_shell() {
+    let data = folder().join("data");
+    std::fs::write(&data, "text").unwrap();
+    assert_eq!(run(&["--", "/nonexistent/program"]).status.code(), Some(127));
+    assert_eq!(run(&["--", "no-such-program-anywhere"]).status.code(), Some(127));
+    assert_eq!(run(&["--", path(&data)]).status.code(), Some(126));
+    let out = output({
+        let mut command = command(&["run", "--", "true"]);
+        command.env("STANDSTILL_LIBRARY", "/nonexistent/lib.so");
+        command
+    });
+    assert_eq!(out.status.code(), Some(125));
+    assert!(text(&out.stderr).contains("/nonexistent/lib.so"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn a_death_by_signal_is_handed_on() {
+    let out = run(&["--", "sh", "-c", "kill -KILL $$"]);
+    assert_eq!(out.status.code(), Some(128 + 9));
+    assert!(text(&out.stderr).contains("not checked: it was killed by signal 9"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn a_signal_to_the_command_goes_to_the_program() {
+    let script = "trap 'echo got; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut command = command(&["run", "-q", "--", "sh", "-c", script]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut said = String::new();
+    let mut byte = [0];
+    while !said.contains("ready\n") && std::io::Read::read(&mut stdout, &mut byte).unwrap() == 1 {
+        said.push(byte[0] as char);
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    std::io::Read::read_to_string(&mut stdout, &mut said).unwrap();
+    assert_eq!((status.code(), said.as_str()), (Some(3), "ready\ngot\n"));
+}
+
+#[test]
+fn a_stop_of_the_program_stops_the_command() {
+    let mut command = command(&["run", "-q", "--", "sh", "-c", "kill -STOP $$; exit 6"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let options = rustix::process::WaitOptions::UNTRACED;
+    let (_, status) = rustix::process::waitpid(Some(pid), options).unwrap().unwrap();
+    assert!(status.stopped(), "{status:?}");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+}
+
+#[test]
+fn the_program_starts_as_it_would_without() {
+    // Ignored and default dispositions, mask, descriptors, process group: all as inherited.
+    let script = "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; ps -o pgid= -p $$; ls /proc/self/fd | wc -l";
+    let plain = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).output().unwrap();
+    let with = run(&["-q", "--exit-code", "0", "--unchecked-exit-code", "0", "--", "sh", "-c", script]);
+    assert_eq!(text(&with.stdout), text(&plain.stdout));
+    // A closed pipe kills by SIGPIPE, as it does without the command.
+    let piped = run(&["-q", "--", "bash", "-c", "yes | head -1 > /dev/null; exit ${PIPESTATUS[0]}"]);
+    assert_eq!(piped.status.code(), Some(141), "{}", text(&piped.stderr));
+    assert_eq!(piped.status.signal(), None);
+}
+
+#[test]
+fn records_are_kept_only_when_asked_and_can_be_rendered() {
+    let temporary = folder().join("tmp with blank");
+    let _ = std::fs::remove_dir_all(&temporary);
+    std::fs::create_dir_all(&temporary).unwrap();
+    let within = |words: &[&str]| {
+        let mut command = command(words);
+        command.env("TMPDIR", &temporary);
+        output(command)
+    };
+    assert_eq!(within(&["run", "-q", "--", path(leaky())]).status.code(), Some(23));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    within(&["run", "-q", "--keep-records", "--", path(leaky())]);
+    let kept: Vec<_> = std::fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1);
+    let out = output(command(&["render", path(&kept[0])]));
+    let said = text(&out.stdout);
+    assert_eq!(out.status.code(), Some(23), "{}", text(&out.stderr));
+    assert!(said.contains("SUMMARY: LeakSanitizer: 63 byte(s) leaked in 3 allocation(s)."), "{said}");
+    std::fs::remove_dir_all(&temporary).unwrap();
+}
+
+#[test]
+fn a_report_goes_to_a_file_when_asked() {
+    let log = folder().join("report.log");
+    let out = run(&["--log", path(&log), "--", path(leaky())]);
+    assert_eq!(text(&out.stderr), "");
+    assert!(std::fs::read_to_string(&log).unwrap().contains("detected memory leaks"));
+}
+
+/// The library alone runs the command as a filter, if it finds it.
+#[test]
+fn the_bare_library_prints_lines_with_the_command_and_offsets_without() {
+    let binaries = Path::new(env!("CARGO_BIN_EXE_standstill")).parent().unwrap();
+    let bare = |path_variable: &Path, options: &str| {
+        let mut command = Command::new(leaky());
+        command.env("LD_PRELOAD", &library().shared).env("STANDSTILL_OPTIONS", options);
+        command.env("PATH", path_variable);
+        output(command)
+    };
+    let with = bare(binaries, "symbolize=1");
+    let said = text(&with.stderr);
+    assert_eq!(with.status.code(), Some(23), "{said}");
+    assert!(said.contains("in inlined_helper ") && said.contains("leaky.c:5:"), "{said}");
+    assert_eq!(text(&with.stdout), "hello\n");
+    let without = bare(binaries, "symbolize=0");
+    let said = text(&without.stderr);
+    assert_eq!(without.status.code(), Some(23), "{said}");
+    assert!(said.contains("command/leaky+0x") && !said.contains("leaky.c"), "{said}");
+    let file = folder().join("bare.supp");
+    std::fs::write(&file, "leak:inlined_helper\n").unwrap();
+    let suppressed = bare(binaries, &format!("suppressions={}", path(&file)));
+    assert_eq!(suppressed.status.code(), Some(0), "{}", text(&suppressed.stderr));
+}
