@@ -93,6 +93,13 @@ pub trait Provider {
         Some((id, self.chunk(id).range()))
     }
 
+    /// The number that the live chunk which contains `addr` must have if there is one: a guess that costs less than
+    /// [`Provider::find`], since it need not look at the chunk's own metadata. `None` says nothing.
+    #[inline]
+    fn slot(&self, _addr: Addr) -> Option<ChunkId> {
+        None
+    }
+
     /// A hint that [`Provider::locate`] will be asked for `addr` shortly.
     #[inline]
     fn prefetch(&self, _addr: Addr) {}

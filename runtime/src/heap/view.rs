@@ -198,6 +198,19 @@ impl Provider for HeapView {
         self.at(addr.get())
     }
 
+    #[inline(always)]
+    fn slot(&self, addr: Addr) -> Option<ChunkId> {
+        match lookup::entry(addr.get()) {
+            Entry::Nothing => None,
+            Entry::Segment(segment) => {
+                let head = segment.units[addr.get() % STEP / UNIT % UNITS].head();
+                let (index, _) = head.block(addr.get())?;
+                Some(ChunkId(head.ordinal.load(Relaxed) + index as u32))
+            }
+            Entry::Large(large) => Some(ChunkId(large.ordinal.load(Relaxed))),
+        }
+    }
+
     #[inline]
     fn prefetch(&self, addr: Addr) {
         if let Entry::Segment(segment) = lookup::entry(addr.get()) {

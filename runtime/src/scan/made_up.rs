@@ -107,6 +107,13 @@ impl Provider for Heap {
         (addr.get() - chunk.base.get() < chunk.size.max(1)).then(|| self.id(index))
     }
 
+    fn slot(&self, addr: Addr) -> Option<ChunkId> {
+        let index = self.chunks.partition_point(|chunk| chunk.base <= addr).checked_sub(1)?;
+        // A guess that is wrong behind a chunk's end, as a real heap's is in the slack of a block.
+        let chunk = self.chunks[index];
+        (addr.get() - chunk.base.get() < chunk.size.max(1).next_multiple_of(16)).then(|| self.id(index))
+    }
+
     fn chunk(&self, id: ChunkId) -> Chunk {
         assert_eq!(id.index() % self.stride, 0, "an ordinal that was never given out");
         self.chunks[id.index() / self.stride]

@@ -281,6 +281,10 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
         let low = self.bounds.start.get();
         if word.wrapping_sub(low) < self.bounds.len() + WORD {
             let addr = Addr::new(word);
+            // Most edges of a graph lead to what is marked: then the chunk's metadata, a cache miss, is not needed.
+            if self.provider.slot(addr).is_some_and(|id| self.is_marked(id)) {
+                return;
+            }
             self.provider.prefetch(addr);
             if let Some(oldest) = self.candidates.push(addr) {
                 self.locate(oldest);
@@ -297,6 +301,11 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
             Some((id, range)) => self.reach(id, range),
             None => self.elsewhere(addr),
         }
+    }
+
+    #[inline(always)]
+    fn is_marked(&self, id: ChunkId) -> bool {
+        self.now.contains(id.index()) || self.before.is_some_and(|before| before.contains(id.index()))
     }
 
     #[inline(always)]
