@@ -135,7 +135,7 @@ pub fn assemble(
         processes.push(process);
     }
     let mut groups = merged.groups;
-    groups.sort_by(|a, b| (a.kind, std::cmp::Reverse(a.bytes)).cmp(&(b.kind, std::cmp::Reverse(b.bytes))));
+    groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.bytes)));
     let problems = std::mem::take(&mut symbolizer.problems);
     Findings { processes, groups, suppressions, problems }
 }

@@ -23,6 +23,7 @@ pub struct Record {
 
 /// What a record is.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one value a process, and nearly all are checks")]
 pub enum Content {
     /// The process died while it wrote.
     #[default]
@@ -283,7 +284,7 @@ fn body<'a, I: Iterator<Item = &'a [u8]>>(
         b"stack" => {
             let number = fields.decimal()?;
             let mut frames = Vec::new();
-            while let Some(field) = fields.0.next() {
+            for field in fields.0.by_ref() {
                 frames.push(u64::from_str_radix(std::str::from_utf8(field).ok()?, 16).ok()?);
             }
             check.stacks.insert(number, frames);

@@ -24,6 +24,7 @@ pub struct Seen {
 
 /// How far a process came.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one value a process, and nearly all are checks")]
 pub enum State {
     /// It was checked.
     Checked(Check),
