@@ -57,14 +57,22 @@ fn main() -> ExitCode {
         library();
     }
     let start = Instant::now();
-    let cells = all_cells(&cases, &columns);
-    print_table(&cases, &columns, &cells, start.elapsed())
+    let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0);
+    for (number, config) in columns.iter().enumerate() {
+        println!("{:width$} {}+ {}", "", "| ".repeat(number), title(config));
+    }
+    let cells = all_cells(&cases, &columns, &|case, row| {
+        let marks: String = row.iter().map(mark).collect();
+        println!("{:width$} {marks}{}", case.name, case.claim);
+    });
+    print_end(&cases, &columns, &cells, start.elapsed())
 }
 
-/// Runs everything, a few at a time; one list of cells a case.
-fn all_cells(cases: &[Case], columns: &[Config]) -> Vec<Vec<Cell>> {
+/// Runs everything, a few at a time; one list of cells a case. `each` sees them in order, as soon as it can.
+fn all_cells(cases: &[Case], columns: &[Config], each: &(dyn Fn(&Case, &[Cell]) + Sync)) -> Vec<Vec<Cell>> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(vec![]);
+    let rows: Mutex<Vec<Option<Vec<Cell>>>> = Mutex::new(cases.iter().map(|_| None).collect());
+    let shown = Mutex::new(0);
     let jobs = std::env::var("CTESTS_JOBS").ok().and_then(|jobs| jobs.parse().ok());
     let jobs = jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, |n| n.get()));
     std::thread::scope(|scope| {
@@ -75,14 +83,19 @@ fn all_cells(cases: &[Case], columns: &[Config]) -> Vec<Vec<Cell>> {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(at) else { return };
                     let row: Vec<Cell> = columns.iter().map(|config| cell(case, config)).collect();
-                    done.lock().expect("no worker panics with the lock").push((at, row));
+                    let mut rows = rows.lock().expect("no worker panics with the lock");
+                    rows[at] = Some(row);
+                    let mut shown = shown.lock().expect("no worker panics with the lock");
+                    while let Some(Some(row)) = rows.get(*shown) {
+                        each(&cases[*shown], row);
+                        *shown += 1;
+                    }
                 }
             });
         }
     });
-    let mut done = done.into_inner().expect("no worker panics with the lock");
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, row)| row).collect()
+    let rows = rows.into_inner().expect("no worker panics with the lock");
+    rows.into_iter().map(|row| row.expect("every case was run")).collect()
 }
 
 fn cell(case: &Case, config: &Config) -> Cell {
@@ -203,46 +216,38 @@ fn indent(text: &str) -> String {
     text.lines().take(40).map(|line| format!("    | {line}\n")).collect()
 }
 
-fn print_table(cases: &[Case], columns: &[Config], cells: &[Vec<Cell>], took: Duration) -> ExitCode {
-    let title = |config: &Config| {
-        format!("{}{} {:?}", config.compiler.name, config.level, config.form).to_lowercase()
-    };
-    let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0);
-    for (number, config) in columns.iter().enumerate() {
-        println!("{:width$} {}+ {}", "", "| ".repeat(number), title(config));
+fn title(config: &Config) -> String {
+    format!("{}{} {:?}", config.compiler.name, config.level, config.form).to_lowercase()
+}
+
+fn mark(cell: &Cell) -> &'static str {
+    match cell {
+        Cell::Passed => ". ",
+        Cell::Skipped(_) => "s ",
+        Cell::Failed(_) => "F ",
     }
+}
+
+/// Says why cells are not dots, and counts them all.
+fn print_end(cases: &[Case], columns: &[Config], cells: &[Vec<Cell>], took: Duration) -> ExitCode {
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    let mut details = vec![];
+    let (mut reasons, mut details) = (vec![], vec![]);
     for (case, row) in cases.iter().zip(cells) {
-        let mut marks = String::new();
         for (config, cell) in columns.iter().zip(row) {
-            marks.push_str(match cell {
-                Cell::Passed => {
-                    passed += 1;
-                    ". "
-                }
-                Cell::Skipped(_) => {
+            match cell {
+                Cell::Passed => passed += 1,
+                Cell::Skipped(why) => {
                     skipped += 1;
-                    "s "
+                    reasons.push(format!("  {}: {why}", case.name));
                 }
                 Cell::Failed(why) => {
                     failed += 1;
                     details.push(format!("FAILED {} ({}): {why}", case.name, title(config)));
-                    "F "
                 }
-            });
-        }
-        println!("{:width$} {marks}{}", case.name, case.claim);
-    }
-    println!("\n. passed   F failed   s skipped, because:");
-    let mut reasons: Vec<String> = vec![];
-    for (case, row) in cases.iter().zip(cells) {
-        for cell in row {
-            if let Cell::Skipped(why) = cell {
-                reasons.push(format!("  {}: {why}", case.name));
             }
         }
     }
+    println!("\n. passed   F failed   s skipped, because:");
     reasons.dedup();
     reasons.iter().for_each(|reason| println!("{reason}"));
     println!();
