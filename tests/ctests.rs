@@ -2,7 +2,8 @@
 //! -O2, runs it as its head comment says (tests/support/case.rs has the language), and prints one table.
 //!
 //! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD. CTESTS_REFERENCE=1 runs them
-//! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_JOBS sets how many run at a time.
+//! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS=WORD leaves out the columns
+//! without WORD in their title; CTESTS_JOBS sets how many run at a time.
 
 mod support;
 
@@ -52,6 +53,9 @@ fn main() -> ExitCode {
                 columns.push(Config { compiler: compiler.clone(), level: level.into(), form });
             }
         }
+    }
+    if let Ok(word) = std::env::var("CTESTS_COLUMNS") {
+        columns.retain(|config| title(config).contains(&word));
     }
     if !reference {
         library();
