@@ -17,7 +17,7 @@ static void build(void *unused) {
   head[1] = memset(malloc(200), 0, 200);
   head[2] = memset(malloc(300), 0, 300);
   use(head);
-  void **page = (void **)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void **page = (void **)mmap((void *)0x100000000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(page != MAP_FAILED);
   page[5] = malloc(4242);
 }

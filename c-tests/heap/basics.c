@@ -16,7 +16,7 @@ int main(void) {
   static unsigned char *blocks[3000];
   size_t sizes[3000];
   for (unsigned i = 0; i < 3000; i++) {
-    sizes[i] = i < 1200 ? i : (size_t)i * i % 300000;
+    sizes[i] = i < 1200 ? i : (size_t)i * i % 30000;
     CHECK((blocks[i] = (unsigned char *)malloc(sizes[i])) != NULL);
     CHECK((uintptr_t)blocks[i] % 16 == 0);
     CHECK(malloc_usable_size(blocks[i]) >= sizes[i]);

@@ -65,16 +65,26 @@ pub fn run(command: &mut Command, stdin_held: bool, limit: Duration) -> Result<O
     })
 }
 
-/// Whether the group has no process within a second (init reaps orphans when it likes).
+/// Whether the group has no living process within two seconds. Zombies do not count: they are init's to reap.
 fn group_ends(group: Pid) -> bool {
-    let end = Instant::now() + Duration::from_secs(1);
-    loop {
-        if rustix::process::test_kill_process_group(group).is_err() {
-            return true;
-        }
+    let end = Instant::now() + Duration::from_secs(2);
+    while rustix::process::test_kill_process_group(group).is_ok() && living(group) {
         if Instant::now() > end {
             return false;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+    true
+}
+
+/// Whether a process of the group is in a state other than zombie or dead (proc_pid_stat(5)).
+fn living(group: Pid) -> bool {
+    let group = group.as_raw_nonzero().to_string();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
+        // The name, in parentheses, may hold anything; state, parent and group follow it.
+        let mut fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+        let state = fields.next().unwrap_or("Z");
+        fields.nth(1) == Some(group.as_str()) && !["Z", "X"].contains(&state)
+    })
 }
