@@ -158,6 +158,12 @@ fn one_run(
         Form::Preload => command.env("LD_PRELOAD", &library().shared).env("STANDSTILL_OPTIONS", &options),
         Form::Static => command.env("STANDSTILL_OPTIONS", &options),
     };
+    if config.form != Form::Reference {
+        // The command beside the library finds names and lines for it.
+        let folder = library().command.parent().expect("a file lies in a folder").as_os_str().to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env("PATH", [folder, path].join(std::ffi::OsStr::new(":")));
+    }
     command.envs(how.env.iter().map(|(name, value)| (name, fill(value))));
     let outcome = match run(&mut command, how.stdin_held, Duration::from_secs(case.timeout)) {
         Ok(outcome) => outcome,

@@ -1,4 +1,5 @@
 // A leak whose stack or module matches a suppression is no leak: hook, file, and a pattern that does not match.
+// FLAGS: -rdynamic
 // EXPECT: clean
 // ARGS: hook
 // EXPECT: clean

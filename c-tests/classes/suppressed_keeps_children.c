@@ -1,4 +1,5 @@
 // What a suppressed leak points to is suppressed with it.
+// FLAGS: -rdynamic
 // EXPECT: clean
 #include "support.h"
 

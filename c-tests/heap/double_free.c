@@ -2,12 +2,10 @@
 // REFERENCE: does not look
 // EXPECT: status 23
 // ARGS: 100
-// STDERR: (?i)double.free
-// STDERR: second_free
-// STDERR: allocates_it
+// STDERR: double-free of 0x[\s\S]*#2 0x[\s\S]*allocated by:[\s\S]*#2 0x
 // EXPECT: status 23
 // ARGS: 10000000
-// STDERR: (?i)double.free
+// STDERR: (double|invalid).free[\s\S]*#2 0x
 // LEVELS: -O0
 #include "support.h"
 

@@ -3,17 +3,16 @@
 // REFERENCE: does not look
 // EXPECT: status 23
 // ARGS: inside
-// STDERR: (?i)free
-// STDERR: frees_it
+// STDERR: (?i)invalid.free[\s\S]*#2 0x
 // EXPECT: status 23
 // ARGS: stack
-// STDERR: frees_it
+// STDERR: (?i)invalid.free[\s\S]*#2 0x
 // EXPECT: status 23
 // ARGS: data
-// STDERR: frees_it
+// STDERR: (?i)invalid.free[\s\S]*#2 0x
 // EXPECT: status 23
 // ARGS: nowhere
-// STDERR: frees_it
+// STDERR: (?i)invalid.free[\s\S]*#2 0x
 // LEVELS: -O0
 #include "support.h"
 

@@ -3,7 +3,7 @@
 // FLAGS: -ldl
 // REFERENCE: says <unknown module>
 // EXPECT: some leak of 4242 bytes in 1 object
-// STDERR: liblib_loses\.so
+// STDERR: liblib_loses\.so|lib_loses .*lib_loses\.c
 // STDERR-NOT: unknown module
 #include "support.h"
 #include <dlfcn.h>

@@ -57,9 +57,8 @@ enum standstill_code {
 /*
  * void standstill_check(void)
  *   Checks now, once, in place of the check at exit: what __lsan_do_leak_check does.
- *   exits         yes: when leaks are found the report is printed and the process ends with the status of the option
- *                 `exitcode` (23), without running exit handlers or flushing stdio; when the check could not be made it
- *                 ends with 24 if the option `could_not_check` says so. Otherwise it returns.
+ *   exits         yes: when leaks are found the report is printed and the process ends as by exit(), with the status of
+ *                 the option `exitcode` (23). Otherwise, also when the check could not be made, it returns.
  *   repeatable    no: the second and every later call returns at once.
  *   check at exit does not run any more after this call, whatever it found.
  */
@@ -112,8 +111,8 @@ int standstill_check_recoverable(const struct standstill_check_options *options,
  * void standstill_disable(void); void standstill_enable(void)
  *   What the calling thread allocates between the two is never a leak, and neither is anything that can be reached from
  *   it. Pairs nest. Other threads, also those created in between, are not affected.
- *   exits         disable never; enable without a disable before it is a bug in the program: one line is printed and the
- *                 process ends with the status of `exitcode`.
+ *   exits         never. enable without a disable before it is a bug in the program: one line is printed, and the call
+ *                 does nothing else.
  *   repeatable    yes.
  *   check at exit follows it.
  */
@@ -137,9 +136,8 @@ void standstill_ignore_object(const void *object);
  *   The bytes [start, start + size) are searched for pointers, as global variables are, in every check until the region
  *   is unregistered with the same start and size. Registered twice means unregistered twice. Parts that are not mapped
  *   or not readable at a check are passed over. The memory stays the caller's.
- *   exits         registering an empty region or one that wraps around the address space, and unregistering one that is
- *                 not registered, are bugs in the program: one line is printed and the process ends with the status of
- *                 `exitcode`.
+ *   exits         never. Unregistering a region that is not registered is a bug in the program: one line is printed, and
+ *                 the call does nothing else. An empty region holds nothing.
  *   repeatable    yes.
  *   check at exit follows it.
  */

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 pub struct Library {
     pub archive: PathBuf,
     pub shared: PathBuf,
+    /// The command, which the library runs as a filter where PATH has it.
+    pub command: PathBuf,
     /// The folder of `standstill.h`.
     pub include: PathBuf,
 }
@@ -25,6 +27,7 @@ pub fn library() -> &'static Library {
             return Library {
                 archive: folder.join("libstandstill.a"),
                 shared: folder.join("libstandstill.so"),
+                command: folder.join("standstill"),
                 include,
             };
         }
@@ -33,7 +36,7 @@ pub fn library() -> &'static Library {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(super::root())
-            .args(["build", "--quiet", "--release", "-p", "standstill-ffi", "--target-dir"])
+            .args(["build", "--quiet", "--release", "--workspace", "--target-dir"])
             .arg(target);
         // What cargo tells a test about its own package would reach the nested build's scripts.
         for (name, _) in std::env::vars_os() {
@@ -47,6 +50,7 @@ pub fn library() -> &'static Library {
         Library {
             archive: release.join("libstandstill.a"),
             shared: release.join("libstandstill.so"),
+            command: release.join("standstill"),
             include,
         }
     })

@@ -283,7 +283,10 @@ pub fn reallocate(
         return Ok(None);
     }
     let size = request.size.max(1);
-    let word = Word::live(size, request.tag, request.origin, request.stack);
+    // What the program told us about the object holds for the object that it becomes.
+    let tag = if old.load().tag() == Tag::Ignored { Tag::Ignored } else { request.tag };
+    let request = &Request { tag, ..*request };
+    let word = Word::live(size, tag, request.origin, request.stack);
     if old.base.is_multiple_of(request.align.max(1)) {
         match old.home {
             Home::Unit(_, head) if head.is_slab() => {
