@@ -102,6 +102,11 @@ fn complain(line: &str) {
     out.bytes(b"\n");
 }
 
+/// Where the process' reports go by its options.
+pub(super) fn destination(options: &Options) -> output::FdSink {
+    output::open(&Who::read().choice(options), &mut complain)
+}
+
 static IMAGE: AtomicU64 = AtomicU64::new(0);
 static SEQUENCE: AtomicU32 = AtomicU32::new(0);
 
@@ -169,12 +174,7 @@ impl Delivery<'_> {
     }
 
     fn choice(&self) -> Choice<'_> {
-        Choice {
-            log_path: self.options.log_path.as_str(),
-            log_exe_name: self.options.log_exe_name,
-            log_suffix: self.options.log_suffix.as_str(),
-            program: self.who.program(),
-        }
+        self.who.choice(self.options)
     }
 
     /// Prints with modules and offsets.
@@ -355,6 +355,15 @@ impl Who {
 
     fn program(&self) -> &[u8] {
         self.program.as_bytes()
+    }
+
+    fn choice<'a>(&'a self, options: &'a Options) -> Choice<'a> {
+        Choice {
+            log_path: options.log_path.as_str(),
+            log_exe_name: options.log_exe_name,
+            log_suffix: options.log_suffix.as_str(),
+            program: self.program(),
+        }
     }
 
     fn process(&self) -> Process<'_> {

@@ -1,10 +1,11 @@
 //! A misuse of the heap as text: what was done, by whom, and who had allocated the block.
 
 use crate::base::Addr;
+use crate::init;
 use crate::sys::process;
 use crate::trace::{self, MAX_DEPTH, StackId};
 
-use super::output::FdSink;
+use super::deliver::destination;
 use super::sink::{Sink, write_to};
 use super::text::module_and_offset;
 
@@ -20,9 +21,9 @@ pub struct MisuseReport<'a> {
     pub allocated_by: StackId,
 }
 
-/// Prints it on standard error.
+/// Prints it where reports go.
 pub fn misuse(report: &MisuseReport<'_>) {
-    let mut out = FdSink::borrowed(2);
+    let mut out = destination(init::options());
     let pid = process::pid();
     write_to(
         &mut out,
