@@ -1,11 +1,13 @@
-// Unregistering a region that is not registered says so in one line; an empty region and one that wraps around do no harm.
-// EXPECT: clean
+// Unregistering a region that is not registered, and registering an empty or wrapping one, ends the process with one clear line.
+// EXPECT: status 23
 // ARGS: unknown
-// STDERR: (?m)^==\d+==Standstill: standstill_unregister_root_region.*not registered
-// EXPECT: clean
+// STDERR: (?m)^==\d+==Standstill: the root region .* not registered
+// EXPECT: status 23
 // ARGS: empty
-// EXPECT: clean
+// STDERR: (?m)^==\d+==Standstill: a root region .* empty or wraps
+// EXPECT: status 23
 // ARGS: wrapping
+// STDERR: (?m)^==\d+==Standstill: a root region .* empty or wraps
 // EXPECT: clean
 // ARGS: twice
 #include "standstill.h"

@@ -11,7 +11,7 @@ static volatile size_t huge = PTRDIFF_MAX, most = SIZE_MAX, half = SIZE_MAX / 2 
 #define FAILS(call)          \
   do {                       \
     errno = 0;               \
-    CHECK((call) == NULL);   \
+    CHECK(use(call) == NULL); \
     CHECK(errno == ENOMEM);  \
   } while (0)
 
@@ -32,9 +32,10 @@ int main(void) {
   char *block = (char *)malloc(100);
   memset(block, 'x', 100);
   errno = 0;
-  char *moved = (char *)realloc(block, huge);
+  char *moved = (char *)use(realloc(use(block), huge));
   CHECK(moved == NULL && errno == ENOMEM);
-  moved = (char *)reallocarray(block, half, 4);
+  errno = 0;
+  moved = (char *)use(reallocarray(use(block), half, 4));
   CHECK(moved == NULL && errno == ENOMEM);
   for (int i = 0; i < 100; i++) CHECK(block[i] == 'x');
   void *aligned = block;

@@ -111,8 +111,8 @@ int standstill_check_recoverable(const struct standstill_check_options *options,
  * void standstill_disable(void); void standstill_enable(void)
  *   What the calling thread allocates between the two is never a leak, and neither is anything that can be reached from
  *   it. Pairs nest. Other threads, also those created in between, are not affected.
- *   exits         never. enable without a disable before it is a bug in the program: one line is printed, and the call
- *                 does nothing else.
+ *   exits         disable never; enable without a disable before it is a bug in the program: one line is printed and the
+ *                 process ends with the status of `exitcode`.
  *   repeatable    yes.
  *   check at exit follows it.
  */
@@ -136,8 +136,9 @@ void standstill_ignore_object(const void *object);
  *   The bytes [start, start + size) are searched for pointers, as global variables are, in every check until the region
  *   is unregistered with the same start and size. Registered twice means unregistered twice. Parts that are not mapped
  *   or not readable at a check are passed over. The memory stays the caller's.
- *   exits         never. Unregistering a region that is not registered is a bug in the program: one line is printed, and
- *                 the call does nothing else. An empty region holds nothing.
+ *   exits         registering an empty region or one that wraps around the address space, and unregistering one that is
+ *                 not registered, are bugs in the program: one line is printed and the process ends with the status of
+ *                 `exitcode`.
  *   repeatable    yes.
  *   check at exit follows it.
  */
