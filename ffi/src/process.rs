@@ -9,6 +9,7 @@ use core::sync::atomic::{
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::base::text::Text;
 use standstill_runtime::check::{self, Occasion};
+use standstill_runtime::sys::{invoke::syscall, task};
 use standstill_runtime::{entry_point, heap, init, threads, trace};
 
 use crate::weak::weak;
@@ -145,4 +146,28 @@ fn print_figures() {
         bytes >> 10,
     ));
     let _ = standstill_runtime::sys::file::write_all(2, line.as_bytes());
+}
+
+/// sigaltstack(2), noted: only the kernel holds the address of a stack for signals, and it tells no other thread.
+///
+/// # Safety
+///
+/// As in C: `new` and `old` are null or point to a `stack_t`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::stack_t) -> c_int {
+    let arguments = [new.expose_provenance(), old.expose_provenance(), 0, 0, 0, 0];
+    // SAFETY: the caller's duty, passed on.
+    match unsafe { syscall(libc::SYS_sigaltstack, arguments) } {
+        Ok(_) => {
+            if !new.is_null() {
+                let start = task::alternate_stack().map_or(0, |stack| stack.start.get());
+                threads::with(|thread| thread.alternate_stack = start);
+            }
+            0
+        }
+        Err(errno) => {
+            crate::malloc::set_errno(errno.get());
+            -1
+        }
+    }
 }

@@ -72,7 +72,7 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
         Ok(regions) => {
             let (frame, stack_pointer) = caller::program_frame(occasion, frame);
             let caller = stop::Caller { frame: &frame, stack_pointer };
-            // Only a thread itself can ask for its stack for signals.
+            // Only a thread itself can ask for its stack for signals. Of the others is known what they set.
             let kept = task::alternate_stack().map_or(0, |stack| stack.start.get());
             let mut result = Ok(Analysis::default());
             let stopped =

@@ -94,9 +94,15 @@ fn collect(
             stopped.push(thread)?;
         }
     }
-    let mut in_transit = MapVec::new();
+    let (mut in_transit, mut all_kept) = (MapVec::new(), MapVec::new());
+    for address in kept {
+        all_kept.push(*address)?;
+    }
     let mut full = Ok(());
     threads::for_each(&mut |thread| {
+        if full.is_ok() && thread.alternate_stack != 0 {
+            full = all_kept.push(thread.alternate_stack);
+        }
         for word in thread.heap.in_transit() {
             if full.is_ok() && word != 0 {
                 full = in_transit.push((thread.tid(), word));
@@ -125,7 +131,7 @@ fn collect(
         regions,
         in_transit: &in_transit,
         kernel: &kernel,
-        kept,
+        kept: &all_kept,
         exclude: own.as_slice(),
         layout: hooks::layout(),
         maps: proc.open_of_memory("maps"),

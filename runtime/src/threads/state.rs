@@ -13,6 +13,8 @@ pub struct ThreadState {
     pub trace: ThreadTrace,
     /// How many times allocations of this thread were switched to "ignored" (`standstill_disable`).
     pub disabled: u32,
+    /// Where its alternate signal stack begins (sigaltstack(2)); 0 for none. The kernel tells no other thread.
+    pub alternate_stack: usize,
     /// Set while the thread is inside the runtime; see [`super::with`].
     pub(super) busy: AtomicBool,
     /// One of the constants of [`life`].
@@ -34,6 +36,7 @@ impl ThreadState {
             heap: ThreadHeap::new(),
             trace: ThreadTrace::new(),
             disabled: 0,
+            alternate_stack: 0,
             busy: AtomicBool::new(false),
             life: AtomicU32::new(life::FREE),
             tid: AtomicI32::new(0),
