@@ -36,12 +36,12 @@ fn interposed_functions_have_no_version() {
     assert!(versioned.is_empty(), "{versioned:?}");
 }
 
-/// .preinit_array is ignored in a shared object by some linkers and refused by others: it belongs to the archive only.
+/// glibc ignores .preinit_array in a shared object (one compilation makes both forms, so it is there): the preload starts
+/// by .init_array, or not at all.
 #[test]
 fn the_shared_library_starts_by_init_array() {
     let dynamic = lines_of(Command::new("readelf").arg("-dW").arg(&library().shared)).join("\n");
     assert!(dynamic.contains("(INIT_ARRAY)"), "{dynamic}");
-    assert!(!dynamic.contains("PREINIT_ARRAY"), "{dynamic}");
 }
 
 /// A preload that needs libraries of its own brings them into every process.
