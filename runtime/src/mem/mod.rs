@@ -10,6 +10,7 @@
 mod file;
 mod map;
 pub mod own;
+mod pool;
 mod read;
 mod vec;
 mod words;

@@ -1,4 +1,4 @@
-//! A growable array in a mapping of its own.
+//! A growable array in a mapping of its own, or in a page of the pool as long as it is small.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -7,7 +7,7 @@ use crate::arch::PAGE_SIZE;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::sys::memory;
 
-use super::{map_own, own};
+use super::{map_own, own, pool};
 
 /// An array of plain values that grows by mremap(2) and is unmapped on drop. It allocates nothing until the first push.
 ///
@@ -40,7 +40,14 @@ impl<T: Copy> MapVec<T> {
         }
         let bytes = Addr::new(wanted.max(self.mapped.saturating_mul(2))).align_up(PAGE_SIZE).get();
         if self.mapped == 0 {
-            self.start = Addr::of(map_own(bytes)?.as_ptr());
+            let page = if bytes == PAGE_SIZE { pool::take() } else { None };
+            self.start = Addr::of(page.map_or_else(|| map_own(bytes), Ok)?.as_ptr());
+        } else if pool::contains(self.start) {
+            let start = map_own(bytes)?;
+            // SAFETY: `len` values lie in the old page, and the new memory has more room; they do not overlap.
+            unsafe { core::ptr::copy_nonoverlapping(self.pointer(), start.as_ptr().cast(), self.len) };
+            pool::give(self.start);
+            self.start = Addr::of(start.as_ptr());
         } else {
             let old = AddrRange::sized(self.start, self.mapped);
             // SAFETY: the mapping is ours alone, and `&mut self` says that nobody holds a reference into it.
@@ -76,8 +83,9 @@ impl<T: Copy> MapVec<T> {
     /// Makes the array `len` long, filling with `value`.
     pub fn resize(&mut self, len: usize, value: T) -> Result<(), Errno> {
         self.reserve(len)?;
-        while self.len < len {
-            self.push(value)?;
+        for index in self.len..len {
+            // SAFETY: there is room for `len` values.
+            unsafe { self.pointer().add(index).write(value) };
         }
         self.len = len;
         Ok(())
@@ -137,7 +145,7 @@ impl<T: Copy> Default for MapVec<T> {
 
 impl<T: Copy> Drop for MapVec<T> {
     fn drop(&mut self) {
-        if self.mapped > 0 {
+        if self.mapped > 0 && !pool::give(self.start) {
             own::remove(self.start);
             // SAFETY: the mapping is ours, and its owner is gone.
             let _ = unsafe { memory::unmap(AddrRange::sized(self.start, self.mapped)) };
