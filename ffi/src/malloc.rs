@@ -68,7 +68,7 @@ unsafe extern "C" fn malloc_for(size: usize, _: usize, _: usize, frame: &CallerF
 
 unsafe extern "C" fn calloc_for(count: usize, size: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
     // An overflowing product asks for more than there can be.
-    let size = count.checked_mul(size).unwrap_or(usize::MAX);
+    let size = count.saturating_mul(size);
     or_no_memory(allocate(frame, calloc as *const () as usize, size, ALIGN, true, Origin::Malloc))
 }
 

@@ -18,7 +18,9 @@ thread_local! {
     static TRACE: RefCell<ThreadTrace> = const { RefCell::new(ThreadTrace::new()) };
 }
 
-standstill_runtime::entry_point!(standstill_bench_capture => on_capture);
+standstill_runtime::entry_point!(
+    /// Captures the stack of its caller.
+    standstill_bench_capture => on_capture);
 
 static mut CURRENT: *mut ThreadTrace = std::ptr::null_mut();
 
