@@ -255,11 +255,11 @@ mod tests {
         }
         let store = Small((0..4096).map(|_| AtomicU32::new(0)).collect(), AtomicUsize::new(1));
         let ids: Vec<_> = (0..100).map(|n| intern(&store, &[n, 7], 42).unwrap()).collect();
-        for n in 0..100 {
-            assert!(ids[n].1);
-            assert_eq!(intern(&store, &[n, 7], 42), Some((ids[n].0, false)));
+        for (n, &(id, new)) in ids.iter().enumerate() {
+            assert!(new);
+            assert_eq!(intern(&store, &[n, 7], 42), Some((id, false)));
             let mut frames = [0; 2];
-            assert_eq!(super::frames(&store, ids[n].0, &mut frames), 2);
+            assert_eq!(super::frames(&store, id, &mut frames), 2);
             assert_eq!(frames, [n, 7]);
         }
         // Full: refused, and what is there stays.

@@ -66,11 +66,8 @@ fn fill(at: usize, size: usize, seed: u8) {
 fn check(at: usize, size: usize, seed: u8) {
     for offset in places(size) {
         // SAFETY: inside a block of the test's.
-        assert_eq!(
-            unsafe { *((at + offset) as *const u8) },
-            seed ^ offset as u8,
-            "{at:#x}+{offset} of {size}"
-        );
+        let found = unsafe { *((at + offset) as *const u8) };
+        assert_eq!(found, seed ^ offset as u8, "{at:#x}+{offset} of {size}");
     }
 }
 
@@ -188,11 +185,8 @@ impl Model {
         self.blocks.remove(&at);
         for offset in places(known.request.size).filter(|offset| *offset < request.size) {
             // SAFETY: inside the new block.
-            assert_eq!(
-                unsafe { *new.as_ptr().add(offset) },
-                known.seed ^ offset as u8,
-                "{known:?} {request:?}"
-            );
+            let found = unsafe { *new.as_ptr().add(offset) };
+            assert_eq!(found, known.seed ^ offset as u8, "{known:?} {request:?}");
         }
         self.enter(new.addr().get(), request);
     }
@@ -346,7 +340,7 @@ fn blocks_may_be_freed_by_any_thread() {
                     check(at, size, seed);
                     free(&mut heap, NonNull::new(at as *mut u8).unwrap(), Origin::Malloc).unwrap();
                     freed.fetch_add(1, Ordering::Relaxed);
-                    if freed.load(Ordering::Relaxed) % 5000 == 0 {
+                    if freed.load(Ordering::Relaxed).is_multiple_of(5000) {
                         thread_exit(&mut heap);
                     }
                 }
