@@ -318,4 +318,26 @@ mod tests {
         assert!(options.set("no_such", "1").unwrap_err().to_string().contains("help=1"));
         assert!(options.set("handle_segv", "1").is_ok());
     }
+
+    /// The table as the document has it.
+    fn document() -> String {
+        let mut text = String::from(
+            "# Options\n\nIn `STANDSTILL_OPTIONS` or `LSAN_OPTIONS`: `name=value`, separated by colons, commas or blanks; a value with such a\ncharacter in it stands in quotes. What is unknown or bad gets one line on standard error and is otherwise ignored.\n\n| option | value | default | what it does |\n|---|---|---|---|\n",
+        );
+        for row in TABLE {
+            let default = if row.default.is_empty() { "" } else { &std::format!("`{}`", row.default) };
+            text += &std::format!("| `{}` | {} | {default} | {} |\n", row.name, row.kind, row.sentence);
+        }
+        text
+    }
+
+    /// `STANDSTILL_WRITE_DOCS=1 cargo test -p standstill-runtime options` makes the document anew.
+    #[test]
+    fn the_document_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/OPTIONS.md");
+        if std::env::var_os("STANDSTILL_WRITE_DOCS").is_some() {
+            std::fs::write(path, document()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), document());
+    }
 }

@@ -158,21 +158,30 @@ fn renew(state: &mut ThreadState) {
     state.life.store(life::FREE, Release);
 }
 
+/// Memory for states that were not used yet: where the next one goes, and how many there are. Changed under the lock.
+static UNUSED: (AtomicPtr<ThreadState>, AtomicUsize) =
+    (AtomicPtr::new(core::ptr::null_mut()), AtomicUsize::new(0));
+
 /// A new state, in the list. The lock is held.
 fn make() -> Option<NonNull<ThreadState>> {
     // Several to a mapping: a mapping for each of ten thousand threads would be slow and would fill the list of ours.
+    // Each is written when it is wanted: a process with one thread touches one.
     const BATCH: usize = 16;
-    let first = mem::map_own(BATCH * size_of::<ThreadState>()).ok()?.cast::<ThreadState>();
-    for index in 0..BATCH {
-        // SAFETY: inside the mapping just made, page-aligned and so aligned enough.
-        let state = unsafe { first.add(index) };
-        // SAFETY: the memory is ours and not yet published.
-        unsafe { state.write(ThreadState::new()) };
-        // SAFETY: just written.
-        unsafe { state.as_ref() }.older.store(NEWEST.load(Relaxed), Relaxed);
-        NEWEST.store(state.as_ptr(), Release);
+    if UNUSED.1.load(Relaxed) == 0 {
+        let first = mem::map_own(BATCH * size_of::<ThreadState>()).ok()?.cast::<ThreadState>();
+        UNUSED.0.store(first.as_ptr(), Relaxed);
+        UNUSED.1.store(BATCH, Relaxed);
     }
-    Some(first)
+    let state = NonNull::new(UNUSED.0.load(Relaxed))?;
+    // SAFETY: inside the mapping, or one past its end, where it is not used any more.
+    UNUSED.0.store(unsafe { state.add(1) }.as_ptr(), Relaxed);
+    UNUSED.1.fetch_sub(1, Relaxed);
+    // SAFETY: inside the mapping, page-aligned and so aligned enough; ours and not yet published.
+    unsafe { state.write(ThreadState::new()) };
+    // SAFETY: just written.
+    unsafe { state.as_ref() }.older.store(NEWEST.load(Relaxed), Relaxed);
+    NEWEST.store(state.as_ptr(), Release);
+    Some(state)
 }
 
 /// The calling thread runs its last destructors: its memory goes back, its state becomes reusable when it is dead.

@@ -7,7 +7,9 @@
 //! [`RuleCache::flush`] forgets everything, because code may have gone and other code come in its place. An insertion
 //! that began before a flush and ends after it takes its entry back (epoch).
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst,
+};
 
 use super::rule::RuleId;
 
@@ -17,6 +19,8 @@ const ENTRIES: usize = 1 << 15;
 pub struct RuleCache {
     entries: [AtomicU64; ENTRIES],
     epoch: AtomicU32,
+    /// Something was put since the last flush.
+    used: AtomicBool,
 }
 
 /// The table of the process.
@@ -25,7 +29,11 @@ pub static CACHE: RuleCache = RuleCache::new();
 impl RuleCache {
     /// An empty table; all zero, so that it costs no pages.
     pub const fn new() -> RuleCache {
-        RuleCache { entries: [const { AtomicU64::new(0) }; ENTRIES], epoch: AtomicU32::new(0) }
+        RuleCache {
+            entries: [const { AtomicU64::new(0) }; ENTRIES],
+            epoch: AtomicU32::new(0),
+            used: AtomicBool::new(false),
+        }
     }
 
     #[inline(always)]
@@ -56,8 +64,12 @@ impl RuleCache {
         }
         let entry = self.entry(pc);
         let word = (pc as u64) << 16 | u64::from(id.0);
+        if !self.used.load(SeqCst) {
+            self.used.store(true, SeqCst);
+        }
         entry.store(word, SeqCst);
-        // Either the flush sees the word, or this sees the flush's epoch: both are sequentially consistent.
+        // Either the flush sees the word, or this sees the flush's epoch: all are sequentially consistent, and the flush
+        // raises the epoch before it asks whether the table was used.
         if self.epoch.load(SeqCst) != epoch {
             let _ = entry.compare_exchange(word, 0, SeqCst, Relaxed);
         }
@@ -66,8 +78,11 @@ impl RuleCache {
     /// Forgets all.
     pub fn flush(&self) {
         self.epoch.fetch_add(1, SeqCst);
+        // The first flush of a process finds nothing, and a look at every entry would be 64 page faults.
+        if !self.used.swap(false, SeqCst) {
+            return;
+        }
         for entry in &self.entries {
-            // Most of the table was never touched; a read does not make its pages resident for good.
             if entry.load(SeqCst) != 0 {
                 entry.store(0, SeqCst);
             }
