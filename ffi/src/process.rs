@@ -9,6 +9,7 @@ use core::sync::atomic::{
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::base::text::Text;
 use standstill_runtime::check::{self, Occasion};
+use standstill_runtime::harvest::user_regions;
 use standstill_runtime::sys::{invoke::syscall, task};
 use standstill_runtime::{entry_point, heap, init, threads, trace};
 
@@ -80,6 +81,7 @@ extern "C" fn thread_ends(value: *mut c_void) {
 // and ours was registered first (pthread_atfork(3)).
 extern "C" fn before_fork() {
     check::before_fork();
+    user_regions::before_fork();
     threads::before_fork();
     heap::before_fork();
 }
@@ -87,6 +89,7 @@ extern "C" fn before_fork() {
 extern "C" fn after_fork_in_parent() {
     heap::after_fork_in_parent();
     threads::after_fork_in_parent();
+    user_regions::after_fork();
     check::after_fork();
 }
 
@@ -94,6 +97,7 @@ extern "C" fn after_fork_in_child() {
     heap::after_fork_in_child();
     threads::after_fork_in_child();
     trace::after_fork_in_child();
+    user_regions::after_fork();
     check::after_fork();
 }
 

@@ -13,7 +13,7 @@ mod outcome;
 mod remarks;
 mod turn;
 
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::arch::CallerFrame;
 use crate::harvest::user_regions;
@@ -21,6 +21,7 @@ use crate::init;
 use crate::init::options::Options;
 use crate::report::{self, Findings, Verdict};
 use crate::stop;
+use crate::sys::process;
 use crate::sys::task;
 
 pub use hooks::{on_default_suppressions, on_module_update, on_turned_off, set_exit_function, set_layout};
@@ -92,11 +93,11 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
     conclude(occasion, options, analysis, &remarks)
 }
 
-/// The one-shot check is the last one, and so is the check at exit.
+/// The one-shot check is the last one of its process, and so is the check at exit. A forked child has its own.
 fn is_repeated(occasion: &Occasion) -> bool {
-    static DONE: AtomicBool = AtomicBool::new(false);
+    static DONE_IN: AtomicI32 = AtomicI32::new(0);
     match occasion {
-        Occasion::Exit | Occasion::OneShot => DONE.swap(true, Relaxed),
+        Occasion::Exit | Occasion::OneShot => DONE_IN.swap(process::pid(), Relaxed) == process::pid(),
         Occasion::Recoverable { .. } => false,
     }
 }

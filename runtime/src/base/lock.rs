@@ -1,8 +1,8 @@
 //! The locks of the runtime: `spin`'s mutex with a waiter that yields.
 //!
 //! Contract: held for a bounded, short time; never across a system call that can wait for the program; never taken by
-//! the stopped world (a frozen thread may hold any of them). Whoever stops the world takes the locks whose data the
-//! helper reads *before* it stops (see [`crate::check`]).
+//! the stopped world (a frozen thread may hold any of them). What the helper reads is either lock-free or was
+//! copied under its lock before the world stopped (see [`crate::check`]).
 //!
 //! Why spin locks: they need no thread-local state and no libc, so they work in malloc before libc is initialised, in
 //! a forked child and in a signal handler's malloc (which must not happen, but does). A waiter that only spun would

@@ -4,7 +4,7 @@
 //! its own thread is inside one would wait for itself.
 
 use core::sync::atomic::{
-    AtomicI32,
+    AtomicBool, AtomicI32,
     Ordering::{AcqRel, Acquire, Release},
 };
 
@@ -41,10 +41,16 @@ impl Drop for Turn {
 pub fn before_fork() {
     if let Some(turn) = Turn::wait() {
         core::mem::forget(turn);
+        TAKEN_BY_FORK.store(true, Release);
     }
 }
 
+/// Set while a fork has the turn; not when the thread that checks forks itself, in a callback of the program's.
+static TAKEN_BY_FORK: AtomicBool = AtomicBool::new(false);
+
 /// After fork(2), in both processes.
 pub fn after_fork() {
-    drop(Turn);
+    if TAKEN_BY_FORK.swap(false, AcqRel) {
+        drop(Turn);
+    }
 }

@@ -17,6 +17,17 @@ struct Entry {
 
 static REGIONS: Lock<MapVec<Entry>> = Lock::new(MapVec::new());
 
+/// Before fork(2): nobody changes the list while the process is copied.
+pub fn before_fork() {
+    core::mem::forget(REGIONS.lock());
+}
+
+/// After fork(2), in both processes.
+pub fn after_fork() {
+    // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
+    unsafe { REGIONS.force_unlock() };
+}
+
 /// Adds a region, or counts it once more.
 pub fn register(range: AddrRange) -> Result<(), Errno> {
     let mut regions = REGIONS.lock();

@@ -15,18 +15,20 @@ const CAPACITY: usize = 4096;
 
 struct Slot {
     start: AtomicUsize,
-    end: AtomicUsize,
+    /// Bytes; 0 while the slot is being filled. Not the end: that is where a block of the program may begin, and in a
+    /// static link this list lies among the program's data, where the number would keep that block from being a leak.
+    len: AtomicUsize,
 }
 
 static SLOTS: [Slot; CAPACITY] =
-    [const { Slot { start: AtomicUsize::new(0), end: AtomicUsize::new(0) } }; CAPACITY];
+    [const { Slot { start: AtomicUsize::new(0), len: AtomicUsize::new(0) } }; CAPACITY];
 static USED: AtomicUsize = AtomicUsize::new(0);
 
 /// Enters a mapping. When the list is full the mapping is only not excluded from the roots.
 pub fn add(range: AddrRange) {
     for slot in &SLOTS {
         if slot.start.compare_exchange(0, range.start.get(), Release, Acquire).is_ok() {
-            slot.end.store(range.end.get(), Release);
+            slot.len.store(range.len(), Release);
             let index = core::ptr::from_ref(slot).addr() - SLOTS.as_ptr().addr();
             USED.fetch_max(index / size_of::<Slot>() + 1, Release);
             return;
@@ -38,7 +40,7 @@ pub fn add(range: AddrRange) {
 pub fn remove(start: Addr) {
     for slot in SLOTS.iter().take(USED.load(Acquire)) {
         if slot.start.load(Acquire) == start.get() {
-            slot.end.store(0, Release);
+            slot.len.store(0, Release);
             slot.start.store(0, Release);
             return;
         }
@@ -48,7 +50,7 @@ pub fn remove(start: Addr) {
 /// Every mapping of ours, in no order.
 pub fn ranges() -> impl Iterator<Item = AddrRange> {
     SLOTS.iter().take(USED.load(Acquire)).filter_map(|slot| {
-        let range = AddrRange::new(Addr::new(slot.start.load(Acquire)), Addr::new(slot.end.load(Acquire)));
+        let range = AddrRange::sized(Addr::new(slot.start.load(Acquire)), slot.len.load(Acquire));
         (!range.is_empty()).then_some(range)
     })
 }

@@ -182,6 +182,9 @@ impl Model {
         let request = Request { origin: known.request.origin, zeroed: false, align: 16, ..self.request() };
         let block = NonNull::new(at as *mut u8).unwrap();
         let new = reallocate(&mut self.heap, block, &request).unwrap().unwrap();
+        // The mark that a block is ignored goes with its contents.
+        let ignored = known.request.tag == Tag::Ignored || request.tag == Tag::Ignored;
+        let request = Request { tag: if ignored { Tag::Ignored } else { Tag::Allocated }, ..request };
         self.blocks.remove(&at);
         for offset in places(known.request.size).filter(|offset| *offset < request.size) {
             // SAFETY: inside the new block.
