@@ -7,13 +7,15 @@
 //! it starts again (arch/x86/kernel/signal.c, handle_signal and arch_do_signal_or_restart). Rewinding the instruction
 //! pointer instead would swallow true EINTRs.
 //!
+//! A thread that is stopped again before it has run still holds the mended result, and needs nothing more.
+//!
 //! Not promised: a call that starts again has its relative timeout in full again; a transfer that had moved some bytes
 //! returns short, since it did not fail.
 
 use crate::arch::Registers;
 
 /// -ERESTARTNOHAND (include/linux/errno.h), never seen by programs.
-const RESTART_UNLESS_HANDLER: isize = -514;
+pub(super) const RESTART_UNLESS_HANDLER: isize = -514;
 
 /// io_pgetevents(2), which the libc crate lacks for x86-64.
 const SYS_IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
