@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 
-use standstill_runtime::arch::{CallerFrame, PAGE_SIZE};
+use standstill_runtime::arch::{CallerFrame, page_size};
 use standstill_runtime::entry_point;
 use standstill_runtime::heap::{self, Origin, Request, Tag};
 use standstill_runtime::{threads, trace};
@@ -159,12 +159,12 @@ unsafe extern "C" fn posix_memalign_for(
 }
 
 unsafe extern "C" fn valloc_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
-    or_no_memory(allocate(frame, valloc as *const () as usize, size, PAGE_SIZE, false, Origin::Malloc))
+    or_no_memory(allocate(frame, valloc as *const () as usize, size, page_size(), false, Origin::Malloc))
 }
 
 unsafe extern "C" fn pvalloc_for(size: usize, _: usize, _: usize, frame: &CallerFrame) -> *mut c_void {
-    let size = size.max(1).checked_next_multiple_of(PAGE_SIZE).unwrap_or(usize::MAX);
-    or_no_memory(allocate(frame, pvalloc as *const () as usize, size, PAGE_SIZE, false, Origin::Malloc))
+    let size = size.max(1).checked_next_multiple_of(page_size()).unwrap_or(usize::MAX);
+    or_no_memory(allocate(frame, pvalloc as *const () as usize, size, page_size(), false, Origin::Malloc))
 }
 
 entry_point!(/// malloc(3)

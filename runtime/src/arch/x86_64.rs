@@ -19,8 +19,11 @@ pub const RED_ZONE: usize = 128;
 /// Words in [`CalleeSaved`].
 pub const CALLEE_SAVED: usize = 6;
 
-/// The size of a page of memory. The kernel has only this one for anonymous memory on this CPU.
-pub const PAGE_SIZE: usize = 4096;
+/// The size of a page of memory, in bytes. The kernel has only this one on this CPU.
+#[inline(always)]
+pub const fn page_size() -> usize {
+    4096
+}
 
 /// Addresses of user space are below this (canonical lower half; 5-level paging is used only by mappings that ask).
 pub const USER_END: usize = 1 << 47;

@@ -10,7 +10,7 @@
 //!
 //! References: ELF gABI, chapter 5; elf(5).
 
-use crate::arch::PAGE_SIZE;
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::mem::{MapVec, ReadMemory};
 
@@ -88,7 +88,7 @@ fn module(
     into: &mut MapVec<AddrRange>,
 ) -> Result<Header, Errno> {
     let start = first.range.start;
-    let page = AddrRange::sized(start, PAGE_SIZE);
+    let page = AddrRange::sized(start, page_size());
     let is_present =
         |range| presence.file.within(range).chain(presence.readable.within(range)).next().is_some();
     if !first.read || !is_present(page) {
@@ -101,7 +101,7 @@ fn module(
     let Some(bias) = segments
         .iter()
         .flatten()
-        .find(|segment| segment.offset < PAGE_SIZE as u64)
+        .find(|segment| segment.offset < page_size() as u64)
         .map(|segment| (start.get() as u64).wrapping_sub(segment.start - segment.offset))
     else {
         return Ok(Header::NoModule);

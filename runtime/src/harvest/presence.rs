@@ -5,7 +5,7 @@
 //!
 //! Contract: system calls, no reads of the memory itself. Runs in the stopped world after the map was read.
 
-use crate::arch::{PAGE_SIZE, USER_END};
+use crate::arch::{USER_END, page_size};
 use crate::base::{Addr, AddrRange, Errno};
 use crate::mem::MapVec;
 use crate::sys::file::Fd;
@@ -59,7 +59,7 @@ fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Err
     let mut regions = MapVec::<PageRegion>::new();
     regions.resize(REGIONS, PageRegion::default())?;
     let mut at = Addr::NULL;
-    let end = Addr::new(USER_END - PAGE_SIZE);
+    let end = Addr::new(USER_END - page_size());
     while at < end {
         let got = pagemap::scan(pagemap, AddrRange::new(at, end), &mut regions)?;
         for region in regions.iter().take(got) {
@@ -80,7 +80,7 @@ fn by_entries(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), 
     for mapping in maps.all().iter().filter(|mapping| has_pages(mapping)) {
         let mut at = mapping.range.start;
         while at < mapping.range.end {
-            let want = (AddrRange::new(at, mapping.range.end).len() / PAGE_SIZE).min(PAGES);
+            let want = (AddrRange::new(at, mapping.range.end).len() / page_size()).min(PAGES);
             let Some(into) = entries.get_mut(..want) else { break };
             let got = pagemap::entries(pagemap, at, into)?.min(want);
             if got == 0 {
@@ -88,9 +88,9 @@ fn by_entries(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), 
             }
             for entry in into.iter().take(got) {
                 if entry.holds_something() {
-                    add(maps, presence, AddrRange::sized(at, PAGE_SIZE), entry.is_file())?;
+                    add(maps, presence, AddrRange::sized(at, page_size()), entry.is_file())?;
                 }
-                at = at.plus(PAGE_SIZE);
+                at = at.plus(page_size());
             }
         }
     }
@@ -106,18 +106,18 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
         let own = mapping.is_anonymous() || mapping.backing == Backing::MainStack;
         let mut at = mapping.range.start;
         while at < mapping.range.end {
-            let piece = AddrRange::new(at, at.plus(PAGES * PAGE_SIZE).min(mapping.range.end));
+            let piece = AddrRange::new(at, at.plus(PAGES * page_size()).min(mapping.range.end));
             let known = pagemap::in_core(piece, &mut core).is_ok();
-            for page in core.iter().take(piece.len() / PAGE_SIZE) {
+            for page in core.iter().take(piece.len() / page_size()) {
                 if page & 1 != 0 || own && (all || !known) {
                     // mincore does not tell pages of a file from the private copies that the program wrote.
-                    let range = AddrRange::sized(at, PAGE_SIZE);
+                    let range = AddrRange::sized(at, page_size());
                     add(maps, presence, range, mapping.shared)?;
                     if mapping.backing == Backing::File && !mapping.shared {
                         presence.file.push(range)?;
                     }
                 }
-                at = at.plus(PAGE_SIZE);
+                at = at.plus(page_size());
             }
             at = piece.end;
         }

@@ -68,7 +68,7 @@ impl<'a> Borders<'a> {
         let before = self.tops.partition_point(|other| *other < top);
         let other = before.checked_sub(1).and_then(|at| self.tops.get(at)).filter(|o| stretch.contains(**o));
         if let Some(other) = other {
-            return (other.plus(self.above).align_up(crate::arch::PAGE_SIZE).min(top), false);
+            return (other.plus(self.above).align_up(crate::arch::page_size()).min(top), false);
         }
         let guard = stretch.start.minus(1);
         let guarded = self.maps.at(guard).is_none_or(|(_, mapping)| mapping.is_closed());

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::arch::{self, PAGE_SIZE, Registers};
+use crate::arch::{self, Registers, page_size};
 use crate::base::{Addr, AddrRange};
 use crate::heap::{Chunk, ChunkId, Provider, Tag};
 use crate::mem::ReadMemory;
@@ -124,7 +124,7 @@ struct Secret {
 
 impl Provider for Secret {
     fn bounds(&self) -> AddrRange {
-        AddrRange::sized(Addr::new(std::hint::black_box(self.hidden) ^ KEY), PAGE_SIZE)
+        AddrRange::sized(Addr::new(std::hint::black_box(self.hidden) ^ KEY), page_size())
     }
 
     fn ranges(&self, each: &mut dyn FnMut(AddrRange)) {
@@ -141,7 +141,7 @@ impl Provider for Secret {
 
     fn chunk(&self, _: ChunkId) -> Chunk {
         let (base, stack) = (self.bounds().start, crate::trace::StackId::default());
-        Chunk { base, size: PAGE_SIZE, stack, tag: Tag::Allocated, origin: Default::default() }
+        Chunk { base, size: page_size(), stack, tag: Tag::Allocated, origin: Default::default() }
     }
 
     fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk)) {
@@ -155,7 +155,7 @@ impl Secret {
     fn new() -> Secret {
         // Far from where the kernel would map anything: no stale pointer of somebody else's has such a value.
         let hint = Addr::new(0x6000_0000_0000);
-        let start = memory::map_anonymous(hint, PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
+        let start = memory::map_anonymous(hint, page_size(), libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
         Secret { hidden: std::hint::black_box(start.get() ^ KEY) }
     }
 
@@ -311,14 +311,14 @@ fn a_mapping_is_weak_by_itself_and_strong_when_something_points_into_it() {
         let secret = Secret::new();
         let threads = [here(State::Asking)];
         // 16 pages between closed ones, a guard in their middle: one node.
-        let pages = map(18 * PAGE_SIZE);
+        let pages = map(18 * page_size());
         for closed in [0, 8, 17] {
-            let page = AddrRange::sized(Addr::new(pages + closed * PAGE_SIZE), PAGE_SIZE);
+            let page = AddrRange::sized(Addr::new(pages + closed * page_size()), page_size());
             // SAFETY: the test's own mapping.
             unsafe { memory::protect(page, libc::PROT_NONE) }.unwrap();
         }
-        secret.store(core::ptr::with_exposed_provenance_mut(pages + 12 * PAGE_SIZE + 16));
-        let into_it = pages + 3 * PAGE_SIZE + 5;
+        secret.store(core::ptr::with_exposed_provenance_mut(pages + 12 * page_size() + 16));
+        let into_it = pages + 3 * page_size() + 5;
         let hidden = into_it ^ KEY;
         let before = secret.reached(input(&threads, &layout));
         let words = [(0, std::hint::black_box(hidden) ^ KEY)];
@@ -336,7 +336,7 @@ fn a_region_is_a_root_unless_switched_off() {
     alone(|| {
         let layout = layout();
         let secret = Secret::new();
-        let page = map(PAGE_SIZE);
+        let page = map(page_size());
         secret.store(core::ptr::with_exposed_provenance_mut(page + 8));
         let regions = [AddrRange::sized(Addr::new(page), 16)];
         let threads = [here(State::Asking)];
@@ -373,16 +373,16 @@ fn registers_prove_by_where_the_thread_stands() {
 fn pages_that_nobody_touched_are_not_read_and_do_not_become_resident() {
     alone(|| {
         const PAGES: usize = 64 * 1024;
-        let start = map(PAGES * PAGE_SIZE);
+        let start = map(PAGES * page_size());
         for page in [5, 6, 40_000] {
             // SAFETY: the test's own mapping.
-            unsafe { core::ptr::with_exposed_provenance_mut::<usize>(start + page * PAGE_SIZE).write(1) };
+            unsafe { core::ptr::with_exposed_provenance_mut::<usize>(start + page * page_size()).write(1) };
         }
         let layout = layout();
         let threads = [here(State::Asking)];
-        let whole = AddrRange::sized(Addr::new(start), PAGES * PAGE_SIZE);
+        let whole = AddrRange::sized(Addr::new(start), PAGES * page_size());
         let expected: Vec<AddrRange> = [(5, 2), (40_000, 1)]
-            .map(|(page, count)| AddrRange::sized(Addr::new(start + page * PAGE_SIZE), count * PAGE_SIZE))
+            .map(|(page, count)| AddrRange::sized(Addr::new(start + page * page_size()), count * page_size()))
             .to_vec();
         let harvest = collect(input(&threads, &layout), &Heap::new(1), &OwnMemory::open()).unwrap();
         assert_eq!(harvest.resident.within(whole).collect::<Vec<_>>(), expected);

@@ -16,7 +16,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, Release},
 };
 
-use crate::arch::PAGE_SIZE;
+use crate::arch::page_size;
 use crate::base::lock::Lock;
 use crate::base::{Addr, AddrRange};
 use crate::mem;
@@ -72,7 +72,7 @@ pub(super) struct State {
 /// A block of at least `size` bytes at a multiple of `align`, with its word still to be written, and whether it is all
 /// zero. `None` when the kernel refuses.
 pub(super) fn allocate(size: usize, align: usize, zeroed: bool) -> Option<(&'static Large, bool)> {
-    let bytes = size.checked_next_multiple_of(PAGE_SIZE)?;
+    let bytes = size.checked_next_multiple_of(page_size())?;
     let align = align.max(STEP);
     let mut state = STATE.lock();
     if let Some(large) = state.reuse(bytes, align) {
@@ -131,7 +131,7 @@ pub(super) fn trim() -> bool {
 /// it is then. `None`: unchanged.
 pub(super) fn resize(large: &'static Large, size: usize, word: Word) -> Option<&'static Large> {
     let mapped = large.mapped.load(Relaxed);
-    let bytes = size.checked_next_multiple_of(PAGE_SIZE)?;
+    let bytes = size.checked_next_multiple_of(page_size())?;
     if bytes <= mapped {
         large.size.store(size, Relaxed);
         large.word.store(word.0, Release);

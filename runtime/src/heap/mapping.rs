@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange};
 use crate::sys::memory;
 
@@ -76,8 +77,12 @@ pub(super) fn unmap(start: usize, bytes: usize) {
     }
 }
 
-/// Drops the contents; the memory reads as zero afterwards. False when the kernel refuses (mlockall(2)).
+/// Drops the contents; the memory reads as zero afterwards. False when the kernel refuses (mlockall(2)), or when the range
+/// is not of whole pages: the kernel would round its end up (madvise(2)).
 pub(super) fn discard(start: usize, bytes: usize) -> bool {
+    if !bytes.is_multiple_of(page_size()) {
+        return false;
+    }
     let range = AddrRange::sized(Addr::new(start), bytes);
     // SAFETY: the callers own the range and nobody needs its contents.
     unsafe { memory::advise(range, libc::MADV_DONTNEED) }.is_ok()

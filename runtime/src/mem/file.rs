@@ -32,7 +32,7 @@ impl<'a, M: ReadMemory> WithFile<'a, M> {
         const WORD: usize = size_of::<usize>();
         let Some(file) = &self.file else { return 0 };
         // To the end of the page at most: the next may be open again.
-        let page = from.plus(1).align_up(crate::arch::PAGE_SIZE).get() - from.get();
+        let page = from.plus(1).align_up(crate::arch::page_size()).get() - from.get();
         let mut bytes = [0; 512];
         let want = bytes.len().min(page).min(into.len() * WORD);
         let got = match file::read_at(file, bytes.get_mut(..want).unwrap_or_default(), from.get() as u64) {

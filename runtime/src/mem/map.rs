@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use crate::arch::PAGE_SIZE;
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::sys::memory;
 
@@ -47,7 +47,7 @@ impl Drop for OwnMap {
 }
 
 fn round(bytes: usize) -> usize {
-    Addr::new(bytes.max(1)).align_up(PAGE_SIZE).get()
+    Addr::new(bytes.max(1)).align_up(page_size()).get()
 }
 
 /// Maps at least `bytes` of zeroed memory for good, entered in the list of our own mappings. Pages that are never

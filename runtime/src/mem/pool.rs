@@ -12,7 +12,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use crate::arch::PAGE_SIZE;
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange};
 use crate::sys::memory;
 
@@ -41,10 +41,10 @@ pub(super) fn take() -> Option<NonNull<u8>> {
             Err(now) => taken = now,
         }
     };
-    let at = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(start + page * PAGE_SIZE))?;
+    let at = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(start + page * page_size()))?;
     if TOUCHED.fetch_or(1 << page, Relaxed) & 1 << page != 0 {
         // SAFETY: the page is inside the pool's mapping, and its bit says that it is ours alone.
-        unsafe { at.write_bytes(0, PAGE_SIZE) };
+        unsafe { at.write_bytes(0, page_size()) };
     }
     Some(at)
 }
@@ -63,20 +63,20 @@ pub(super) fn contains(at: Addr) -> bool {
 
 fn page_of(at: Addr) -> Option<usize> {
     let start = START.load(Acquire);
-    let page = at.get().checked_sub(start)? / PAGE_SIZE;
+    let page = at.get().checked_sub(start)? / page_size();
     (start != 0 && page < PAGES).then_some(page)
 }
 
 fn start() -> Option<usize> {
     match START.load(Acquire) {
         0 => {
-            let made = Addr::of(map_own_reserved(PAGES * PAGE_SIZE).ok()?.as_ptr());
+            let made = Addr::of(map_own_reserved(PAGES * page_size()).ok()?.as_ptr());
             match START.compare_exchange(0, made.get(), AcqRel, Acquire) {
                 Ok(_) => Some(made.get()),
                 Err(other) => {
                     own::remove(made);
                     // SAFETY: just mapped, and nobody knows of it.
-                    let _ = unsafe { memory::unmap(AddrRange::sized(made, PAGES * PAGE_SIZE)) };
+                    let _ = unsafe { memory::unmap(AddrRange::sized(made, PAGES * page_size())) };
                     Some(other)
                 }
             }
@@ -95,8 +95,8 @@ mod tests {
         for page in &pages {
             // SAFETY: taken above.
             unsafe {
-                assert!((0..PAGE_SIZE).all(|byte| page.add(byte).read() == 0));
-                page.write_bytes(0xaa, PAGE_SIZE);
+                assert!((0..page_size()).all(|byte| page.add(byte).read() == 0));
+                page.write_bytes(0xaa, page_size());
             }
         }
         let mut sorted = pages.clone();
@@ -106,8 +106,8 @@ mod tests {
         assert!(pages.into_iter().all(|page| give(Addr::of(page.as_ptr()))));
         let again = take().unwrap();
         // SAFETY: taken above.
-        assert!(unsafe { (0..PAGE_SIZE).all(|byte| again.add(byte).read() == 0) });
+        assert!(unsafe { (0..page_size()).all(|byte| again.add(byte).read() == 0) });
         assert!(give(Addr::of(again.as_ptr())));
-        assert!(!give(Addr::new(PAGE_SIZE)));
+        assert!(!give(Addr::new(page_size())));
     }
 }

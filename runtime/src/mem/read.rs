@@ -120,23 +120,23 @@ mod tests {
 
     #[test]
     fn reads_stop_at_the_first_bad_page() {
-        const PAGE: usize = arch::PAGE_SIZE;
+        let page = arch::page_size();
         let start =
-            memory::map_anonymous(Addr::NULL, 3 * PAGE, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
+            memory::map_anonymous(Addr::NULL, 3 * page, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
         // SAFETY: the test's own mapping.
-        unsafe { memory::protect(AddrRange::sized(start.plus(2 * PAGE), PAGE), libc::PROT_NONE) }.unwrap();
+        unsafe { memory::protect(AddrRange::sized(start.plus(2 * page), page), libc::PROT_NONE) }.unwrap();
         let guard = FaultGuard::install().unwrap();
         let memory = guard.memory();
         let mut words = [1usize; 1024];
         assert_eq!(memory.read_words(start, &mut words), 1024);
         assert!(words.iter().all(|word| *word == 0));
         // Both ways of copying: long and short.
-        assert_eq!(memory.read_words(start.plus(PAGE), &mut words), PAGE / 8);
-        assert_eq!(memory.read_words(start.plus(2 * PAGE - 24), &mut words[..20]), 3);
+        assert_eq!(memory.read_words(start.plus(page), &mut words), 1024.min(page / 8));
+        assert_eq!(memory.read_words(start.plus(2 * page - 24), &mut words[..20]), 3);
         assert_eq!(memory.read_words(Addr::new(8), &mut words), 0);
         assert_eq!(memory.read_words(Addr::new(1 << 62), &mut words), 0);
         drop(guard);
         // SAFETY: the test's own mapping.
-        unsafe { memory::unmap(AddrRange::sized(start, 3 * PAGE)) }.unwrap();
+        unsafe { memory::unmap(AddrRange::sized(start, 3 * page)) }.unwrap();
     }
 }

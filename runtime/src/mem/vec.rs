@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
-use crate::arch::PAGE_SIZE;
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::sys::memory;
 
@@ -28,7 +28,7 @@ unsafe impl<T: Copy + Sync> Sync for MapVec<T> {}
 impl<T: Copy> MapVec<T> {
     /// An empty array; maps nothing.
     pub const fn new() -> Self {
-        assert!(align_of::<T>() <= PAGE_SIZE && size_of::<T>() > 0);
+        assert!(align_of::<T>() <= page_size() && size_of::<T>() > 0);
         MapVec { start: Addr::NULL, mapped: 0, len: 0, of: PhantomData }
     }
 
@@ -38,9 +38,9 @@ impl<T: Copy> MapVec<T> {
         if wanted <= self.mapped {
             return Ok(());
         }
-        let bytes = Addr::new(wanted.max(self.mapped.saturating_mul(2))).align_up(PAGE_SIZE).get();
+        let bytes = Addr::new(wanted.max(self.mapped.saturating_mul(2))).align_up(page_size()).get();
         if self.mapped == 0 {
-            let page = if bytes == PAGE_SIZE { pool::take() } else { None };
+            let page = if bytes == page_size() { pool::take() } else { None };
             self.start = Addr::of(page.map_or_else(|| map_own(bytes), Ok)?.as_ptr());
         } else if pool::contains(self.start) {
             let start = map_own(bytes)?;

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange};
 use crate::harvest::{Harvest, Node, Resident, Root, RootKind, RootWord, Strength};
 use crate::heap::{Chunk, ChunkId, Origin, Provider, Tag};
 use crate::mem::ReadMemory;
 use crate::trace::StackId;
-
-const PAGE: usize = crate::arch::PAGE_SIZE;
 
 /// Words by address; what is not there cannot be read, by whole pages.
 #[derive(Clone, Default, Debug)]
@@ -20,24 +19,24 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn write(&mut self, at: usize, word: usize) {
         assert_eq!(at % 8, 0);
-        self.pages.insert(at / PAGE);
+        self.pages.insert(at / page_size());
         self.words.insert(at, word);
     }
 
     /// Makes a range readable, zero where nothing was written.
     pub(crate) fn touch(&mut self, range: AddrRange) {
         if !range.is_empty() {
-            self.pages.extend(range.start.get() / PAGE..=(range.end.get() - 1) / PAGE);
+            self.pages.extend(range.start.get() / page_size()..=(range.end.get() - 1) / page_size());
         }
     }
 
     /// Makes the page of an address unreadable.
     pub(crate) fn guard(&mut self, at: usize) {
-        self.pages.remove(&(at / PAGE));
+        self.pages.remove(&(at / page_size()));
     }
 
     fn word(&self, at: usize) -> Option<usize> {
-        self.pages.contains(&(at / PAGE)).then(|| self.words.get(&at).copied().unwrap_or(0))
+        self.pages.contains(&(at / page_size())).then(|| self.words.get(&at).copied().unwrap_or(0))
     }
 }
 
@@ -133,7 +132,8 @@ pub(crate) fn words(memory: &Memory, resident: &Resident, range: AddrRange) -> V
     (start..range.end.get().saturating_sub(7))
         .step_by(8)
         .filter(|at| {
-            range.len() <= PAGE || resident.extents().iter().any(|extent| extent.contains(Addr::new(*at)))
+            range.len() <= page_size()
+                || resident.extents().iter().any(|extent| extent.contains(Addr::new(*at)))
         })
         .filter_map(|at| memory.word(at))
         .collect()
@@ -270,7 +270,7 @@ pub(crate) fn build(recipe: &Recipe) -> World {
             at += 16;
         }
     }
-    let heap_end = at.next_multiple_of(PAGE);
+    let heap_end = at.next_multiple_of(page_size());
     assert!(heap_end < MAPPINGS);
     let count = heap.chunks.len();
     let pick = |index: usize| heap.chunks[index % count];
@@ -294,16 +294,16 @@ pub(crate) fn build(recipe: &Recipe) -> World {
     let mut pieces = Vec::new();
     for (pages, joined) in &recipe.nodes {
         if *joined && harvest.runs > 0 {
-            at += PAGE;
+            at += page_size();
         } else {
-            at += 16 * PAGE;
+            at += 16 * page_size();
             harvest.runs += 1;
         }
-        let piece = node(at, pages * PAGE, harvest.runs - 1);
+        let piece = node(at, pages * page_size(), harvest.runs - 1);
         harvest.nodes.push(piece).unwrap();
         memory.touch(piece.range);
         pieces.push(piece.range);
-        at += pages * PAGE;
+        at += pages * page_size();
     }
     for (from, word, to) in &recipe.node_edges {
         if let Some(range) = pieces.get(from % pieces.len().max(1)) {
@@ -333,15 +333,15 @@ pub(crate) fn build(recipe: &Recipe) -> World {
             Some(None) => {}
         }
     }
-    let pages = (heap_end - HEAP) / PAGE;
+    let pages = (heap_end - HEAP) / page_size();
     for page in &recipe.guards {
-        memory.guard(HEAP + page % pages * PAGE);
+        memory.guard(HEAP + page % pages * page_size());
     }
     let absent: BTreeSet<usize> = recipe.absent.iter().map(|page| page % pages).collect();
     let extent = |start: usize, end: usize| AddrRange::new(Addr::new(start), Addr::new(end));
     harvest.resident.push(extent(GLOBALS, GLOBALS + 0x1000_0000)).unwrap();
     for page in (0..pages).filter(|page| !absent.contains(page)) {
-        harvest.resident.push(extent(HEAP + page * PAGE, HEAP + (page + 1) * PAGE)).unwrap();
+        harvest.resident.push(extent(HEAP + page * page_size(), HEAP + (page + 1) * page_size())).unwrap();
     }
     harvest.resident.push(extent(MAPPINGS, MAPPINGS + 0x1000_0000)).unwrap();
     World { heap, memory, harvest }

@@ -12,7 +12,7 @@
 //! Why two rings: a random graph misses the cache once for the chunk's metadata and once for its contents. Both misses
 //! are started `RING` steps before the value is needed, and so overlap.
 
-use crate::arch::PAGE_SIZE;
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::{Harvest, Strength};
 use crate::heap::{ChunkId, Provider, Tag};
@@ -247,7 +247,7 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
     /// Reads a chunk, or the first step of it.
     #[inline]
     fn contents(&mut self, range: AddrRange) {
-        if range.len() <= PAGE_SIZE {
+        if range.len() <= page_size() {
             self.chunk_bytes += self.read(range);
             return;
         }
@@ -260,7 +260,7 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
                 // A rest that looks like a small chunk is read at once, and so is any rest when there is no room: what
                 // it points to is then noted as overflow.
                 let rest = AddrRange::new(end, range.end);
-                if rest.len() > PAGE_SIZE && self.frontier.push_rest(rest) {
+                if rest.len() > page_size() && self.frontier.push_rest(rest) {
                     return;
                 }
             }

@@ -1,5 +1,6 @@
 //! Reading ranges word by word.
 
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::Resident;
 use crate::mem::{MapVec, ReadMemory};
@@ -10,8 +11,6 @@ pub(crate) const WORD: usize = size_of::<usize>();
 /// The words a piece is read in.
 pub(super) const PIECE: usize = 512;
 
-const PAGE: usize = crate::arch::PAGE_SIZE;
-
 /// The whole, aligned words of a range.
 #[inline]
 pub(crate) fn aligned(range: AddrRange) -> AddrRange {
@@ -21,7 +20,7 @@ pub(crate) fn aligned(range: AddrRange) -> AddrRange {
 /// The parts of a chunk to read: all of a small one, which shares its page with others; of a larger one what is
 /// resident.
 pub(crate) fn parts_of_chunk(resident: &Resident, range: AddrRange) -> impl Iterator<Item = AddrRange> + '_ {
-    let small = range.len() <= PAGE;
+    let small = range.len() <= page_size();
     let paged = if small { AddrRange::default() } else { range };
     core::iter::once(range).filter(move |_| small).chain(resident.within(paged))
 }
@@ -102,5 +101,5 @@ pub(crate) fn for_each(
 /// The first address of the page after the one of `at`, which cannot be read.
 #[cold]
 fn next_page(at: Addr) -> Addr {
-    at.plus(1).align_up(PAGE)
+    at.plus(1).align_up(page_size())
 }

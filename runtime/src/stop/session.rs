@@ -14,7 +14,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use crate::arch::{PAGE_SIZE, Registers};
+use crate::arch::{Registers, page_size};
 use crate::base::{Addr, AddrRange, Errno, Tid};
 use crate::mem::{OwnMap, ProcessMemory};
 use crate::sys::memory;
@@ -240,14 +240,14 @@ impl SessionMap {
         let Plan { pid, caller, caller_registers, options, world, tracees, parking, share_files } = plan;
         // Pages of the list that are never touched cost address space only.
         let room = 4 * tracees.room() + (16 << 10);
-        let fixed = 2 * PAGE_SIZE + SIGNAL_STACK + HELPER_STACK + size_of::<Session>();
+        let fixed = 2 * page_size() + SIGNAL_STACK + HELPER_STACK + size_of::<Session>();
         let map = OwnMap::new(fixed + room * size_of::<AtomicI32>())?;
         let start = map.range().start;
-        let signal_stack = AddrRange::sized(start.plus(PAGE_SIZE), SIGNAL_STACK);
-        let stack_top = signal_stack.end.plus(PAGE_SIZE + HELPER_STACK);
+        let signal_stack = AddrRange::sized(start.plus(page_size()), SIGNAL_STACK);
+        let stack_top = signal_stack.end.plus(page_size() + HELPER_STACK);
         for guard in [start, signal_stack.end] {
             // SAFETY: a page of the new mapping, which nobody uses.
-            unsafe { memory::protect(AddrRange::sized(guard, PAGE_SIZE), libc::PROT_NONE) }?;
+            unsafe { memory::protect(AddrRange::sized(guard, page_size()), libc::PROT_NONE) }?;
         }
         let work: *mut Work<'_> = work;
         // SAFETY: only the lifetime changes; Body::work says why the pointer is good whenever it is used.

@@ -4,7 +4,7 @@
 //! absorbed by our own actions for SIGSEGV and SIGBUS, and all other signals blocked: a handler of the program would be
 //! a second task.
 
-use crate::arch::{self, PAGE_SIZE, Registers};
+use crate::arch::{self, Registers, page_size};
 use crate::base::{AddrRange, Tid};
 use crate::mem::{FaultGuard, OwnMap, ProcessMemory};
 use crate::sys::{memory, process};
@@ -35,9 +35,9 @@ pub(super) fn run(
     world.threads.push(record).map_err(CouldNotStop::NoMemory)?;
     world.notes.backend = Backend::Alone;
     world.notes.threads = 1;
-    let stack = OwnMap::new(PAGE_SIZE + STACK).map_err(CouldNotStop::NoMemory)?;
+    let stack = OwnMap::new(page_size() + STACK).map_err(CouldNotStop::NoMemory)?;
     // SAFETY: a page of the new mapping, which nobody uses.
-    unsafe { memory::protect(AddrRange::sized(stack.range().start, PAGE_SIZE), libc::PROT_NONE) }
+    unsafe { memory::protect(AddrRange::sized(stack.range().start, page_size()), libc::PROT_NONE) }
         .map_err(CouldNotStop::NoMemory)?;
     let start = process::monotonic_ns();
     {

@@ -96,7 +96,7 @@ impl PageEntry {
 /// `pread(pagemap, …)`: the entries of the pages from `start` on. Returns how many.
 pub fn entries(pagemap: &Fd, start: Addr, into: &mut [PageEntry]) -> Result<usize, Errno> {
     let bytes = size_of_val(into);
-    let offset = start.get() / crate::arch::PAGE_SIZE * size_of::<PageEntry>();
+    let offset = start.get() / crate::arch::page_size() * size_of::<PageEntry>();
     // SAFETY: pread(2) writes at most `bytes` bytes to entries that we hold exclusively; any bits make an entry.
     unsafe {
         syscall(libc::SYS_pread64, [pagemap.raw() as usize, into.as_mut_ptr().addr(), bytes, offset, 0, 0])
@@ -106,7 +106,7 @@ pub fn entries(pagemap: &Fd, start: Addr, into: &mut [PageEntry]) -> Result<usiz
 
 /// `mincore(range, into)`: one byte a page, bit 0 set when it is in memory. `into` must be as long as `range` has pages.
 pub fn in_core(range: AddrRange, into: &mut [u8]) -> Result<(), Errno> {
-    if into.len() < range.len().div_ceil(crate::arch::PAGE_SIZE) {
+    if into.len() < range.len().div_ceil(crate::arch::page_size()) {
         return Err(Errno::new(libc::EINVAL));
     }
     let arguments = [range.start.get(), range.len(), into.as_mut_ptr().addr(), 0, 0, 0];

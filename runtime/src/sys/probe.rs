@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn only_readable_pages_are_readable() {
-        let page = 4096;
+        let page = crate::arch::page_size();
         let start =
             memory::map_anonymous(Addr::NULL, 2 * page, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
         // SAFETY: the test's own mapping.

@@ -20,7 +20,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::arch::{self, PAGE_SIZE};
+use crate::arch::{self, page_size};
 use crate::base::{Addr, AddrRange};
 use crate::sys::probe::is_readable;
 
@@ -69,7 +69,7 @@ impl OwnStack {
     #[cold]
     #[inline(never)]
     fn search(&mut self, sp: usize) -> bool {
-        let page = sp & !(PAGE_SIZE - 1);
+        let page = sp & !(page_size() - 1);
         if self.top == 0 {
             if page == self.missed {
                 return false;
@@ -77,7 +77,7 @@ impl OwnStack {
             let thread_pointer = arch::thread_pointer() & !(WORD - 1);
             for top in [thread_pointer, MAIN_STACK_TOP.load(Relaxed)] {
                 let near = sp < top && top - sp <= FARTHEST;
-                if near && (page..top).step_by(PAGE_SIZE).all(|at| is_readable(Addr::new(at))) {
+                if near && (page..top).step_by(page_size()).all(|at| is_readable(Addr::new(at))) {
                     *self = OwnStack { low: page, top, gap: 0, missed: 0 };
                     return true;
                 }
@@ -90,7 +90,7 @@ impl OwnStack {
         }
         // Deeper than ever before, or another stack below this one: then there is a gap.
         while self.low > page {
-            let next = self.low - PAGE_SIZE;
+            let next = self.low - page_size();
             if !is_readable(Addr::new(next)) {
                 self.gap = self.low;
                 return false;
@@ -115,7 +115,7 @@ impl<'t> Stack<'t> {
     pub fn of_caller(own: &'t mut OwnStack, sp: usize) -> Stack<'t> {
         let foreign = !own.holds(sp);
         // The caller runs on this page, at and above sp at least up to its return address' slot.
-        let top = if foreign { (sp | (PAGE_SIZE - 1)) + 1 } else { own.top };
+        let top = if foreign { (sp | (page_size() - 1)) + 1 } else { own.top };
         Stack { own, low: sp, top, foreign }
     }
 
@@ -128,7 +128,7 @@ impl<'t> Stack<'t> {
             return false;
         }
         self.foreign = !self.own.holds(sp);
-        self.top = if self.foreign { (sp | (PAGE_SIZE - 1)) + 1 } else { self.own.top };
+        self.top = if self.foreign { (sp | (page_size() - 1)) + 1 } else { self.own.top };
         // A function that was interrupted may have saved registers below its stack pointer.
         let low = sp.saturating_sub(arch::RED_ZONE);
         self.low = if is_readable(Addr::new(low)) { low } else { sp };
@@ -183,7 +183,7 @@ impl<'t> Stack<'t> {
             if !is_readable(Addr::new(self.top)) {
                 return false;
             }
-            self.top += PAGE_SIZE;
+            self.top += page_size();
         }
         true
     }
@@ -249,7 +249,7 @@ mod tests {
             assert_eq!(stack.word(at), Some(marker));
             assert_eq!(stack.word(at + 1), None);
             assert_eq!(stack.word(at - 8), None);
-            assert_eq!(stack.word(arch::thread_pointer() + PAGE_SIZE), None);
+            assert_eq!(stack.word(arch::thread_pointer() + page_size()), None);
             assert_eq!(stack.word(8), None);
             assert_eq!(stack.word(usize::MAX - 7), None);
         })
@@ -260,13 +260,13 @@ mod tests {
     #[test]
     fn foreign_stacks_end_where_memory_ends() {
         use crate::sys::memory;
-        let map = memory::map_anonymous(Addr::NULL, 8 * PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE, 0);
+        let map = memory::map_anonymous(Addr::NULL, 8 * page_size(), libc::PROT_READ | libc::PROT_WRITE, 0);
         let start = map.unwrap();
-        let end = start.plus(7 * PAGE_SIZE);
+        let end = start.plus(7 * page_size());
         // SAFETY: the test's own mapping.
-        unsafe { memory::protect(AddrRange::sized(end, PAGE_SIZE), libc::PROT_NONE) }.unwrap();
+        unsafe { memory::protect(AddrRange::sized(end, page_size()), libc::PROT_NONE) }.unwrap();
         let mut own = OwnStack::new();
-        let sp = start.plus(PAGE_SIZE + 64).get();
+        let sp = start.plus(page_size() + 64).get();
         let mut stack = Stack::of_caller(&mut own, sp);
         assert!(stack.is_foreign());
         assert_eq!(stack.word(sp), Some(0));
@@ -279,6 +279,6 @@ mod tests {
         assert!(!stack.switch_to(end.get()));
         assert!(stack.switch_to(start.get()));
         // SAFETY: the test's own mapping.
-        unsafe { memory::unmap(AddrRange::sized(start, 8 * PAGE_SIZE)) }.unwrap();
+        unsafe { memory::unmap(AddrRange::sized(start, 8 * page_size())) }.unwrap();
     }
 }

@@ -87,7 +87,7 @@ fn a_limit_on_address_space_is_used_up_and_survived() {
     in_child(|| {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
         let now: usize = statm.split(' ').next().unwrap().parse().unwrap();
-        let limit = (now * 4096 + (96 << 20)) as u64;
+        let limit = (now * crate::arch::page_size() + (96 << 20)) as u64;
         let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
         // SAFETY: setrlimit(2) on a structure of ours.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);

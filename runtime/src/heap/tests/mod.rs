@@ -391,7 +391,7 @@ fn memory_goes_back_to_the_system() {
     let mut heap = ThreadHeap::new();
     let resident = || {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * crate::arch::page_size()
     };
     for size in [48, 1000, 20_000, 200_000, 8 << 20] {
         let before = resident();
