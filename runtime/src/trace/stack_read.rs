@@ -44,7 +44,8 @@ pub struct OwnStack {
     top: usize,
     /// An address below `low` that cannot be read: what lies below it is another stack.
     gap: usize,
-    /// Nothing was found for the thread at first look; looked for again only for other stack pointers.
+    /// Nothing was found for the thread at first look: the page of the stack pointer, plus 1 if the main thread's stack
+    /// was known then. Looked for again only for other ones: what allocates before init is often the main thread.
     missed: usize,
 }
 
@@ -71,18 +72,20 @@ impl OwnStack {
     fn search(&mut self, sp: usize) -> bool {
         let page = sp & !(page_size() - 1);
         if self.top == 0 {
-            if page == self.missed {
+            let main_top = MAIN_STACK_TOP.load(Relaxed);
+            let missed = page | usize::from(main_top != 0);
+            if missed == self.missed {
                 return false;
             }
             let thread_pointer = arch::thread_pointer() & !(WORD - 1);
-            for top in [thread_pointer, MAIN_STACK_TOP.load(Relaxed)] {
+            for top in [thread_pointer, main_top] {
                 let near = sp < top && top - sp <= FARTHEST;
                 if near && (page..top).step_by(page_size()).all(|at| is_readable(Addr::new(at))) {
                     *self = OwnStack { low: page, top, gap: 0, missed: 0 };
                     return true;
                 }
             }
-            self.missed = page;
+            self.missed = missed;
             return false;
         }
         if sp >= self.top || sp < self.gap || self.low - sp > FARTHEST {
@@ -255,6 +258,23 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn the_main_stack_is_found_once_it_is_known() {
+        use crate::sys::memory;
+        let map = memory::map_anonymous(Addr::NULL, 4 * PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE, 0);
+        let range = AddrRange::sized(map.unwrap(), 4 * PAGE_SIZE);
+        let sp = range.end.get() - 64;
+        let mut own = OwnStack::new();
+        // What allocates before init does so on the page that main's frames are on as well.
+        assert!(Stack::of_caller(&mut own, sp).is_foreign());
+        set_main_stack(range.end.get());
+        let found = !Stack::of_caller(&mut own, sp).is_foreign();
+        set_main_stack(0);
+        assert!(found);
+        // SAFETY: the test's own mapping.
+        unsafe { memory::unmap(range) }.unwrap();
     }
 
     #[test]
