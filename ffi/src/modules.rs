@@ -10,7 +10,7 @@ use standstill_runtime::trace::modules::Loaded;
 use standstill_runtime::trace::{self, find_object::FindObject};
 use standstill_runtime::{check, init};
 
-use crate::start::{environment, next_symbol};
+use crate::start::next_symbol;
 use crate::weak::weak;
 
 weak!(/// glibc's lock-free way from a pc to its unwind table (2.35 and later).
@@ -30,13 +30,23 @@ pub(crate) fn start() {
     trace::init(&trace::Setup {
         depth: init::options().malloc_context_size as usize,
         find_object: find_object(),
-        // The environment lies above all frames of the main thread (psABI 3.4.1).
-        main_stack_top: environment().addr(),
+        main_stack_top: above_main(),
         depot_bytes: usize::MAX,
         replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
     });
     check::on_module_update(update);
     update();
+}
+
+/// An address above all frames of the main thread: of the random bytes that the kernel lays beside the environment
+/// (getauxval(3), AT_RANDOM). The environment itself will not do: libc has not heard of it when a library's first
+/// constructor runs, and a program may have moved it.
+fn above_main() -> usize {
+    unsafe extern "C" {
+        fn getauxval(kind: usize) -> usize;
+    }
+    // SAFETY: getauxval(3) only looks in the auxiliary vector.
+    unsafe { getauxval(libc::AT_RANDOM as usize) }
 }
 
 /// Enters the modules that are loaded now. Takes the loader's lock.

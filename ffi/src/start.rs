@@ -117,7 +117,7 @@ fn variable(envp: *const *const c_char, name: &[u8]) -> Option<&'static [u8]> {
 }
 
 /// libc's list of environment strings; null very early.
-pub(crate) fn environment() -> *const *const c_char {
+fn environment() -> *const *const c_char {
     // SAFETY: libc's own variable, read at the start or on the program's word that nobody changes it (environ(7)).
     unsafe { environ }
 }

@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn the_main_stack_is_found_once_it_is_known() {
         use crate::sys::memory;
-        let map = memory::map_anonymous(Addr::NULL, 4 * PAGE_SIZE, libc::PROT_READ | libc::PROT_WRITE, 0);
-        let range = AddrRange::sized(map.unwrap(), 4 * PAGE_SIZE);
+        let map = memory::map_anonymous(Addr::NULL, 4 * page_size(), libc::PROT_READ | libc::PROT_WRITE, 0);
+        let range = AddrRange::sized(map.unwrap(), 4 * page_size());
         let sp = range.end.get() - 64;
         let mut own = OwnStack::new();
         // What allocates before init does so on the page that main's frames are on as well.
