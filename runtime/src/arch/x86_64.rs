@@ -7,6 +7,7 @@
 //! (ELF TLS ABI, variant II).
 
 mod tracing;
+pub mod unwinding;
 
 use core::arch::{asm, global_asm};
 
@@ -15,9 +16,6 @@ pub use tracing::*;
 /// Bytes below the stack pointer that a leaf function may use without moving it (psABI 3.2.2). They are live also in a
 /// thread that is blocked in a system call: an inlined `syscall` does not move the stack pointer either.
 pub const RED_ZONE: usize = 128;
-
-/// Words in [`CalleeSaved`].
-pub const CALLEE_SAVED: usize = 6;
 
 /// The size of a page of memory, in bytes. The kernel has only this one on this CPU.
 #[inline(always)]

@@ -11,11 +11,12 @@
 //! Slots of return addresses rise, since frames do. `farthest` bounds the distances, so that one comparison with the
 //! stack's end makes all reads sound.
 
+use crate::arch::unwinding::{CALLEE_SAVED, FRAME_POINTER_PLACE, STACK_POINTER, callers_register};
 use crate::arch::{CallerFrame, USER_END};
 
 use super::rule::Rule;
 use super::stack_read::Stack;
-use super::state::{CALLEE_SAVED, RSP, State, callers_register};
+use super::state::State;
 use super::walk::Walker;
 
 const PC: usize = 0;
@@ -27,8 +28,8 @@ const FARTHEST: usize = 5;
 /// Words before the live registers.
 pub const HEADER: usize = 6;
 
-/// The set of live registers that has rbp alone.
-pub const FRAME_POINTER: u8 = 1 << 1;
+/// The set of live registers that has the frame pointer alone.
+pub const FRAME_POINTER: u8 = 1 << FRAME_POINTER_PLACE;
 
 /// What is asked for, besides the state.
 #[derive(Clone, Copy)]
@@ -119,7 +120,7 @@ pub fn live_before(rule: &Rule, behind: u8) -> Option<u8> {
             used = 1 << place;
         }
     }
-    let known = used != 0 || usize::from(rule.cfa_register) == RSP;
+    let known = used != 0 || usize::from(rule.cfa_register) == STACK_POINTER;
     (known && rule.return_address == -1).then_some(live | used)
 }
 

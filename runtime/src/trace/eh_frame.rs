@@ -13,6 +13,10 @@ use gimli::{
     UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection, UnwindTableRow,
 };
 
+use crate::arch::unwinding::{
+    CALLEE_SAVED, COLUMNS, REGISTERS, RETURN_ADDRESS, RETURN_ADDRESS_IN_REGISTER, STACK_POINTER, VENDOR,
+    significant,
+};
 use crate::base::AddrRange;
 use crate::base::lock::Lock;
 
@@ -20,7 +24,7 @@ use super::expression;
 use super::find_object::{self, UnwindTables};
 use super::rule::Rule;
 use super::stack_read::{Stack, image_bytes};
-use super::state::{CALLEE_SAVED, REGISTERS, RETURN_ADDRESS, RSP, State};
+use super::state::State;
 
 /// .eh_frame of 64-bit code. The version says nothing for expressions of unwind tables.
 pub const ENCODING: gimli::Encoding =
@@ -28,11 +32,11 @@ pub const ENCODING: gimli::Encoding =
 
 type Bytes = EndianSlice<'static, LittleEndian>;
 
-/// Room for a row: the 17 columns that exist, and some that a signal frame may add.
+/// Room for a row.
 struct Storage;
 
 impl UnwindContextStorage<usize> for Storage {
-    type Rules = [(Register, RegisterRule<usize>); 24];
+    type Rules = [(Register, RegisterRule<usize>); COLUMNS];
     type Stack = [UnwindTableRow<usize, Storage>; 4];
 }
 
@@ -74,12 +78,13 @@ pub enum Compiled {
 pub fn compile(pc: usize) -> Result<Compiled, Missing> {
     with_row(pc, |row, _, signal| {
         let return_address = match row.register(Register(RETURN_ADDRESS as u16)) {
-            None | Some(RegisterRule::Undefined) => return Compiled::Outermost,
             Some(RegisterRule::Offset(offset)) => offset,
-            Some(_) => return Compiled::Interpret,
+            Some(RegisterRule::Undefined) => return Compiled::Outermost,
+            None if !RETURN_ADDRESS_IN_REGISTER => return Compiled::Outermost,
+            _ => return Compiled::Interpret,
         };
         let CfaRule::RegisterAndOffset { register, offset } = *row.cfa() else { return Compiled::Interpret };
-        if signal || row.register(Register(RSP as u16)).is_some() {
+        if signal || row.register(Register(STACK_POINTER as u16)).is_some() {
             return Compiled::Interpret;
         }
         let mut saved = [None; CALLEE_SAVED.len()];
@@ -130,14 +135,17 @@ fn step(
         CfaRule::Expression(at) => expression::evaluate(get(*at)?, None, state, stack)?,
     };
     let mut caller = State { pc: 0, interrupted: signal, registers: state.registers };
-    caller.registers[RSP] = cfa;
-    let mut has_return_address = false;
+    caller.registers[STACK_POINTER] = cfa;
+    // Behind a call the register holds where the callee returned to; only interrupted code may still have its own there.
+    let in_register = RETURN_ADDRESS_IN_REGISTER && state.interrupted;
+    let mut return_address = state.registers.get(RETURN_ADDRESS).copied().filter(|_| in_register);
     for (register, rule) in row.registers() {
         let number = usize::from(register.0);
-        if number > REGISTERS {
+        if number >= REGISTERS && number != RETURN_ADDRESS {
             continue;
         }
         let value = match rule {
+            RegisterRule::Undefined if number == RETURN_ADDRESS => return Some(Interpreted::Outermost),
             RegisterRule::Undefined | RegisterRule::SameValue => continue,
             RegisterRule::Offset(offset) => stack.word(cfa.wrapping_add(*offset as usize))?,
             RegisterRule::ValOffset(offset) => cfa.wrapping_add(*offset as usize),
@@ -151,13 +159,14 @@ fn step(
             _ => return None,
         };
         if number == RETURN_ADDRESS {
-            caller.pc = value;
-            has_return_address = true;
+            return_address = Some(value);
         } else {
             *caller.registers.get_mut(number)? = value;
         }
     }
-    Some(if has_return_address { Interpreted::Frame(caller) } else { Interpreted::Outermost })
+    let Some(return_address) = return_address else { return Some(Interpreted::Outermost) };
+    caller.pc = significant(return_address);
+    Some(Interpreted::Frame(caller))
 }
 
 /// Calls `with(row, section, signal frame?)` for the row that covers `pc`.
@@ -189,7 +198,8 @@ fn find_row<T>(
     let header = EhFrameHdr::new(bytes_from(header_at)?.slice(), LittleEndian).parse(&bases, 8).ok()?;
     let section_at = header.eh_frame_ptr().direct().ok()?;
     let bases = bases.set_eh_frame(section_at);
-    let section = EhFrame::new(bytes_from(section_at)?.slice(), LittleEndian);
+    let mut section = EhFrame::new(bytes_from(section_at)?.slice(), LittleEndian);
+    section.set_vendor(VENDOR);
     let pc = pc as u64;
     let fde = match header.table() {
         Some(table) => table.fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset).ok()?,

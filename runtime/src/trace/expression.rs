@@ -6,6 +6,8 @@
 
 use gimli::{EndianSlice, Expression, LittleEndian, Operation};
 
+use crate::arch::unwinding::PC;
+
 use super::eh_frame::ENCODING;
 use super::stack_read::Stack;
 use super::state::State;
@@ -60,7 +62,7 @@ pub fn evaluate(
         match Operation::parse(&mut rest, ENCODING).ok()? {
             Operation::RegisterOffset { register, offset, .. } => {
                 let value = match usize::from(register.0) {
-                    super::state::RETURN_ADDRESS => state.pc,
+                    PC => state.pc,
                     register => *state.registers.get(register)?,
                 };
                 values.push(value.wrapping_add(offset as usize))?;
@@ -137,8 +139,8 @@ fn jump<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::stack_read::OwnStack;
-    use super::super::state::RSP;
     use super::*;
+    use crate::arch::unwinding::{REGISTERS, STACK_POINTER};
 
     fn run(bytes: &[u8], initial: Option<usize>, state: &State) -> Option<usize> {
         let mut own = OwnStack::new();
@@ -149,8 +151,8 @@ mod tests {
     #[test]
     fn expressions_of_real_tables() {
         let words = [7usize, 9, 11];
-        let mut state = State { pc: 0x40_100b, interrupted: true, registers: [0; 16] };
-        state.registers[RSP] = words.as_ptr().addr();
+        let mut state = State { pc: 0x40_100b, interrupted: true, registers: [0; REGISTERS] };
+        state.registers[STACK_POINTER] = words.as_ptr().addr();
         let sp = state.sp();
         // A .plt entry: breg7 8, breg16 0, lit15, and, lit11, ge, lit3, shl, plus.
         let plt = [0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22];

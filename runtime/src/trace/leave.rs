@@ -3,11 +3,11 @@
 //! Contract: as [`super::capture`].
 
 use crate::arch::CallerFrame;
+use crate::arch::unwinding::caller_frame;
 use crate::base::Addr;
 
 use super::replay::LONGEST;
 use super::stack_read::Stack;
-use super::state::{RBP, RBX};
 use super::walk::{Logged, Walker};
 use super::{MAX_DEPTH, ThreadTrace};
 
@@ -24,9 +24,7 @@ pub fn leave(
     for _ in 0..MAX_DEPTH {
         if !inside(walker.lookup_pc()) {
             let state = walker.state()?;
-            let [.., r12, r13, r14, r15] = state.registers;
-            let (rbp, rbx) = (state.registers[RBP], state.registers[RBX]);
-            let frame = CallerFrame { rbp, rbx, r12, r13, r14, r15, return_address: state.pc };
+            let frame = caller_frame(&state.registers, state.pc, caller);
             return Some((frame, Addr::new(state.sp())));
         }
         if walker.step().is_end() {

@@ -15,10 +15,11 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use crate::arch::unwinding::{CALLEE_SAVED, STACK_POINTER};
 use crate::base::lock::Lock;
 
 use super::stack_read::Stack;
-use super::state::{CALLEE_SAVED, RSP, State};
+use super::state::State;
 
 /// A compiled row. Distances are in words, from the CFA.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,13 +49,17 @@ impl Rule {
         cfa_register: 0,
         reserved: 0,
         return_address: 0,
-        saved: [0; 6],
+        saved: [0; CALLEE_SAVED.len()],
         lowest: 0,
         reserved_too: 0,
     };
 
     /// A rule from its parts; `None` if the row cannot be said so: no return address, or a slot at the CFA itself.
-    pub fn new(cfa: (usize, i64), return_address: i64, saved: [Option<i64>; 6]) -> Option<Rule> {
+    pub fn new(
+        cfa: (usize, i64),
+        return_address: i64,
+        saved: [Option<i64>; CALLEE_SAVED.len()],
+    ) -> Option<Rule> {
         let words = |bytes: i64| -> Option<i16> {
             let words = i16::try_from(bytes / 8).ok()?;
             (bytes % 8 == 0 && words != 0).then_some(words)
@@ -97,7 +102,7 @@ impl Rule {
                 caller.registers[register] = stack.word(Self::at(slot, cfa))?;
             }
         }
-        caller.registers[RSP] = cfa;
+        caller.registers[STACK_POINTER] = cfa;
         Some(caller)
     }
 
@@ -224,8 +229,9 @@ mod tests {
     #[test]
     fn equal_rules_have_one_id() {
         static TABLE: RuleTable = RuleTable::new();
-        let rule =
-            |n: i64| Rule::new((RSP, 8 * n), -8, [None, Some(-16 * (n % 7 + 1)), None, None, None, None]);
+        let rule = |n: i64| {
+            Rule::new((STACK_POINTER, 8 * n), -8, [None, Some(-16 * (n % 7 + 1)), None, None, None, None])
+        };
         let ids: Vec<_> = (0..3000).map(|n| TABLE.intern(&rule(n).unwrap()).unwrap()).collect();
         for n in 0..3000 {
             assert_eq!(TABLE.intern(&rule(n).unwrap()), Some(ids[n as usize]));
@@ -237,12 +243,12 @@ mod tests {
 
     #[test]
     fn rows_that_are_not_simple_make_no_rule() {
-        assert_eq!(Rule::new((RSP, 8), 0, [None; 6]), None);
-        assert_eq!(Rule::new((RSP, 8), -4, [None; 6]), None);
-        assert_eq!(Rule::new((RSP, 1 << 40), -8, [None; 6]), None);
+        assert_eq!(Rule::new((STACK_POINTER, 8), 0, [None; 6]), None);
+        assert_eq!(Rule::new((STACK_POINTER, 8), -4, [None; 6]), None);
+        assert_eq!(Rule::new((STACK_POINTER, 1 << 40), -8, [None; 6]), None);
         assert_eq!(Rule::new((17, 8), -8, [None; 6]), None);
-        assert_eq!(Rule::new((RSP, 8), -8, [Some(-8 << 20), None, None, None, None, None]), None);
-        let rule = Rule::new((RSP, 8), -8, [Some(-64), None, None, None, None, Some(-24)]).unwrap();
+        assert_eq!(Rule::new((STACK_POINTER, 8), -8, [Some(-8 << 20), None, None, None, None, None]), None);
+        let rule = Rule::new((STACK_POINTER, 8), -8, [Some(-64), None, None, None, None, Some(-24)]).unwrap();
         assert_eq!((rule.lowest, rule.return_address), (-8, -1));
     }
 }

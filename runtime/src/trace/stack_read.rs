@@ -20,6 +20,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::arch::unwinding::significant;
 use crate::arch::{self, page_size};
 use crate::base::{Addr, AddrRange};
 use crate::sys::probe::is_readable;
@@ -162,7 +163,7 @@ impl<'t> Stack<'t> {
         Some(unsafe { core::slice::from_raw_parts(words, (to - from) / WORD) })
     }
 
-    /// The word at `at`; `None` when it is outside the stack or not aligned.
+    /// The word at `at`, as far as it makes an address; `None` when it is outside the stack or not aligned.
     #[inline]
     pub fn word(&mut self, at: usize) -> Option<usize> {
         if !at.is_multiple_of(WORD) || at < self.low || (at >= self.top && !self.extend(at)) {
@@ -173,7 +174,7 @@ impl<'t> Stack<'t> {
         // - [low, top) was seen to be readable: the own stack stays mapped while its thread runs, which is this one;
         //   of a foreign stack each page was probed in this same walk.
         // - volatile, because the words belong to other frames, whose contents the compiler knows nothing of.
-        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(at).read_volatile() })
+        Some(significant(unsafe { core::ptr::with_exposed_provenance::<usize>(at).read_volatile() }))
     }
 
     #[cold]
@@ -199,7 +200,9 @@ pub fn first_difference(slots: &[u64], words: &[AtomicUsize]) -> Option<usize> {
     const BLOCK: usize = 8;
     // Five instructions a slot: this is what a replayed stack costs. A word with bits above 48 differs from every value.
     let difference = |slot: u64| {
-        words.get(usize::from(slot as u16)).map_or(1, |word| word.load(Relaxed) as u64 ^ slot >> 16)
+        words
+            .get(usize::from(slot as u16))
+            .map_or(1, |word| significant(word.load(Relaxed)) as u64 ^ slot >> 16)
     };
     let mut done = 0;
     for block in slots.chunks_exact(BLOCK) {

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::arch::CallerFrame;
+use crate::arch::unwinding::{CALLEE_SAVED, STACK_POINTER};
 
 use super::eh_frame::{self, Interpreted};
-use super::state::{CALLEE_SAVED, RSP};
 use super::*;
 
 unsafe extern "C" {
@@ -87,7 +87,7 @@ fn check_each_step(trace: &mut ThreadTrace, caller: &CallerFrame) {
                 };
                 let after = walker.state().unwrap();
                 assert_eq!((after.pc, after.interrupted), (expected.pc, expected.interrupted));
-                for register in CALLEE_SAVED.into_iter().chain([RSP]) {
+                for register in CALLEE_SAVED.into_iter().chain([STACK_POINTER]) {
                     assert_eq!(after.registers[register], expected.registers[register], "{before:x?}");
                 }
             }

@@ -13,6 +13,10 @@
 //! are read by [`Stack`] only.
 
 use crate::arch::CallerFrame;
+use crate::arch::unwinding::{
+    CALLEE_SAVED, FRAME_POINTER, FRAME_POINTER_PLACE, FRAME_RECORD_IS_LAST, REGISTERS, STACK_POINTER,
+    callers_register,
+};
 
 use super::eh_frame::{self, Compiled, Interpreted, Missing};
 use super::frame_pointer;
@@ -20,7 +24,7 @@ use super::rule::{RULES, Rule, RuleId};
 use super::rule_cache::CACHE;
 use super::signal_frame;
 use super::stack_read::Stack;
-use super::state::{CALLEE_SAVED, RBP, REGISTERS, RSP, State, callers_register};
+use super::state::State;
 use super::statistics::Statistics;
 
 /// How a step was made; the replay cache remembers only what follows from rules.
@@ -32,7 +36,7 @@ pub enum Step {
     Other,
     /// The outermost frame was reached; the walker stays there.
     Outermost,
-    /// There is no unwind information and no frame pointer: rbp points below the frame, as the zero of the process' first
+    /// There is no unwind information and no frame pointer: the register points below the frame, as the zero of the process' first
     /// frame does. The walker stays there.
     NoFramePointer,
     /// Not the outermost frame, but nothing says how to go on; the walker stays there.
@@ -74,6 +78,8 @@ pub struct Walker<'a, 't> {
     pc: usize,
     sp: usize,
     interrupted: bool,
+    /// The stack pointer is a lower bound only: a frame pointer led here, and records need not end their frames.
+    sp_is_low: bool,
     /// Where registers have their values from that no step in the log has loaded: the entry point's caller, or a whole
     /// state.
     caller: &'a CallerFrame,
@@ -96,7 +102,19 @@ impl<'a, 't> Walker<'a, 't> {
         statistics: &'a mut Statistics,
     ) -> Self {
         let (pc, sp) = (caller.return_address, caller.stack_pointer());
-        Walker { pc, sp, interrupted: false, caller, state: None, since: 0, log, steps: 0, stack, statistics }
+        Walker {
+            pc,
+            sp,
+            interrupted: false,
+            sp_is_low: false,
+            caller,
+            state: None,
+            since: 0,
+            log,
+            steps: 0,
+            stack,
+            statistics,
+        }
     }
 
     /// Where the frame goes on.
@@ -159,7 +177,7 @@ impl<'a, 't> Walker<'a, 't> {
     /// The register that a rule finds the CFA through.
     #[inline(always)]
     fn cfa_register(&mut self, number: usize) -> Option<usize> {
-        if number == RSP { Some(self.sp) } else { self.other_register(number) }
+        if number == STACK_POINTER { Some(self.sp) } else { self.other_register(number) }
     }
 
     fn other_register(&mut self, number: usize) -> Option<usize> {
@@ -176,7 +194,7 @@ impl<'a, 't> Walker<'a, 't> {
             return Some(state);
         }
         let mut registers = [0; REGISTERS];
-        registers[RSP] = self.sp;
+        registers[STACK_POINTER] = self.sp;
         for (place, register) in CALLEE_SAVED.into_iter().enumerate() {
             registers[register] = self.register(place)?;
         }
@@ -188,6 +206,7 @@ impl<'a, 't> Walker<'a, 't> {
         self.pc = state.pc;
         self.sp = state.sp();
         self.interrupted = state.interrupted;
+        self.sp_is_low = false;
         self.state = Some(state);
         self.since = self.steps;
         Step::Other
@@ -198,7 +217,8 @@ impl<'a, 't> Walker<'a, 't> {
     pub fn step(&mut self) -> Step {
         self.statistics.walked += 1;
         let id = CACHE.get(self.lookup_pc());
-        if id.is_rule() && self.follow(id) { Step::Rule } else { self.slow_step(id) }
+        let exact = FRAME_RECORD_IS_LAST || !self.sp_is_low;
+        if exact && id.is_rule() && self.follow(id) { Step::Rule } else { self.slow_step(id) }
     }
 
     /// A step by rule. False, and nothing changed, if the caller's frame does not lie above on the same stack.
@@ -224,14 +244,17 @@ impl<'a, 't> Walker<'a, 't> {
     #[inline(never)]
     fn slow_step(&mut self, id: RuleId) -> Step {
         let id = if id == RuleId::UNKNOWN { learn(self.lookup_pc(), self.statistics) } else { Ok(id) };
+        if id == Ok(RuleId::OUTERMOST) {
+            return Step::Outermost;
+        }
+        if self.sp_is_low {
+            return self.step_by_record(id);
+        }
         if let Ok(id) = id
             && id.is_rule()
             && self.follow(id)
         {
             return Step::Rule;
-        }
-        if id == Ok(RuleId::OUTERMOST) {
-            return Step::Outermost;
         }
         if id == Ok(RuleId::NO_INFORMATION) {
             return self.frame_pointer_step();
@@ -264,7 +287,7 @@ impl<'a, 't> Walker<'a, 't> {
 
     fn frame_pointer_step(&mut self) -> Step {
         let known = |pc| CACHE.get(pc) != RuleId::UNKNOWN;
-        let Some(frame) = self.other_register(RBP) else { return Step::Stuck };
+        let Some(frame) = self.other_register(FRAME_POINTER) else { return Step::Stuck };
         if !frame_pointer::is_one(frame, self.sp) {
             return Step::NoFramePointer;
         }
@@ -272,16 +295,35 @@ impl<'a, 't> Walker<'a, 't> {
             return Step::Stuck;
         }
         match frame_pointer::rule().and_then(|rule| RULES.intern(&rule)) {
-            Some(id) if self.follow(id) => Step::Rule,
+            Some(id) if self.follow(id) => {
+                self.sp_is_low = !FRAME_RECORD_IS_LAST;
+                if self.sp_is_low { Step::Other } else { Step::Rule }
+            }
             _ => Step::Stuck,
         }
+    }
+
+    /// A step out of a frame whose stack pointer is not known: its frame pointer points to its record, and the rule says
+    /// how far that lies from the CFA.
+    fn step_by_record(&mut self, id: Result<RuleId, Missing>) -> Step {
+        let rule = id.ok().filter(|id| id.is_rule()).map(|id| RULES.rule(id));
+        let record = rule.filter(|rule| usize::from(rule.cfa_register) == STACK_POINTER).and_then(|rule| {
+            let distance = *rule.saved.get(FRAME_POINTER_PLACE)?;
+            let frame = self.register(FRAME_POINTER_PLACE)?;
+            (distance != 0 && frame >= self.sp).then(|| (rule, Rule::at(-distance, frame)))
+        });
+        let Some((rule, cfa)) = record.filter(|(_, cfa)| *cfa > self.sp) else {
+            return self.frame_pointer_step();
+        };
+        let Some(state) = self.state() else { return Step::Stuck };
+        rule.load(cfa, &state, &mut self.stack).map_or(Step::Stuck, |caller| self.go_to(caller))
     }
 
     /// The CFA is not above on this stack. That is right where a function has moved the stack pointer to another stack
     /// and finds its own frame through another register (split stacks, calls on a fresh stack).
     fn elsewhere(&mut self, rule: &Rule, state: &State) -> Step {
         let number = usize::from(rule.cfa_register);
-        if number == RSP {
+        if number == STACK_POINTER {
             return Step::Stuck;
         }
         let Some(base) = self.other_register(number) else { return Step::Stuck };
