@@ -1,9 +1,10 @@
-//! Builds every program of c-tests in every form (archive, preload), with every compiler of the machine and at -O0 and
-//! -O2, runs it as its head comment says (tests/support/case.rs has the language), and prints one table.
+//! Builds every program of c-tests for every column (tests/support/column.rs: compiler, C library, level, form), runs it
+//! as its head comment says (tests/support/case.rs has the language), and prints one table. Each cell passes, or is
+//! skipped for a reason; a reason that follows from the column stands in docs/LIMITS.md, or the driver fails.
 //!
 //! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD. CTESTS_REFERENCE=1 runs them
-//! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS=WORD leaves out the columns
-//! without WORD in their title; CTESTS_JOBS sets how many run at a time.
+//! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS='gcc -O2, musl' leaves only the
+//! columns whose title has all words of one of the parts; CTESTS_JOBS sets how many run at a time.
 
 mod support;
 
@@ -12,8 +13,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::case::{self, Case, Form, Run};
-use support::compile::{Config, compilers};
+use support::case::{self, Case, Run};
+use support::column::{self, Column, Form};
 use support::library::library;
 use support::run::run;
 use support::verdict::Found;
@@ -40,30 +41,24 @@ fn main() -> ExitCode {
         cases.iter().for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
     }
-    let compilers = compilers();
-    if compilers.is_empty() {
+    let mut columns = if reference { column::reference() } else { column::all() };
+    if columns.is_empty() {
         println!("c-tests: no C compiler on this machine\n\n0 passed, 0 failed, {} skipped", cases.len());
         return ExitCode::SUCCESS;
     }
-    let mut columns = vec![];
-    let forms: &[Form] = if reference { &[Form::Reference] } else { &[Form::Static, Form::Preload] };
-    for compiler in &compilers {
-        for level in ["-O0", "-O2"] {
-            for &form in forms {
-                columns.push(Config { compiler: compiler.clone(), level: level.into(), form });
-            }
-        }
-    }
-    if let Ok(word) = std::env::var("CTESTS_COLUMNS") {
-        columns.retain(|config| title(config).contains(&word));
+    if let Ok(wanted) = std::env::var("CTESTS_COLUMNS") {
+        let has_all = |title: &str, part: &str| {
+            part.split_whitespace().all(|word| title.split_whitespace().any(|own| own == word))
+        };
+        columns.retain(|column| wanted.split(',').any(|part| has_all(&column.title(), part)));
     }
     if !reference {
         library();
     }
     let start = Instant::now();
     let width = cases.iter().map(|case| case.name.len()).max().unwrap_or(0);
-    for (number, config) in columns.iter().enumerate() {
-        println!("{:width$} {}+ {}", "", "| ".repeat(number), title(config));
+    for (number, column) in columns.iter().enumerate() {
+        println!("{:width$} {}+ {}", "", "| ".repeat(number), column.title());
     }
     let cells = all_cells(&cases, &columns, &|case, row| {
         let marks: String = row.iter().map(mark).collect();
@@ -73,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs everything, a few at a time; one list of cells a case. `each` sees them in order, as soon as it can.
-fn all_cells(cases: &[Case], columns: &[Config], each: &(dyn Fn(&Case, &[Cell]) + Sync)) -> Vec<Vec<Cell>> {
+fn all_cells(cases: &[Case], columns: &[Column], each: &(dyn Fn(&Case, &[Cell]) + Sync)) -> Vec<Vec<Cell>> {
     let next = AtomicUsize::new(0);
     let rows: Mutex<Vec<Option<Vec<Cell>>>> = Mutex::new(cases.iter().map(|_| None).collect());
     let shown = Mutex::new(0);
@@ -83,10 +78,10 @@ fn all_cells(cases: &[Case], columns: &[Config], each: &(dyn Fn(&Case, &[Cell]) 
         for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
-                    // Two configurations of one form in a row share an object file: keep a case in one worker.
+                    // Columns share object files: keep a case in one worker.
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(at) else { return };
-                    let row: Vec<Cell> = columns.iter().map(|config| cell(case, config)).collect();
+                    let row: Vec<Cell> = columns.iter().map(|column| cell(case, column)).collect();
                     let mut rows = rows.lock().expect("no worker panics with the lock");
                     rows[at] = Some(row);
                     let mut shown = shown.lock().expect("no worker panics with the lock");
@@ -102,34 +97,32 @@ fn all_cells(cases: &[Case], columns: &[Config], each: &(dyn Fn(&Case, &[Cell]) 
     rows.into_iter().map(|row| row.expect("every case was run")).collect()
 }
 
-fn cell(case: &Case, config: &Config) -> Cell {
-    if !case.levels.contains(&config.level) {
+fn cell(case: &Case, column: &Column) -> Cell {
+    let Some(level) = column.level_of(case) else {
         return Cell::Skipped(format!("only at {}", case.levels.join(" ")));
-    }
-    if config.form == Form::Reference {
+    };
+    if column.form == Form::Reference {
         if case.uses_our_header {
             return Cell::Skipped("has no counterpart in LeakSanitizer".into());
         }
         if let Some(why) = &case.reference {
             return Cell::Skipped(format!("LeakSanitizer differs: {why}"));
         }
-    } else if !case.forms.contains(&config.form) {
-        return Cell::Skipped(format!("only as {:?}", case.forms));
+    } else if let Some(why) = not_in(case, column) {
+        return Cell::Skipped(why.to_owned());
     }
-    let program = match config.build(case) {
+    let program = match column.build(level, case) {
         Ok(program) => program,
         Err(problem) => return Cell::Failed(problem),
     };
     for (number, how) in case.runs.iter().enumerate() {
-        let scratch = support::scratch(&format!(
-            "runs/{}{}/{:?}/{}/{number}",
-            config.compiler.name, config.level, config.form, case.name
-        ));
+        let scratch =
+            support::scratch(&format!("runs/{}/{}/{number}", column.title().replace(' ', "_"), case.name));
         let empty = std::fs::remove_dir_all(&scratch).and_then(|()| std::fs::create_dir_all(&scratch));
         if let Err(problem) = empty {
             return Cell::Failed(format!("{}: {problem}", scratch.display()));
         }
-        match one_run(case, config, how, &program, &scratch) {
+        match one_run(case, column, how, &program, &scratch) {
             Cell::Passed => {}
             other => return other,
         }
@@ -137,9 +130,32 @@ fn cell(case: &Case, config: &Config) -> Cell {
     Cell::Passed
 }
 
+/// Why this test is not run in this column, by the test or by the column.
+fn not_in<'c>(case: &'c Case, column: &Column) -> Option<&'c str> {
+    let by_test = case.not_in.iter().find(|(words, _)| words.iter().all(|word| column.is(word)));
+    by_test.map(|(_, why)| why.as_str()).or_else(|| column.lacks(case))
+}
+
+/// What a reader of docs/LIMITS.md would not learn there: reasons of cells that are never run.
+fn reasons_not_in_limits(cases: &[Case], columns: &[Column]) -> Vec<String> {
+    let path = support::root().join("docs/LIMITS.md");
+    let limits = std::fs::read_to_string(&path).unwrap_or_default();
+    // Lines of the file are filled; reasons are not.
+    let limits = limits.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut missing: Vec<String> = cases
+        .iter()
+        .flat_map(|case| columns.iter().filter_map(|column| not_in(case, column)))
+        .filter(|why| !limits.contains(why))
+        .map(|why| format!("FAILED docs/LIMITS.md does not say: {why}"))
+        .collect();
+    missing.sort();
+    missing.dedup();
+    missing
+}
+
 fn one_run(
     case: &Case,
-    config: &Config,
+    column: &Column,
     how: &Run,
     program: &std::path::Path,
     scratch: &std::path::Path,
@@ -153,12 +169,12 @@ fn one_run(
         (false, true) => "verbosity=1".into(),
         (false, false) => format!("verbosity=1:{}", fill(&how.options)),
     };
-    match config.form {
+    match column.form {
         Form::Reference => command.env("LSAN_OPTIONS", fill(&how.options)),
         Form::Preload => command.env("LD_PRELOAD", &library().shared).env("STANDSTILL_OPTIONS", &options),
-        Form::Static => command.env("STANDSTILL_OPTIONS", &options),
+        Form::Archive | Form::Static | Form::StaticPie => command.env("STANDSTILL_OPTIONS", &options),
     };
-    if config.form != Form::Reference {
+    if column.form != Form::Reference {
         // The command beside the library finds names and lines for it.
         let folder = library().command.parent().expect("a file lies in a folder").as_os_str().to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -184,10 +200,10 @@ fn one_run(
             });
         }
     }
-    if outcome.left_over && config.form != Form::Reference {
+    if outcome.left_over && column.form != Form::Reference {
         wrong.push("a process was left over".into());
     }
-    let silent = how.silent || config.form == Form::Reference;
+    let silent = how.silent || column.form == Form::Reference;
     wrong.extend(Found::read(&outcome.stderr).disagrees(&how.expected, silent));
     for regex in how.stderr.iter().filter(|regex| !regex.is_match(&outcome.stderr)) {
         wrong.push(format!("stderr has no /{regex}/"));
@@ -212,9 +228,9 @@ fn one_run(
         return Cell::Passed;
     }
     Cell::Failed(format!(
-        "{}\n  {:?} options '{}' {} {}\n{}",
+        "{}\n  {} options '{}' {} {}\n{}",
         wrong.join("\n"),
-        config.form,
+        column.form.name(),
         how.options,
         program.display(),
         how.args.join(" "),
@@ -226,10 +242,6 @@ fn indent(text: &str) -> String {
     text.lines().take(40).map(|line| format!("    | {line}\n")).collect()
 }
 
-fn title(config: &Config) -> String {
-    format!("{}{} {:?}", config.compiler.name, config.level, config.form).to_lowercase()
-}
-
 fn mark(cell: &Cell) -> &'static str {
     match cell {
         Cell::Passed => ". ",
@@ -238,35 +250,45 @@ fn mark(cell: &Cell) -> &'static str {
     }
 }
 
-/// Says why cells are not dots, and counts them all.
-fn print_end(cases: &[Case], columns: &[Config], cells: &[Vec<Cell>], took: Duration) -> ExitCode {
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    let (mut reasons, mut details) = (vec![], vec![]);
+/// Says why cells are not dots, and counts them by column and all.
+fn print_end(cases: &[Case], columns: &[Column], cells: &[Vec<Cell>], took: Duration) -> ExitCode {
+    let mut sums = vec![[0; 3]; columns.len()];
+    let mut reasons: Vec<(String, Vec<String>)> = vec![];
+    let mut details = reasons_not_in_limits(cases, columns);
     for (case, row) in cases.iter().zip(cells) {
-        for (config, cell) in columns.iter().zip(row) {
+        for ((column, cell), sum) in columns.iter().zip(row).zip(&mut sums) {
             match cell {
-                Cell::Passed => passed += 1,
+                Cell::Passed => sum[0] += 1,
                 Cell::Skipped(why) => {
-                    skipped += 1;
-                    reasons.push(format!("  {}: {why}", case.name));
+                    sum[2] += 1;
+                    let reason = format!("{}: {why}", case.name);
+                    match reasons.last_mut().filter(|(last, _)| *last == reason) {
+                        Some((_, where_from)) => where_from.push(column.title()),
+                        None => reasons.push((reason, vec![column.title()])),
+                    }
                 }
                 Cell::Failed(why) => {
-                    failed += 1;
-                    details.push(format!("FAILED {} ({}): {why}", case.name, title(config)));
+                    sum[1] += 1;
+                    details.push(format!("FAILED {} ({}): {why}", case.name, column.title()));
                 }
             }
         }
     }
     println!("\n. passed   F failed   s skipped, because:");
-    reasons.dedup();
-    reasons.iter().for_each(|reason| println!("{reason}"));
+    reasons.iter().for_each(|(reason, titles)| println!("  {reason} ({})", titles.join(", ")));
+    println!("\n{:20} passed failed skipped", "");
+    for (column, [passed, failed, skipped]) in columns.iter().zip(&sums) {
+        println!("{:20} {passed:6} {failed:6} {skipped:7}", column.title());
+    }
     println!();
     details.iter().for_each(|detail| println!("{detail}"));
-    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let word = if details.is_empty() { "ok" } else { "FAILED" };
+    let [passed, failed, skipped] =
+        [0, 1, 2].map(|which| sums.iter().map(|sum: &[usize; 3]| sum[which]).sum::<usize>());
     println!(
         "test result: {word}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; 0 filtered out; \
          finished in {:.2}s",
         took.as_secs_f64()
     );
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if details.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::compile::compilers;
+use support::toolchain::compilers;
 
 /// A translation unit with nothing but the header and a use of each initialiser.
 const UNIT: &str = r#"
@@ -45,7 +45,7 @@ fn compiles_as_c_and_cxx() {
             compile(&compiler.cc, &[standard, "-Wstrict-prototypes"], &c);
         }
         for standard in ["-std=c++11", "-std=c++17", "-std=c++20"] {
-            compile(&compiler.cxx, &[standard], &cxx);
+            compile(compiler.cxx.as_ref().expect("C++"), &[standard], &cxx);
         }
     }
 }
@@ -58,7 +58,7 @@ fn lives_beside_lsan_interface_h() {
     let (c, cxx) = (unit("beside.c", &text), unit("beside.cpp", &text));
     for compiler in compilers() {
         compile(&compiler.cc, &["-std=gnu17"], &c);
-        compile(&compiler.cxx, &["-std=c++17"], &cxx);
+        compile(compiler.cxx.as_ref().expect("C++"), &["-std=c++17"], &cxx);
     }
 }
 

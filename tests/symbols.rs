@@ -27,6 +27,46 @@ fn the_shared_library_exports_what_is_listed() {
     );
 }
 
+/// One object, with our names only: what else rustc puts into an archive clashes with other Rust code, or does not link.
+#[test]
+fn the_archive_is_one_object_with_what_is_listed() {
+    let members = lines_of(Command::new("ar").arg("t").arg(&library().archive));
+    assert_eq!(members, ["standstill.o"]);
+    let listing = lines_of(Command::new("nm").args(["-g", "--defined-only"]).arg(&library().archive));
+    // The first lines name the member.
+    let defined: BTreeSet<&str> = listing.iter().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    let listed = support::exports();
+    let listed: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
+    let differences: Vec<_> = defined.symmetric_difference(&listed).collect();
+    assert!(differences.is_empty(), "only in the archive, or only in ffi/exports.txt: {differences:?}");
+}
+
+/// What the archive asks of others: functions that each C library has, or weakly.
+#[test]
+fn the_archive_needs_libc_only() {
+    const LIBC: [&str; 15] = [
+        "__cxa_atexit",
+        "__errno_location",
+        "bcmp",
+        "dl_iterate_phdr",
+        "environ",
+        "exit",
+        "getauxval",
+        "memcmp",
+        "memcpy",
+        "memmove",
+        "memset",
+        "pthread_atfork",
+        "pthread_key_create",
+        "pthread_setspecific",
+        "strlen",
+    ];
+    let listing = lines_of(Command::new("nm").arg("--undefined-only").arg(&library().archive));
+    let strong = listing.iter().filter_map(|line| line.trim_start().strip_prefix("U "));
+    let foreign: Vec<_> = strong.filter(|name| !LIBC.contains(name)).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+}
+
 /// A named version on an interposed function would keep it from interposing.
 #[test]
 fn interposed_functions_have_no_version() {

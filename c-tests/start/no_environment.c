@@ -1,5 +1,5 @@
 // A program started with an empty environment and without arguments is checked; options of the program itself hold.
-// FORMS: static
+// NOT-IN: preload: the environment names the preload
 // EXPECT: leak 4242 bytes in 1 object
 // EXIT: 0
 #include "support.h"

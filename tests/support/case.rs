@@ -16,7 +16,7 @@
 //! | `FLAGS: ...` | for the compiler and the linker |
 //! | `LIBRARY: other.c` | built as a shared library beside the program, and linked |
 //! | `PLUGIN: other.c` | built as a shared library beside the program, for dlopen("libother.so") |
-//! | `FORMS: static` or `preload` | only this form |
+//! | `NOT-IN: word word: why` | not in the columns that all words name (a form, a C library, a compiler); docs/LIMITS.md has the reason |
 //! | `LEVELS: -O0` | only these levels of optimisation |
 //! | `TIMEOUT: seconds` | instead of 30 |
 //! | `REFERENCE: why` | LeakSanitizer is known to say otherwise |
@@ -28,17 +28,6 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 use super::verdict::Expected;
-
-/// How the runtime gets into the program.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
-pub enum Form {
-    /// `cc t.c libstandstill.a`
-    Static,
-    /// `LD_PRELOAD=libstandstill.so`
-    Preload,
-    /// `-fsanitize=leak`: how the tests themselves are tested.
-    Reference,
-}
 
 /// One way to run the program.
 #[derive(Debug)]
@@ -71,7 +60,8 @@ pub struct Case {
     pub flags: Vec<String>,
     pub libraries: Vec<String>,
     pub plugins: Vec<String>,
-    pub forms: Vec<Form>,
+    /// Words that name columns, and why the test is not in them.
+    pub not_in: Vec<(Vec<String>, String)>,
     pub levels: Vec<String>,
     pub timeout: u64,
     pub reference: Option<String>,
@@ -106,7 +96,7 @@ impl Case {
             flags: vec![],
             libraries: vec![],
             plugins: vec![],
-            forms: vec![Form::Static, Form::Preload],
+            not_in: vec![],
             levels: vec!["-O0".into(), "-O2".into()],
             timeout: 30,
             reference: None,
@@ -139,12 +129,10 @@ impl Case {
             "LEVELS" => self.levels = words(),
             "TIMEOUT" => self.timeout = value.parse().map_err(|_| "TIMEOUT: not a number")?,
             "REFERENCE" => self.reference = Some(value.to_owned()),
-            "FORMS" => {
-                self.forms = match value {
-                    "static" => vec![Form::Static],
-                    "preload" => vec![Form::Preload],
-                    _ => return Err(format!("not a form: {value}")),
-                }
+            "NOT-IN" => {
+                let (columns, why) = value.split_once(": ").ok_or("NOT-IN: no reason")?;
+                let columns = columns.split_whitespace().map(str::to_owned).collect();
+                self.not_in.push((columns, why.to_owned()));
             }
             "ARGS" => self.last()?.args = words(),
             "ENV" => {

@@ -1,69 +1,43 @@
-//! Building C tests: with the machine's compiler and, where it is there, with clang.
+//! Building the program of a C test for one column.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use super::case::{Case, Form};
+use super::case::Case;
+use super::column::{Column, Form};
 use super::library::library;
 
-/// A C compiler and its C++ driver.
-#[derive(Clone, Debug)]
-pub struct Compiler {
-    /// For tables and folders.
-    pub name: String,
-    pub cc: PathBuf,
-    pub cxx: PathBuf,
-}
-
-/// The compilers of this machine: what the cc crate takes, then the newest clang if that was not one.
-pub fn compilers() -> Vec<Compiler> {
-    let tool = |cpp: bool| {
-        cc::Build::new()
-            .cargo_metadata(false)
-            .cpp(cpp)
-            .target(env!("CTESTS_TARGET"))
-            .host(env!("CTESTS_HOST"))
-            .opt_level(0)
-            .try_get_compiler()
-    };
-    let mut found = vec![];
-    if let (Ok(c), Ok(cxx)) = (tool(false), tool(true)) {
-        let name = if c.is_like_clang() { "clang" } else { "gcc" };
-        found.push(Compiler { name: name.into(), cc: c.path().into(), cxx: cxx.path().into() });
+impl Column {
+    /// Where the programs of this compiler and level are. The forms share an object file.
+    fn folder(&self, level: &str, case: &Case) -> PathBuf {
+        let kind = match self.form {
+            Form::Reference => "-reference",
+            // Not position-independent: an object file of its own, as a compiler that knows of -static would make it.
+            Form::Static => "-static",
+            Form::Archive | Form::Preload | Form::StaticPie => "",
+        };
+        super::scratch(&format!("c-tests/{}{level}{kind}/{}", self.compiler.name, case.name))
     }
-    if !found.iter().any(|compiler| compiler.name == "clang") {
-        let versions = std::iter::once(String::new()).chain((14..=24).rev().map(|v| format!("-{v}")));
-        for suffix in versions {
-            let (cc, cxx) = (format!("clang{suffix}"), format!("clang++{suffix}"));
-            if Command::new(&cxx).arg("--version").output().is_ok_and(|out| out.status.success()) {
-                found.push(Compiler { name: "clang".into(), cc: cc.into(), cxx: cxx.into() });
-                break;
-            }
+
+    /// Why the program of `case` cannot be had here, if that follows from the column itself.
+    pub fn lacks(&self, case: &Case) -> Option<&'static str> {
+        if case.cxx && self.compiler.cxx.is_none() {
+            return Some("C++: no C++ library is built for musl here");
         }
-    }
-    found
-}
-
-/// One way of building.
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub compiler: Compiler,
-    pub level: String,
-    pub form: Form,
-}
-
-impl Config {
-    fn folder(&self, case: &Case) -> PathBuf {
-        let kind = if self.form == Form::Reference { "-reference" } else { "" };
-        let name = format!("c-tests/{}{}{kind}/{}", self.compiler.name, self.level, case.name);
-        super::scratch(&name)
+        if self.form.is_static() && !(case.libraries.is_empty() && case.plugins.is_empty()) {
+            return Some("shared libraries: a static program loads none");
+        }
+        None
     }
 
     /// Builds the program of `case`; what it prints on failure is the error.
-    pub fn build(&self, case: &Case) -> Result<PathBuf, String> {
-        let folder = self.folder(case);
-        let driver = if case.cxx { &self.compiler.cxx } else { &self.compiler.cc };
+    pub fn build(&self, level: &str, case: &Case) -> Result<PathBuf, String> {
+        let folder = self.folder(level, case);
+        let driver = match &self.compiler.cxx {
+            Some(cxx) if case.cxx => cxx,
+            _ => &self.compiler.cc,
+        };
         let support = Path::new(env!("CTESTS_SUPPORT")).join("libctests_support.a");
         let headers = super::root().join("c-tests/support");
         let stage = case.source.parent().expect("a test lies in a folder");
@@ -73,7 +47,7 @@ impl Config {
             let out = folder.join(library_name(part));
             if stale(&out, &[&source]) {
                 let mut cc = Command::new(&self.compiler.cc);
-                cc.args(["-shared", "-fPIC", "-g", &self.level]).arg("-I").arg(&headers);
+                cc.args(["-shared", "-fPIC", "-g", level]).arg("-I").arg(&headers);
                 cc.arg(&source).arg("-o").arg(&out);
                 run(&mut cc)?;
             }
@@ -81,7 +55,10 @@ impl Config {
         let object = folder.join("program.o");
         if stale(&object, &[&case.source, &headers.join("support.h"), &library_header()]) {
             let mut cc = Command::new(driver);
-            cc.args(["-c", "-g", "-Wall", "-Wextra", "-Werror", &self.level]);
+            cc.args(["-c", "-g", "-Wall", "-Wextra", "-Werror", level]);
+            if self.form == Form::Static {
+                cc.arg("-fno-pie");
+            }
             cc.arg("-I").arg(&headers).arg("-I").arg(super::root().join("ffi/include"));
             cc.args(case.flags.iter().filter(|flag| !flag.starts_with("-l") && *flag != "-rdynamic"))
                 .arg(&case.source)
@@ -90,20 +67,29 @@ impl Config {
             run(&mut cc)?;
         }
         let program = folder.join(match self.form {
-            Form::Static => "with-archive",
+            Form::Archive => "with-archive",
+            Form::Static => "static",
+            Form::StaticPie => "static-pie",
             Form::Preload => "plain",
             Form::Reference => "with-lsan",
         });
-        let archive = (self.form == Form::Static).then(|| library().archive.as_path());
+        let links_archive = matches!(self.form, Form::Archive | Form::Static | Form::StaticPie);
+        let archive = links_archive.then(|| library().archive.as_path());
         let needs: Vec<&Path> = [object.as_path(), support.as_path()].into_iter().chain(archive).collect();
         if stale(&program, &needs) {
             let mut cc = Command::new(driver);
-            cc.arg(&object).arg(&support).args(&case.flags).arg("-L").arg(&folder).arg("-Wl,-rpath,$ORIGIN");
+            match self.form {
+                Form::Static => cc.arg("-static"),
+                Form::StaticPie => cc.arg("-static-pie"),
+                // glibc crashes before main in a static-pie program that has it.
+                _ => cc.arg("-Wl,-rpath,$ORIGIN"),
+            };
+            cc.arg(&object).arg(&support).args(&case.flags).arg("-L").arg(&folder);
             for part in &case.libraries {
                 cc.arg(format!("-l:{}", library_name(part)));
             }
             match self.form {
-                Form::Static => cc.arg(&library().archive),
+                Form::Archive | Form::Static | Form::StaticPie => cc.arg(&library().archive),
                 Form::Reference => cc.arg("-fsanitize=leak"),
                 Form::Preload if case.calls_library => cc.arg(&library().shared),
                 Form::Preload => &mut cc,

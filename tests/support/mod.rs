@@ -2,9 +2,11 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod case;
+pub mod column;
 pub mod compile;
 pub mod library;
 pub mod run;
+pub mod toolchain;
 pub mod verdict;
 
 use std::path::{Path, PathBuf};
