@@ -12,11 +12,13 @@ mod map;
 pub mod own;
 mod pool;
 mod read;
+mod shared;
 mod vec;
 mod words;
 
 pub use file::WithFile;
 pub use map::{OwnMap, map_own, map_own_reserved};
 pub use read::{FaultGuard, ProcessMemory, ReadMemory};
+pub use shared::{Lists, SharedMap, Zeroed};
 pub use vec::MapVec;
 pub use words::ForeverWords;

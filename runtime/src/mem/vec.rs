@@ -80,6 +80,17 @@ impl<T: Copy> MapVec<T> {
         Some(last)
     }
 
+    /// Appends all of `values`.
+    pub fn extend(&mut self, values: &[T]) -> Result<(), Errno> {
+        self.reserve(self.len + values.len())?;
+        // SAFETY: there is room for them behind the last value, and `&mut self` says that they do not overlap.
+        unsafe {
+            core::ptr::copy_nonoverlapping(values.as_ptr(), self.pointer().add(self.len), values.len())
+        };
+        self.len += values.len();
+        Ok(())
+    }
+
     /// Makes the array `len` long, filling with `value`.
     pub fn resize(&mut self, len: usize, value: T) -> Result<(), Errno> {
         self.reserve(len)?;

@@ -12,10 +12,11 @@ use crate::mem::{ProcessMemory, ReadMemory};
 use crate::sys::signals::SignalSet;
 use crate::sys::{process, task};
 
+use super::ending::{Ending, Outcome};
 use super::notes::Missing;
 use super::parking::Parking;
 use super::record::{Slice, StopKind, ThreadRecord};
-use super::session::{Body, Ending, Outcome};
+use super::session::Body;
 use super::task_list::{InSystemCall, LIST_BUFFER, Status, TaskList};
 use super::tracees::{State, Tracee};
 

@@ -11,7 +11,8 @@ use crate::mem::ProcessMemory;
 use crate::sys::signals::{self, SignalSet};
 use crate::sys::{file, futex, process, task};
 
-use super::session::{Ending, Outcome, Session};
+use super::ending::{Ending, Outcome};
+use super::session::Session;
 use super::{collect, gather, seize, watchdog};
 
 /// Time beyond the stop's deadline for what is left to do: the program must not be let go half read and unmended.
@@ -25,7 +26,7 @@ pub(super) extern "C" fn main(argument: usize) -> ! {
         Ok(()) => Ending::new(Outcome::Done, 0),
         Err(ending) => ending,
     };
-    session.say(ending);
+    session.said.say(ending);
     process::exit_group(0)
 }
 
@@ -79,7 +80,7 @@ fn set_up(session: &Session) -> Result<(), Ending> {
 }
 
 /// Before Linux 5.9: the helper has a copy of the table of descriptors, and closes what is in it one by one.
-fn close_all() {
+pub(super) fn close_all() {
     // At the limit of open files there is no number left for a listing; so give one back first.
     task::close(0);
     let Ok(list) = file::open(c"/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY, 0) else { return };

@@ -20,7 +20,9 @@
 //!
 //! References: ptrace(2), clone(2), waitid(2).
 
+mod await_end;
 mod collect;
+mod ending;
 pub mod exec;
 mod gather;
 mod helper;
@@ -32,6 +34,7 @@ mod record;
 mod seize;
 mod session;
 mod single;
+pub mod snapshot;
 mod task_list;
 mod tracees;
 mod tracer;

@@ -146,6 +146,8 @@ pub enum CouldNotStop {
     NoSignals(Errno),
     /// The helper ended early.
     HelperDied(Death),
+    /// The snapshot that was being worked on ended early.
+    SnapshotDied(Death),
     /// Another stop was going on for as long as the deadline allows.
     Busy,
     /// A signal of ours could not be sent or was not answered by any thread.
@@ -213,6 +215,7 @@ impl fmt::Display for CouldNotStop {
             }
             CouldNotStop::NoSignals(errno) => write!(f, "signals could not be held off ({errno})"),
             CouldNotStop::HelperDied(death) => write!(f, "the helper task ended early: {death}"),
+            CouldNotStop::SnapshotDied(death) => write!(f, "the snapshot's process ended early: {death}"),
             CouldNotStop::Busy => f.write_str("another check was still going on when the deadline passed"),
             CouldNotStop::NoSignalAnswer => f.write_str("the threads did not answer the stop signal"),
         }

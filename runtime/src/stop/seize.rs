@@ -12,9 +12,10 @@ use core::sync::atomic::Ordering;
 use crate::base::{Errno, Tid};
 use crate::sys::{file, process, task};
 
+use super::ending::{Ending, Outcome};
 use super::notes::Missing;
 use super::proc_files::{ProcFiles, number};
-use super::session::{Body, Ending, Outcome, Session};
+use super::session::{Body, Session};
 use super::task_list::{LIST_BUFFER, Status, TaskList};
 use super::tracees::{Seized, State, Tracee};
 

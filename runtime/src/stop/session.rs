@@ -19,7 +19,7 @@ use crate::base::{Addr, AddrRange, Errno, Tid};
 use crate::mem::{OwnMap, ProcessMemory};
 use crate::sys::memory;
 
-use super::notes::{CouldNotStop, Death, Refusal};
+use super::ending::Said;
 use super::parking::Parking;
 use super::record::World;
 use super::tracees::Tracees;
@@ -29,76 +29,6 @@ use super::{Options, Work};
 const SIGNAL_STACK: usize = 64 << 10;
 /// For the work. Pages that are never touched cost address space only.
 const HELPER_STACK: usize = 1 << 20;
-
-/// How far a helper got. Kept as a number in shared memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub(super) enum Outcome {
-    /// It did not say.
-    Silent = 0,
-    /// The work is done.
-    Done,
-    /// ptrace was refused with this error.
-    Refused,
-    /// This process traces already.
-    AlreadyTraced,
-    /// A fault of its own: signal, address.
-    Fault,
-    /// Its watchdog ended it.
-    Deadline,
-    /// The caller is gone.
-    Orphaned,
-    /// This step of [`SETUP_STEPS`] failed with this error.
-    Setup,
-    /// The list of tasks could not be read, with this error.
-    NoProc,
-    /// No memory.
-    NoMemory,
-    /// No thread answered the signal.
-    NoAnswer,
-}
-
-/// The steps of a helper's start, by their number in [`Outcome::Setup`].
-pub(super) const SETUP_STEPS: [&str; 6] =
-    ["close_range", "rt_sigaction", "sigaltstack", "prctl", "setitimer", "rt_sigprocmask"];
-
-/// What a helper ended with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Ending {
-    pub(super) outcome: Outcome,
-    pub(super) first: usize,
-    pub(super) second: usize,
-}
-
-impl Ending {
-    pub(super) const fn new(outcome: Outcome, first: usize) -> Ending {
-        Ending { outcome, first, second: 0 }
-    }
-
-    pub(super) const fn errno(outcome: Outcome, errno: Errno) -> Ending {
-        Ending::new(outcome, errno.get() as usize)
-    }
-
-    /// As a reason; `None` when the work is done or nothing was said.
-    pub(super) fn reason(self) -> Option<CouldNotStop> {
-        let errno = Errno::new(self.first as i32);
-        Some(match self.outcome {
-            Outcome::Silent | Outcome::Done => return None,
-            Outcome::Refused => CouldNotStop::Refused(errno, Refusal::Unknown),
-            Outcome::AlreadyTraced => CouldNotStop::AlreadyTraced(self.first as i32),
-            Outcome::Fault => CouldNotStop::HelperDied(Death::Fault(self.first as i32, self.second)),
-            Outcome::Deadline => CouldNotStop::HelperDied(Death::Deadline),
-            Outcome::Orphaned => CouldNotStop::HelperDied(Death::Orphaned),
-            Outcome::Setup => {
-                let step = SETUP_STEPS.get(self.second).copied().unwrap_or("a system call");
-                CouldNotStop::HelperDied(Death::Setup(step, errno))
-            }
-            Outcome::NoProc => CouldNotStop::NoProc(errno),
-            Outcome::NoMemory => CouldNotStop::NoMemory(errno),
-            Outcome::NoAnswer => CouldNotStop::NoSignalAnswer,
-        })
-    }
-}
 
 /// What the helper works with.
 pub(super) struct Body {
@@ -130,9 +60,8 @@ pub(super) struct Session {
     pub(super) alive: AtomicU32,
     /// 0 while the helper may not trace yet, since the caller has still to allow it (Yama).
     pub(super) gate: AtomicU32,
-    outcome: AtomicU32,
-    first: AtomicUsize,
-    second: AtomicUsize,
+    /// What the helper says of its end.
+    pub(super) said: Said,
     /// CLOCK_MONOTONIC time after which the watchdog ends the helper.
     pub(super) hard_deadline: AtomicU64,
     /// Tracees that the watchdog has reaped.
@@ -163,38 +92,6 @@ impl Session {
     /// The tracees to look after; 0 where one is no more.
     pub(super) fn watched(&self) -> &[AtomicI32] {
         self.watched.get(..self.watched_len.load(Ordering::Acquire)).unwrap_or_default()
-    }
-
-    /// Says how it ended. The first word counts: a fault on the way out does not replace the reason for leaving.
-    pub(super) fn say(&self, ending: Ending) {
-        if self.outcome.load(Ordering::Relaxed) == Outcome::Silent as u32 {
-            self.first.store(ending.first, Ordering::Relaxed);
-            self.second.store(ending.second, Ordering::Relaxed);
-            self.outcome.store(ending.outcome as u32, Ordering::Release);
-        }
-    }
-
-    /// What the helper said.
-    pub(super) fn ending(&self) -> Ending {
-        const ALL: [Outcome; 11] = [
-            Outcome::Silent,
-            Outcome::Done,
-            Outcome::Refused,
-            Outcome::AlreadyTraced,
-            Outcome::Fault,
-            Outcome::Deadline,
-            Outcome::Orphaned,
-            Outcome::Setup,
-            Outcome::NoProc,
-            Outcome::NoMemory,
-            Outcome::NoAnswer,
-        ];
-        let number = self.outcome.load(Ordering::Acquire);
-        Ending {
-            outcome: ALL.into_iter().find(|o| *o as u32 == number).unwrap_or(Outcome::Silent),
-            first: self.first.load(Ordering::Relaxed),
-            second: self.second.load(Ordering::Relaxed),
-        }
     }
 
     /// The body.
@@ -259,9 +156,7 @@ impl SessionMap {
         let value = Session {
             alive: AtomicU32::new(1),
             gate: AtomicU32::new(1),
-            outcome: AtomicU32::new(Outcome::Silent as u32),
-            first: AtomicUsize::new(0),
-            second: AtomicUsize::new(0),
+            said: Said::nothing(),
             hard_deadline: AtomicU64::new(u64::MAX),
             reaped: AtomicU32::new(0),
             pid,

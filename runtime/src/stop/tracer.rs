@@ -3,19 +3,21 @@
 //! Contract: all that can fail without threads fails here, before a thread is touched: an interrupted thread whose stop
 //! nobody mends sees a spurious EINTR. The caller waits with all signals blocked, never without bound.
 
-use core::sync::atomic::Ordering::{Acquire, Release};
+use core::sync::atomic::Ordering::Release;
 
 use crate::arch::Registers;
 use crate::base::{Errno, Tid};
 use crate::sys::signals::AllBlocked;
-use crate::sys::wait::{self, Block, Change};
-use crate::sys::{futex, process, task, timer};
+use crate::sys::wait::Change;
+use crate::sys::{futex, process, task};
 
+use super::await_end::{End, await_end};
+use super::ending::Outcome;
 use super::notes::{Backend, CouldNotStop, Death, Refusal, StopNotes};
 use super::parking::ParkingMap;
 use super::proc_files::ProcFiles;
 use super::record::World;
-use super::session::{CURRENT, Outcome, Plan, Session, SessionMap};
+use super::session::{CURRENT, Plan, SessionMap};
 use super::tracees::Tracees;
 use super::{Options, Work, exec, helper, yama};
 
@@ -30,9 +32,7 @@ pub(super) struct Request<'a> {
     pub(super) options: &'a Options,
 }
 
-/// Between looks at the helper when nothing woke the caller. Only for the case that the kernel's wake got lost.
-const LOOK_NS: u64 = 100_000_000;
-/// Beyond the helper's own deadlines; and once more after SIGKILL.
+/// Beyond the helper's own deadlines.
 const GRACE_NS: u64 = 2_000_000_000;
 
 /// Stops the world by ptrace and runs the work in the helper.
@@ -109,7 +109,7 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, way: Way) -> Result<StopN
     }
     let options = request.options;
     let limit = options.deadline_ns.saturating_add(options.work_deadline_ns).saturating_add(GRACE_NS);
-    let end = await_end(session, helper, process::monotonic_ns().saturating_add(limit));
+    let end = await_end(&session.alive, helper, process::monotonic_ns().saturating_add(limit));
     drop(permission);
     // Whatever became of the helper, the threads go on.
     let mended = match way {
@@ -117,7 +117,7 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, way: Way) -> Result<StopN
         Way::Ptrace { .. } => 0,
     };
     drop(signals);
-    let ending = session.ending();
+    let ending = session.said.ending();
     if end == End::Stuck {
         // CURRENT stays: the abandoned helper's handlers read it.
         map.abandon();
@@ -165,51 +165,4 @@ fn prepare(request: &Request<'_>, way: &Way, work: &mut Work<'_>) -> Result<Sess
         share_files: task::can_close_ranges(),
     };
     SessionMap::new(plan, work)
-}
-
-/// How a helper ended, as far as is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
-    Ended(Change),
-    /// Somebody else has waited for it: the program, by waitpid(-1, __WALL).
-    ReapedByOthers,
-    /// It lives, though it was killed.
-    Stuck,
-}
-
-/// Waits for the helper's end and reaps it. The word `alive` is cleared when the helper lets go of the memory, which is
-/// before its tracees are free; the wait for the task itself returns after.
-fn await_end(session: &Session, helper: i32, mut limit: u64) -> End {
-    let mut killed = false;
-    while session.alive.load(Acquire) != 0 {
-        match futex::wait(&session.alive, 1, LOOK_NS) {
-            Ok(()) => continue,
-            Err(errno) if matches!(errno.get(), libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT) => {}
-            // A filter may refuse futex; the look below does without.
-            Err(_) => timer::sleep(1_000_000),
-        }
-        if let Some(end) = look(helper, Block::Poll) {
-            return end;
-        }
-        if process::monotonic_ns() > limit {
-            if killed {
-                return End::Stuck;
-            }
-            killed = true;
-            let _ = task::kill(helper, libc::SIGKILL);
-            limit = limit.saturating_add(GRACE_NS);
-        }
-    }
-    // EINTR cannot last with signals blocked; other errors say that waiting is refused, and only the zombie would stay.
-    const TRIES: u32 = 1000;
-    (0..TRIES).find_map(|_| look(helper, Block::Wait)).unwrap_or(End::ReapedByOthers)
-}
-
-fn look(helper: i32, block: Block) -> Option<End> {
-    // Asked twice before it is believed that somebody else has reaped it: a zombie would stay for good.
-    match wait::child(helper, block).or_else(|_| wait::child(helper, block)) {
-        Ok(change) => change.map(End::Ended),
-        Err(errno) if errno.get() == libc::ECHILD => Some(End::ReapedByOthers),
-        Err(_) => None,
-    }
 }

@@ -15,14 +15,15 @@ use crate::sys::process;
 use crate::sys::signals::{Action, SignalSet, set_action};
 use crate::sys::{timer, wait};
 
-use super::session::{CURRENT, Ending, Outcome, Session};
+use super::ending::{Ending, Outcome};
+use super::session::{CURRENT, Session};
 
 /// The first tick is early: it makes the collection look for vfork children.
 const FIRST_NS: u64 = 10_000_000;
 const PERIOD_NS: u64 = 50_000_000;
 
 /// Faults of the helper's own. SIGSYS is a seccomp filter's SECCOMP_RET_TRAP.
-const FAULTS: [i32; 6] =
+pub(super) const FAULTS: [i32; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGSYS, libc::SIGABRT];
 
 /// The signals that the helper does not block.
@@ -80,7 +81,7 @@ unsafe extern "C" fn on_tick(_: i32, _: *mut libc::siginfo_t, _: *mut libc::ucon
         }
     }
     if process::monotonic_ns() > session.hard_deadline.load(Relaxed) {
-        session.say(Ending::new(Outcome::Deadline, 0));
+        session.said.say(Ending::new(Outcome::Deadline, 0));
         process::exit_group(1);
     }
 }
@@ -94,7 +95,7 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: 
     if let Some(session) = session() {
         // SAFETY: as for the context; si_addr is a plain word at its place for each of these signals.
         let address = unsafe { info.as_ref().map_or(0, |info| info.si_addr().addr()) };
-        session.say(Ending { outcome: Outcome::Fault, first: signal as usize, second: address });
+        session.said.say(Ending { outcome: Outcome::Fault, first: signal as usize, second: address });
     }
     process::exit_group(1);
 }

@@ -14,6 +14,28 @@ pub fn map_anonymous(hint: Addr, len: usize, prot: libc::c_int, flags: libc::c_i
     unsafe { syscall(libc::SYS_mmap, [hint.get(), len, prot as usize, flags, usize::MAX, 0]) }.map(Addr::new)
 }
 
+/// `mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)`: new zeroed memory that
+/// a forked child shares with the caller. Pages that are never touched cost address space only.
+pub fn map_shared(len: usize) -> Result<Addr, Errno> {
+    let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
+    // SAFETY: without MAP_FIXED a new mapping never touches memory that is in use (mmap(2)).
+    unsafe { syscall(libc::SYS_mmap, [0, len, prot, flags, usize::MAX, 0]) }.map(Addr::new)
+}
+
+/// `mmap(range, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)`: zeroed memory in
+/// place of whatever is there.
+///
+/// # Safety
+///
+/// - Nobody in this address space needs what is there.
+pub unsafe fn map_over(range: AddrRange) -> Result<(), Errno> {
+    let prot = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as usize;
+    // SAFETY: the caller's duty, passed on.
+    unsafe { syscall(libc::SYS_mmap, [range.start.get(), range.len(), prot, flags, usize::MAX, 0]) }.map(drop)
+}
+
 const fn assert_no_fixed(flags: libc::c_int) {
     debug_assert!(flags & libc::MAP_FIXED == 0);
 }

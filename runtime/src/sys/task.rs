@@ -35,6 +35,22 @@ pub unsafe fn clone_helper(
     Errno::split(result).map(|pid| pid as i32)
 }
 
+/// `clone(exit_signal 0)`: a copy of the calling process, which sends no signal when it ends and is seen by no wait
+/// without `__WALL`. Returns its id, and 0 in the copy, which goes on behind this call on its copy of the stack. No
+/// handler of fork(2) runs.
+///
+/// A `sibling` is the child of the caller's parent (CLONE_PARENT), and so outlives the caller as a child of somebody.
+///
+/// # Safety
+///
+/// - The copy makes raw system calls only, for as long as it lives: any lock may be held in it by a thread that is not.
+pub unsafe fn fork(sibling: bool) -> Result<i32, Errno> {
+    let parent = if sibling { libc::CLONE_PARENT } else { 0 };
+    let flags = (libc::CLONE_UNTRACED | parent) as usize;
+    // SAFETY: without CLONE_VM the copy has memory of its own; the rest is the caller's duty.
+    unsafe { syscall(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]) }.map(|pid| pid as i32)
+}
+
 /// True when the calling task is the only one that uses its memory: no other thread, no vfork child, no vfork parent.
 ///
 /// `unshare(CLONE_VM)` has no effect in such a process and fails with EINVAL in any other (unshare(2)): the kernel's own
@@ -92,6 +108,20 @@ pub fn forbid_core() -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_CORE as usize, at, 0, 0, 0]) }.map(drop)
 }
 
+/// `prlimit(0, RLIMIT_AS, {bytes, bytes})`: the calling process may map this much in all, and no more.
+pub fn limit_address_space(bytes: usize) -> Result<(), Errno> {
+    let limit = [bytes as u64; 2];
+    let at = limit.as_ptr().addr();
+    // SAFETY: the kernel reads one rlimit64.
+    unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_AS as usize, at, 0, 0, 0]) }.map(drop)
+}
+
+/// `close_range(0, ~0, 0)`: closes every descriptor of the calling task's table.
+pub fn close_descriptors() -> Result<(), Errno> {
+    // SAFETY: touches no memory; the table is the caller's to empty.
+    unsafe { syscall(libc::SYS_close_range, [0, u32::MAX as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// `close_range(~0, ~0, 0)`: whether the kernel has the call (5.9). Closes nothing: no descriptor has that number.
 pub fn can_close_ranges() -> bool {
     let last = u32::MAX as usize;
@@ -146,6 +176,13 @@ pub fn signal_stack(start: Addr, len: usize) -> Result<(), Errno> {
     let stack = [start.get(), 0, len];
     // SAFETY: the kernel reads one stack_t; whoever runs handlers on it owns the memory.
     unsafe { syscall(libc::SYS_sigaltstack, [stack.as_ptr().addr(), 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// `pidfd_open(pid, 0)`: a descriptor that becomes readable when process `pid` has ended. Linux 5.3.
+pub fn open_process(pid: i32) -> Result<super::file::Fd, Errno> {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_pidfd_open, [pid as usize, 0, 0, 0, 0, 0]) }
+        .map(|fd| super::file::Fd::from_raw(fd as i32))
 }
 
 /// The number of links of an open directory, by fstat(2): in `/proc/PID/task` two more than the process has tasks.

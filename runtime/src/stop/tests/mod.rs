@@ -9,5 +9,6 @@ mod faults;
 mod odd;
 mod refused;
 mod signals;
+mod snapshot;
 mod speed;
 mod threads;

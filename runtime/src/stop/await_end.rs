@@ -1,0 +1,59 @@
+//! Waiting for a task of ours: never without bound, and whatever becomes of it.
+
+use core::sync::atomic::{AtomicU32, Ordering::Acquire};
+
+use crate::sys::wait::{self, Block, Change};
+use crate::sys::{futex, process, task as sys_task, timer};
+
+/// Between looks at the task when nothing woke the caller: for a task that was killed before it could say so.
+const LOOK_NS: u64 = 100_000_000;
+/// After SIGKILL.
+const GRACE_NS: u64 = 2_000_000_000;
+
+/// How a task ended, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    Ended(Change),
+    /// Somebody else has waited for it: the program, by waitpid(-1, __WALL).
+    ReapedByOthers,
+    /// It lives, though it was killed.
+    Stuck,
+}
+
+/// Waits for the end of child `task` and reaps it; at CLOCK_MONOTONIC time `limit` it is killed. The word `alive` becomes
+/// 0 and is woken when the task is about to end, which may be before others are free of it (tracees); the wait for the task
+/// itself returns after.
+pub(super) fn await_end(alive: &AtomicU32, task: i32, mut limit: u64) -> End {
+    let mut killed = false;
+    while alive.load(Acquire) != 0 {
+        match futex::wait(alive, 1, LOOK_NS) {
+            Ok(()) => continue,
+            Err(errno) if matches!(errno.get(), libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT) => {}
+            // A filter may refuse futex; the look below does without.
+            Err(_) => timer::sleep(1_000_000),
+        }
+        if let Some(end) = look(task, Block::Poll) {
+            return end;
+        }
+        if process::monotonic_ns() > limit {
+            if killed {
+                return End::Stuck;
+            }
+            killed = true;
+            let _ = sys_task::kill(task, libc::SIGKILL);
+            limit = limit.saturating_add(GRACE_NS);
+        }
+    }
+    // EINTR cannot last with signals blocked; other errors say that waiting is refused, and only the zombie would stay.
+    const TRIES: u32 = 1000;
+    (0..TRIES).find_map(|_| look(task, Block::Wait)).unwrap_or(End::ReapedByOthers)
+}
+
+fn look(task: i32, block: Block) -> Option<End> {
+    // Asked twice before it is believed that somebody else has reaped it: a zombie would stay for good.
+    match wait::child(task, block).or_else(|_| wait::child(task, block)) {
+        Ok(change) => change.map(End::Ended),
+        Err(errno) if errno.get() == libc::ECHILD => Some(End::ReapedByOthers),
+        Err(_) => None,
+    }
+}
