@@ -11,8 +11,12 @@ use crate::start::symbol;
 
 /// At the start of the process.
 pub(crate) fn start() {
+    check::on_layout(layout);
+}
+
+fn layout() -> Layout {
     let rtld_global = symbol(c"_rtld_global").map_or(Addr::NULL, Addr::of);
-    check::set_layout(Layout::from_symbols(read, static_tls(), rtld_global));
+    Layout::from_symbols(read, static_tls(), rtld_global)
 }
 
 fn read(name: &CStr, words: &mut [u32]) -> bool {

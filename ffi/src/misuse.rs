@@ -17,6 +17,8 @@ use standstill_runtime::sys::process::exit_group;
 use standstill_runtime::trace::StackId;
 use standstill_runtime::{entry_point, init, threads, trace};
 
+use crate::modules;
+
 /// What the heap said of freeing `block` by a function of `origin`.
 #[cold]
 #[inline(never)]
@@ -78,6 +80,7 @@ fn end(what: &str, block: NonNull<u8>, frame: &CallerFrame) {
         trace::capture(&mut thread.trace, frame, crate::malloc::free as *const () as usize)
     });
     let allocated_by = heap::last_owner(addr);
+    modules::update();
     report::misuse(&MisuseReport {
         what,
         block: addr,

@@ -35,7 +35,10 @@ pub(crate) fn start() {
         replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
     });
     check::on_module_update(update);
-    update();
+    if find_object().is_none() {
+        // The unwinder has nothing else to ask. Otherwise most programs never need the list.
+        update();
+    }
 }
 
 /// An address above all frames of the main thread: of the random bytes that the kernel lays beside the environment
@@ -50,7 +53,7 @@ fn above_main() -> usize {
 }
 
 /// Enters the modules that are loaded now. Takes the loader's lock.
-fn update() {
+pub(crate) fn update() {
     trace::modules::update(|each| {
         let mut each: Each<'_> = each;
         // SAFETY: dl_iterate_phdr(3) hands `visit` what it was given, while `each` lives.

@@ -17,6 +17,7 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::arch::CallerFrame;
 use crate::harvest::user_regions;
+use crate::heap;
 use crate::init;
 use crate::init::options::Options;
 use crate::report::{self, Findings, Verdict};
@@ -24,7 +25,7 @@ use crate::stop;
 use crate::sys::process;
 use crate::sys::task;
 
-pub use hooks::{on_default_suppressions, on_module_update, on_turned_off, set_exit_function, set_layout};
+pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};
 pub use outcome::{Counts, Outcome, Total};
 pub use turn::{after_fork, before_fork};
 
@@ -65,10 +66,15 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
     }
     let Some(_turn) = Turn::wait() else { return refused(occasion) };
 
-    // What takes a lock or asks the loader comes first, while all threads run.
-    hooks::update_modules();
     let mut remarks = Remarks::new();
     let mut analysis = Analysis::default();
+    if !heap::has_served() {
+        // Nothing was ever allocated, so nothing can be lost: most of the small programs that a build starts.
+        return conclude(occasion, options, analysis, &remarks);
+    }
+    // What takes a lock or asks the loader comes first, while all threads run.
+    hooks::update_modules();
+    hooks::read_layout();
     match user_regions::snapshot() {
         Ok(regions) => {
             let (frame, stack_pointer) = caller::program_frame(occasion, frame);

@@ -183,6 +183,8 @@ pub(super) struct Remembered;
 
 impl report::Modules for Remembered {
     fn for_each(&self, each: &mut dyn FnMut(&report::Module<'_>)) {
+        // A check that needed no stop did without the list so far.
+        hooks::update_modules();
         for module in trace::modules::all() {
             let (mut path, mut build_id) = ([0; trace::modules::PATH], [0; trace::modules::BUILD_ID]);
             let mut ranges = [AddrRange::new(Addr::NULL, Addr::NULL); trace::modules::EXECUTABLE];

@@ -25,14 +25,23 @@ pub fn on_default_suppressions(hook: fn() -> Option<&'static [u8]>) {
     DEFAULT_SUPPRESSIONS.call_once(|| hook);
 }
 
+static READ_LAYOUT: Once<fn() -> Layout> = Once::new();
 static LAYOUT: Once<Layout> = Once::new();
 static UNKNOWN_LAYOUT: Layout = Layout::fallback(0);
 
-/// Where the C library keeps what a thread control block leads to.
-pub fn set_layout(layout: Layout) {
-    LAYOUT.call_once(|| layout);
+/// `hook` asks the C library where it keeps what a thread control block leads to. Called before the first check, while
+/// all threads run: it looks up symbols, which most programs need not pay for at their start.
+pub fn on_layout(hook: fn() -> Layout) {
+    READ_LAYOUT.call_once(|| hook);
 }
 
+pub(super) fn read_layout() {
+    if let Some(hook) = READ_LAYOUT.get() {
+        LAYOUT.call_once(hook);
+    }
+}
+
+/// What [`read_layout`] got.
 pub(super) fn layout() -> &'static Layout {
     LAYOUT.get().unwrap_or(&UNKNOWN_LAYOUT)
 }

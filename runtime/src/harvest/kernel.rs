@@ -6,6 +6,7 @@
 
 use core::ffi::CStr;
 
+use crate::arch::page_size;
 use crate::base::Errno;
 use crate::mem::MapVec;
 use crate::stop::ProcFiles;
@@ -41,7 +42,7 @@ fn each_line(fd: &Fd, each: impl FnMut(&[u8]) -> Result<(), Errno>) -> Result<()
 /// Calls `each` with the name of every entry of a directory that is a number.
 fn each_entry(dir: &Fd, mut each: impl FnMut(&CStr) -> Result<(), Errno>) -> Result<(), Errno> {
     let mut buffer = MapVec::<u8>::new();
-    buffer.resize(16 * 1024, 0)?;
+    buffer.resize(page_size(), 0)?;
     loop {
         let got = file::directory_entries(dir, &mut buffer).unwrap_or(0);
         let mut rest = buffer.get(..got).unwrap_or_default();

@@ -1,10 +1,11 @@
 //! Files of the kernel, line by line.
 
+use crate::arch::page_size;
 use crate::base::Errno;
 use crate::mem::MapVec;
 
 /// Longer than any line of /proc/PID/maps: a path of PATH_MAX bytes, each escaped to four, and the fields before it.
-const BUFFER: usize = 32 * 1024;
+const LONGEST: usize = 32 * 1024;
 
 /// Calls `each` for every line, without its newline, until `read` returns 0. Returns how many lines were too long or had
 /// no end; those are passed over. Fails when `read` or `each` fails, or memory cannot be had.
@@ -13,7 +14,8 @@ pub(super) fn for_each(
     mut each: impl FnMut(&[u8]) -> Result<(), Errno>,
 ) -> Result<usize, Errno> {
     let mut buffer = MapVec::<u8>::new();
-    buffer.resize(BUFFER, 0)?;
+    // The kernel fills a page at a time unless a line is longer (seq_file.c), and a page costs a small process least.
+    buffer.resize(page_size(), 0)?;
     let mut filled = 0;
     let mut cut = 0;
     // The rest of a line that did not fit.
@@ -36,7 +38,9 @@ pub(super) fn for_each(
         }
         buffer.copy_within(done..filled, 0);
         filled -= done;
-        if filled == buffer.len() {
+        if filled == buffer.len() && filled < LONGEST {
+            buffer.resize(LONGEST, 0)?;
+        } else if filled == buffer.len() {
             cut += usize::from(!skipping);
             skipping = true;
             filled = 0;

@@ -57,7 +57,8 @@ fn fresh(errno: Errno) -> Presence {
 
 fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Errno> {
     let mut regions = MapVec::<PageRegion>::new();
-    regions.resize(REGIONS, PageRegion::default())?;
+    // As many as fit into a page at first, which are enough for a small process.
+    regions.resize(page_size() / size_of::<PageRegion>(), PageRegion::default())?;
     let mut at = Addr::NULL;
     let end = Addr::new(USER_END - page_size());
     while at < end {
@@ -70,6 +71,7 @@ fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Err
         if got < regions.len() {
             return Ok(());
         }
+        regions.resize(REGIONS, PageRegion::default())?;
     }
     Ok(())
 }

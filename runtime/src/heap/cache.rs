@@ -53,13 +53,20 @@ pub(super) struct Cache {
 }
 
 /// Caches that nobody uses. The pointers are to memory of ours that stays mapped.
-pub(super) struct Unused(Option<NonNull<Cache>>);
+pub(super) struct Unused {
+    /// Those that were used before.
+    again: Option<NonNull<Cache>>,
+    /// Where the next one that never was used lies, and how many do. They are not touched: a process with one thread
+    /// pays for one.
+    new: Option<NonNull<Cache>>,
+    new_left: usize,
+}
 
 // SAFETY: a cache in this list is reached through the list's lock only.
 unsafe impl Send for Unused {}
 
 /// See [`Unused`].
-pub(super) static UNUSED: Lock<Unused> = Lock::new(Unused(None));
+pub(super) static UNUSED: Lock<Unused> = Lock::new(Unused { again: None, new: None, new_left: 0 });
 
 /// Counts the forks that this process has behind it.
 ///
@@ -79,31 +86,36 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// An empty cache for the calling thread. `None` when there is no memory for one.
 #[cold]
 pub(super) fn take() -> Option<NonNull<Cache>> {
-    let mut unused = UNUSED.lock();
-    if unused.0.is_none() {
-        unused.0 = map(8).or_else(|| map(1));
-    }
-    let mut cache = unused.0?;
-    // SAFETY: caches in the list belong to the list, whose lock is held.
+    let mut cache = UNUSED.lock().pop()?;
+    // SAFETY: no list has it any more, so it is the caller's alone.
     let this = unsafe { cache.as_mut() };
-    unused.0 = this.next.take();
-    drop(unused);
     this.generation = GENERATION.load(Relaxed);
     this.arena = (TAKEN.fetch_add(1, Relaxed) % central::arenas()) as u8;
     Some(cache)
 }
 
-fn map(count: usize) -> Option<NonNull<Cache>> {
-    let first = mem::map_own(count * size_of::<Cache>()).ok()?.cast::<Cache>();
-    let mut list = None;
-    for index in (0..count).rev() {
-        // SAFETY: inside the new mapping, page-aligned; zeroed bytes are a valid cache.
-        let mut cache = unsafe { first.add(index) };
-        // SAFETY: not yet published.
-        unsafe { cache.as_mut() }.next = list;
-        list = Some(cache);
+impl Unused {
+    fn pop(&mut self) -> Option<NonNull<Cache>> {
+        if let Some(mut cache) = self.again {
+            // SAFETY: caches in the list belong to the list, whose lock is held.
+            self.again = unsafe { cache.as_mut() }.next.take();
+            return Some(cache);
+        }
+        if self.new_left == 0 {
+            // A mapping for each of thousands of threads would fill the list of ours.
+            let (first, count) = [8, 1].into_iter().find_map(|count| {
+                Some((mem::map_own(count * size_of::<Cache>()).ok()?.cast::<Cache>(), count))
+            })?;
+            self.new = Some(first);
+            self.new_left = count;
+        }
+        let cache = self.new?;
+        self.new_left -= 1;
+        // SAFETY: inside the mapping (page-aligned, and zeroed bytes are a valid cache), or one past its end, where it
+        // is not used any more.
+        self.new = Some(unsafe { cache.add(1) });
+        Some(cache)
     }
-    list
 }
 
 /// Puts an emptied cache away.
@@ -114,8 +126,8 @@ fn map(count: usize) -> Option<NonNull<Cache>> {
 pub(super) unsafe fn put(mut cache: NonNull<Cache>) {
     let mut unused = UNUSED.lock();
     // SAFETY: the caller's duty: nobody else uses it.
-    unsafe { cache.as_mut() }.next = unused.0;
-    unused.0 = Some(cache);
+    unsafe { cache.as_mut() }.next = unused.again;
+    unused.again = Some(cache);
 }
 
 impl Cache {

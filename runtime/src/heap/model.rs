@@ -16,7 +16,11 @@ use loom::thread;
 use radix::{LEAF, Leaf, Radix, STEP};
 
 fn empty() -> Radix {
-    Radix { root: core::array::from_fn(|_| AtomicPtr::new(core::ptr::null_mut())) }
+    Radix {
+        root: core::array::from_fn(|_| AtomicPtr::new(core::ptr::null_mut())),
+        not_first: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
+    }
 }
 
 fn leaf() -> Option<*mut Leaf> {
@@ -47,6 +51,27 @@ fn loom_a_reader_sees_a_segment_whole_or_not_at_all() {
         }
         writer.join().unwrap();
         assert_eq!(radix.get(STEP), 1);
+    });
+}
+
+#[test]
+fn loom_whoever_sees_an_entry_visits_it() {
+    loom::model(|| {
+        let radix = Arc::new(empty());
+        let writer_radix = radix.clone();
+        let writer = thread::spawn(move || {
+            assert!(writer_radix.prepare(STEP, STEP, leaf));
+            writer_radix.set(STEP, STEP, 1);
+        });
+        if radix.get(STEP) == 1 {
+            let mut seen = 0;
+            radix.for_each(|start, entry| {
+                assert_eq!((start, entry), (STEP, 1));
+                seen += 1;
+            });
+            assert_eq!(seen, 1);
+        }
+        writer.join().unwrap();
     });
 }
 

@@ -42,13 +42,21 @@ pub(super) struct Leaf {
 /// The table. An entry is a number to it: 0 for nothing, anything else is the caller's.
 pub(super) struct Radix {
     pub(super) root: [AtomicPtr<Leaf>; ROOT],
+    /// Steps that ever had an entry lie in between: the first as its complement (0 bytes are an empty range), and one
+    /// behind the last. Widened before an entry is set.
+    pub(super) not_first: AtomicUsize,
+    pub(super) end: AtomicUsize,
 }
 
 impl Radix {
     /// An empty table.
     #[cfg(not(loom))]
     pub(super) const fn new() -> Radix {
-        Radix { root: [const { AtomicPtr::new(core::ptr::null_mut()) }; ROOT] }
+        Radix {
+            root: [const { AtomicPtr::new(core::ptr::null_mut()) }; ROOT],
+            not_first: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+        }
     }
 
     /// The entry for `addr`; 0 for none and for addresses that no mapping can have.
@@ -84,6 +92,10 @@ impl Radix {
 
     /// Enters `entry` for each step of `start..start + bytes`, or clears them with 0. The range was prepared.
     pub(super) fn set(&self, start: usize, bytes: usize, entry: usize) {
+        if entry != 0 {
+            self.not_first.fetch_max(!(start >> STEP_SHIFT), Release);
+            self.end.fetch_max((start + bytes).div_ceil(STEP), Release);
+        }
         for addr in (start..start + bytes).step_by(STEP) {
             let Some(root) = self.root.get(addr >> (STEP_SHIFT + LEAF_BITS)) else { continue };
             // SAFETY: as in `get`.
@@ -93,17 +105,23 @@ impl Radix {
         }
     }
 
-    /// Calls `each` for every step that has an entry, by address: (start of the step, entry).
+    /// Calls `each` for every step that has an entry, by address: (start of the step, entry). Looks at nothing outside of
+    /// what was ever entered: the table is large, and a process that never touched it pays for each page.
     pub(super) fn for_each(&self, mut each: impl FnMut(usize, usize)) {
-        for (high, root) in self.root.iter().enumerate() {
+        let end = self.end.load(Acquire);
+        let mut step = !self.not_first.load(Acquire);
+        while step < end {
+            let Some(root) = self.root.get(step / LEAF) else { return };
             // SAFETY: as in `get`.
-            let Some(leaf) = (unsafe { root.load(Acquire).as_ref() }) else { continue };
-            for (low, entry) in leaf.entries.iter().enumerate() {
-                let entry = entry.load(Acquire);
-                if entry != 0 {
-                    each((high << LEAF_BITS | low) << STEP_SHIFT, entry);
-                }
+            let Some(leaf) = (unsafe { root.load(Acquire).as_ref() }) else {
+                step = (step / LEAF + 1) * LEAF;
+                continue;
+            };
+            let entry = leaf.entries[step % LEAF].load(Acquire);
+            if entry != 0 {
+                each(step << STEP_SHIFT, entry);
             }
+            step += 1;
         }
     }
 }

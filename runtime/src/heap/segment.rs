@@ -291,12 +291,22 @@ impl Unit {
         Some((index, base + index * self.block_size.load(Relaxed) as usize))
     }
 
-    /// Notes that words up to `index` were used, to be cleared when the units are cut anew.
-    pub(super) fn note_used(&self, index: usize) {
+    /// How many words from the first on may differ from zero, of those that the slab or span has now.
+    fn used(&self) -> &AtomicU16 {
         let compact = self.block_size.load(Relaxed) as usize >= COMPACT_FROM;
-        let used = if compact { &self.list.compact_used } else { &self.list.wide_used };
+        if compact { &self.list.compact_used } else { &self.list.wide_used }
+    }
+
+    /// Blocks from this number on were never handed out since the slab was made.
+    pub(super) fn used_words(&self) -> u32 {
+        u32::from(self.used().load(Relaxed))
+    }
+
+    /// Notes that words up to `index` are used, to be cleared when the units are cut anew. Before one of them says so.
+    pub(super) fn note_used(&self, index: usize) {
+        let used = self.used();
         if usize::from(used.load(Relaxed)) <= index {
-            used.store(index as u16 + 1, Relaxed);
+            used.store(index as u16 + 1, Release);
         }
     }
 

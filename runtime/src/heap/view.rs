@@ -178,12 +178,14 @@ impl Provider for HeapView {
 
     fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk)) {
         for (group, owner) in self.groups.iter().enumerate() {
+            let first = (group * GROUP) as u32;
+            // Blocks that were never used have words that were never touched: reading them would make them resident.
             let numbers = match owner {
-                Owner::Unit(_) => GROUP,
+                Owner::Unit(unit) => (unit.ordinal.load(Relaxed) + unit.used_words()).saturating_sub(first),
                 Owner::Large(_) => 1,
             };
-            for number in 0..numbers {
-                let id = ChunkId((group * GROUP + number) as u32);
+            for number in 0..numbers.min(GROUP as u32) {
+                let id = ChunkId(first + number);
                 match self.of(*owner, id) {
                     Some((base, size, word)) if word.is_live() => each(id, lookup::chunk(base, size, word)),
                     Some(_) => {}

@@ -42,6 +42,17 @@ pub struct Findings<'a> {
     pub quiet: bool,
 }
 
+impl Findings<'_> {
+    /// Clean, and nobody wants to hear of it. Most checks end so, and need not know the name of their process then.
+    fn is_silent(&self, options: &Options) -> bool {
+        let clean =
+            self.leaks.is_empty() && self.reasons.is_empty() && matches!(self.outcome, Outcome::Checked);
+        let unasked = options.verbosity == 0 && options.report_dir.as_str().is_empty();
+        // What is wrong with suppressions is said even when there is nothing to suppress.
+        clean && unasked && options.suppressions.as_str().is_empty() && self.default_suppressions.is_none()
+    }
+}
+
 /// What is left after suppressions.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivered {
@@ -70,6 +81,9 @@ pub fn announce(options: &Options) {
 
 /// Suppresses, prints or records. Returns what the check came to in the end; the caller decides about the exit code.
 pub fn deliver(findings: Findings<'_>, options: &Options) -> Delivered {
+    if findings.is_silent(options) {
+        return Delivered { verdict: Verdict::Clean, suppressed: [(0, 0); 2] };
+    }
     let mut rules = Suppressions::new();
     if let Some(text) = findings.default_suppressions {
         rules.add_text(text, "__lsan_default_suppressions", &mut complain);

@@ -1,8 +1,8 @@
 //! The images that were ever loaded: path, build id, where, from when to when.
 //!
 //! A frame of a stack is a bare address; to name it after its library was closed, the library must have been
-//! remembered. The table is filled from the loader's list *outside* malloc: at init, after dlopen and dlclose, before a
-//! check ([`update`]). It is read lock-free in every phase, also in the stopped world: entries are atomics, added at the
+//! remembered. The table is filled from the loader's list *outside* malloc: around dlclose, before a check ([`update`]);
+//! at init where the unwinder needs it. It is read lock-free in every phase, also in the stopped world: entries are atomics, added at the
 //! end and never removed. Where `_dl_find_object` does not exist it also serves the unwinder ([`unwind_tables`]).
 //!
 //! Build ids are read from the mapped PT_NOTE segment, without libc and without opening the file.
@@ -242,7 +242,8 @@ pub fn update(list: impl FnOnce(&mut dyn FnMut(&Loaded<'_>))) -> bool {
     }
     *updates = update;
     drop(updates);
-    if changed {
+    // What the first update enters was there all the time.
+    if changed && update > 1 {
         super::modules_changed();
     }
     changed
