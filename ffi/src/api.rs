@@ -51,14 +51,16 @@ struct CheckResult {
 const QUIET: u32 = 1;
 
 /// Values of `enum standstill_code`.
-mod code {
+pub(crate) mod code {
     use core::ffi::c_int;
-    pub(super) const CLEAN: c_int = 0;
-    pub(super) const LEAKS: c_int = 1;
-    pub(super) const INCOMPLETE: c_int = 2;
-    pub(super) const COULD_NOT_CHECK: c_int = 3;
-    pub(super) const TURNED_OFF: c_int = 4;
-    pub(super) const BAD_ARGUMENT: c_int = 5;
+    /// CLEAN, of functions that are no checks.
+    pub(crate) const DONE: c_int = 0;
+    pub(crate) const CLEAN: c_int = 0;
+    pub(crate) const LEAKS: c_int = 1;
+    pub(crate) const INCOMPLETE: c_int = 2;
+    pub(crate) const COULD_NOT_CHECK: c_int = 3;
+    pub(crate) const TURNED_OFF: c_int = 4;
+    pub(crate) const BAD_ARGUMENT: c_int = 5;
 }
 
 unsafe extern "C" fn check_recoverable(
@@ -137,7 +139,7 @@ unsafe fn read_versioned<T: Copy + Default>(from: *const T) -> Option<T> {
 /// # Safety
 ///
 /// - `at` is null or points to as many readable bytes as its first word says.
-unsafe fn acceptable<T>(at: *const T) -> bool {
+pub(crate) unsafe fn acceptable<T>(at: *const T) -> bool {
     if at.is_null() {
         return true;
     }
@@ -156,7 +158,7 @@ unsafe fn acceptable<T>(at: *const T) -> bool {
 /// # Safety
 ///
 /// - `to` is null or was found acceptable, and is writable.
-unsafe fn write_versioned<T>(to: *mut T, value: &T) {
+pub(crate) unsafe fn write_versioned<T>(to: *mut T, value: &T) {
     if to.is_null() {
         return;
     }
