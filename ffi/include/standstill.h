@@ -45,12 +45,12 @@ extern "C" {
 /* What a check found. Every check ends in exactly one of these. */
 enum standstill_code {
   STANDSTILL_CLEAN = 0,           /* everything was seen, and nothing is lost */
-  STANDSTILL_DONE = 0,            /* of a function that is no check: all of it was done */
   STANDSTILL_LEAKS = 1,           /* at least one object can no longer be reached and is not suppressed */
   STANDSTILL_INCOMPLETE = 2,      /* no leak was seen, but not everything could be looked at; the report names what */
   STANDSTILL_COULD_NOT_CHECK = 3, /* no result at all; the program runs on as before. Never to be read as clean */
   STANDSTILL_TURNED_OFF = 4,      /* checks are off: detect_leaks=0, or __lsan_is_turned_off() said so */
-  STANDSTILL_BAD_ARGUMENT = 5     /* the size or a reserved field of a struct is wrong; nothing was done */
+  STANDSTILL_BAD_ARGUMENT = 5,    /* the size or a reserved field of a struct is wrong; nothing was done */
+  STANDSTILL_NO_OBJECT = 6        /* the pointer that was asked about points into no object of the heap */
 };
 
 /* ------------------------------------------------------------------------------------------------ checks */
@@ -106,6 +106,80 @@ struct standstill_check_result {
 int standstill_check_recoverable(const struct standstill_check_options *options,
                                  struct standstill_check_result *result);
 
+/* -------------------------------------------------------------------------------- why an object is alive */
+
+/* What holds a word. */
+enum standstill_holder {
+  STANDSTILL_OBJECT = 1,          /* an object of the heap */
+  STANDSTILL_GLOBAL = 2,          /* writable data of the program or of a library */
+  STANDSTILL_STACK = 3,           /* the stack of a thread */
+  STANDSTILL_REGISTER = 4,        /* a register of a thread; has no address */
+  STANDSTILL_THREAD_LOCAL = 5,    /* thread-local variables */
+  STANDSTILL_THREAD_SPECIFIC = 6, /* values of pthread_setspecific() */
+  STANDSTILL_ROOT_REGION = 7,     /* a region that the program registered */
+  STANDSTILL_KERNEL = 8,          /* the kernel: epoll data, a timer, a queued signal; has no address */
+  STANDSTILL_IN_TRANSIT = 9,      /* a thread inside malloc, realloc or free; has no address */
+  STANDSTILL_MAPPING = 10,        /* memory from mmap() */
+  STANDSTILL_IGNORED = 11,        /* nothing: standstill_ignore_object() or standstill_disable() keeps the object */
+  STANDSTILL_KEPT = 12            /* the C library or the kernel, for a stack for signals or thread-local memory */
+};
+
+/* Bits of standstill_step.flags. */
+#define STANDSTILL_STEP_DOUBTFUL UINT32_C(1) /* what only this holds is "possible": it may be stale or unreachable */
+
+/* A word that points to an object, and what holds that word. */
+struct standstill_step {
+  uint32_t holder;   /* enum standstill_holder */
+  int32_t thread;    /* whose stack, register or thread-local memory, by gettid(); 0 = nobody's */
+  uintptr_t base;    /* where the holder begins; 0 = it has no address */
+  size_t bytes;      /* how large it is */
+  uintptr_t word_at; /* where in the holder the word lies; 0 = it has no address */
+  uintptr_t word;    /* the word: a pointer into the next step's holder, and of the last step into the object */
+  uintptr_t frame;   /* in a stack: an address in the function whose frame holds the word; 0 = not known */
+  uint32_t flags;    /* STANDSTILL_STEP_... */
+  uint32_t reserved;
+};
+
+/* Room for steps, and what came out. */
+struct standstill_chain {
+  size_t size;      /* sizeof(struct standstill_chain) */
+  size_t step_size; /* sizeof(struct standstill_step) */
+  struct standstill_step *steps; /* where steps go; NULL with capacity 0 */
+  size_t capacity;               /* for how many there is room */
+  size_t count;                  /* out: how many there are, which may be more than there is room for */
+  uintptr_t object;              /* out: where the object begins */
+  size_t object_bytes;           /* out: its size */
+};
+#define STANDSTILL_CHAIN_INIT(steps, capacity) \
+  { sizeof(struct standstill_chain), sizeof(struct standstill_step), (steps), (capacity), 0, 0, 0 }
+
+/*
+ * int standstill_explain(const void *object, struct standstill_chain *chain)
+ *   Who keeps this object alive: the shortest chain of words from a root to the object that `object` points into (its
+ *   start or its inside). The first step is the root, the last one holds a pointer to the object. Each step is as the
+ *   stopped program had it; when the function returns, all threads run again.
+ *   returns       STANDSTILL_CLEAN: something holds it, and `chain` says how; if the first step is doubtful, a check
+ *                 would call it possible. STANDSTILL_LEAKS: nothing does, and `count` is 0. STANDSTILL_NO_OBJECT,
+ *                 STANDSTILL_COULD_NOT_CHECK, STANDSTILL_BAD_ARGUMENT: nothing was written.
+ *   chain         may be NULL. The first `capacity` steps are written.
+ *   exits         never.
+ *   repeatable    yes; each call stops the program and looks at its whole memory.
+ *   check at exit not affected.
+ *   The pointer that is passed may be on the caller's stack or in a register, and then is itself the answer; and so may
+ *   be what an earlier call wrote to `steps`.
+ */
+int standstill_explain(const void *object, struct standstill_chain *chain);
+
+/*
+ * int standstill_referrers(const void *object, struct standstill_chain *chain)
+ *   Who points here: every word in roots, mappings and objects, also in lost ones, that points into the object that
+ *   `object` points into. Each step is one word; they do not depend on each other. Words inside the object itself do
+ *   not count.
+ *   returns       STANDSTILL_CLEAN: there are some. STANDSTILL_LEAKS: there is none. Otherwise as standstill_explain().
+ *   chain, exits, repeatable, check at exit: as standstill_explain().
+ */
+int standstill_referrers(const void *object, struct standstill_chain *chain);
+
 /* ------------------------------------------------------------------------------------ what is no leak */
 
 /*
@@ -145,37 +219,6 @@ void standstill_ignore_object(const void *object);
  */
 void standstill_register_root_region(const void *start, size_t size);
 void standstill_unregister_root_region(const void *start, size_t size);
-
-/* ------------------------------------------------------------------------------------------- core file */
-
-/* What standstill_write_core wrote. */
-struct standstill_core_result {
-  size_t size;                        /* sizeof(struct standstill_core_result); set by the caller, not changed */
-  uint64_t threads;                   /* threads in the file */
-  uint64_t threads_without_registers; /* of them, those whose registers could not be had whole */
-  uint64_t bytes;                     /* bytes of memory written; pages that were never touched are holes */
-  uint64_t unreadable_bytes;          /* bytes that could not be read and are zero in the file */
-  uint64_t pause_ns;                  /* how long the other threads stood still, in nanoseconds; 0 if there were none */
-};
-#define STANDSTILL_CORE_RESULT_INIT { sizeof(struct standstill_core_result), 0, 0, 0, 0, 0 }
-
-/*
- * int standstill_write_core(const char *path, struct standstill_core_result *result)
- * int standstill_write_core_fd(int fd, struct standstill_core_result *result)
- *   Writes an ELF core file of this process as it is now, for `gdb PROGRAM CORE`: each thread's registers, all memory
- *   that was ever written to, the files that are mapped. The process stands still while it is written, and goes on.
- *   path          created with mode 0600, or emptied.
- *   fd            written from where it stands; a regular file becomes sparse, a pipe gets zeros for holes. Stays open.
- *                 The reader of a pipe must be another process: threads of this one stand still.
- *   result        as of standstill_check_recoverable; written when the code is STANDSTILL_DONE or STANDSTILL_INCOMPLETE.
- *   result code   STANDSTILL_DONE; STANDSTILL_INCOMPLETE (some thread or memory is missing, see result);
- *                 STANDSTILL_COULD_NOT_CHECK (no whole file; one line where reports go says why); STANDSTILL_BAD_ARGUMENT.
- *   exits         never.
- *   repeatable    yes.
- *   check at exit not affected.
- */
-int standstill_write_core(const char *path, struct standstill_core_result *result);
-int standstill_write_core_fd(int fd, struct standstill_core_result *result);
 
 /* ------------------------------------------------------------------------------------------ the library */
 

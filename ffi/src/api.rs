@@ -53,14 +53,13 @@ const QUIET: u32 = 1;
 /// Values of `enum standstill_code`.
 pub(crate) mod code {
     use core::ffi::c_int;
-    /// CLEAN, of functions that are no checks.
-    pub(crate) const DONE: c_int = 0;
     pub(crate) const CLEAN: c_int = 0;
     pub(crate) const LEAKS: c_int = 1;
     pub(crate) const INCOMPLETE: c_int = 2;
     pub(crate) const COULD_NOT_CHECK: c_int = 3;
     pub(crate) const TURNED_OFF: c_int = 4;
     pub(crate) const BAD_ARGUMENT: c_int = 5;
+    pub(crate) const NO_OBJECT: c_int = 6;
 }
 
 unsafe extern "C" fn check_recoverable(
@@ -158,7 +157,7 @@ pub(crate) unsafe fn acceptable<T>(at: *const T) -> bool {
 /// # Safety
 ///
 /// - `to` is null or was found acceptable, and is writable.
-pub(crate) unsafe fn write_versioned<T>(to: *mut T, value: &T) {
+unsafe fn write_versioned<T>(to: *mut T, value: &T) {
     if to.is_null() {
         return;
     }

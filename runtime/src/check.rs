@@ -10,27 +10,28 @@ mod analysis;
 mod caller;
 mod hooks;
 mod outcome;
+mod question;
 mod remarks;
+mod stopped;
 mod turn;
 
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::arch::CallerFrame;
-use crate::harvest::user_regions;
 use crate::heap;
 use crate::init;
 use crate::init::options::Options;
 use crate::report::{self, Findings, Verdict};
-use crate::stop;
 use crate::sys::process;
-use crate::sys::task;
 
 pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};
 pub use outcome::{Counts, Outcome, Total};
+pub use question::{Answer, Question, ask};
 pub use turn::{after_fork, before_fork};
 
 use analysis::Analysis;
 use remarks::Remarks;
+use stopped::in_stopped_world;
 use turn::Turn;
 
 /// Why a check is made, which decides what follows from it.
@@ -67,34 +68,14 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
     let Some(_turn) = Turn::wait() else { return refused(occasion) };
 
     let mut remarks = Remarks::new();
-    let mut analysis = Analysis::default();
     if !heap::has_served() {
         // Nothing was ever allocated, so nothing can be lost: most of the small programs that a build starts.
-        return conclude(occasion, options, analysis, &remarks);
+        return conclude(occasion, options, Analysis::default(), &remarks);
     }
-    // What takes a lock or asks the loader comes first, while all threads run.
-    hooks::update_modules();
-    hooks::read_layout();
-    match user_regions::snapshot() {
-        Ok(regions) => {
-            let (frame, stack_pointer) = caller::program_frame(occasion, frame);
-            let caller = stop::Caller { frame: &frame, stack_pointer };
-            // Only a thread itself can ask for its stack for signals. Of the others is known what they set.
-            let kept = task::alternate_stack().map_or(0, |stack| stack.start.get());
-            let mut result = Ok(Analysis::default());
-            let stopped =
-                stop::stop_the_world(&caller, &stop_options(occasion, options), &mut |world, memory| {
-                    result = analysis::run(world, &memory, &regions, &[kept], options);
-                });
-            // The program runs again.
-            remarks.stopped(&stopped);
-            match result {
-                Ok(seen) => analysis = seen,
-                Err(failure) => remarks.failed(failure),
-            }
-        }
-        Err(errno) => remarks.no_memory(errno),
-    }
+    let seen = in_stopped_world(occasion, frame, options, &mut remarks, &mut |world, memory, prepared| {
+        analysis::run(world, memory, prepared, options)
+    });
+    let analysis = seen.unwrap_or_default();
     analysis::remark(&analysis, &mut remarks);
     conclude(occasion, options, analysis, &remarks)
 }
@@ -106,14 +87,6 @@ fn is_repeated(occasion: &Occasion) -> bool {
         Occasion::Exit | Occasion::OneShot => DONE_IN.swap(process::pid(), Relaxed) == process::pid(),
         Occasion::Recoverable { .. } => false,
     }
-}
-
-fn stop_options(occasion: &Occasion, options: &Options) -> stop::Options {
-    let milliseconds = match occasion {
-        Occasion::Recoverable { deadline_ms, .. } if *deadline_ms > 0 => *deadline_ms,
-        _ => options.deadline_ms,
-    };
-    stop::Options { deadline_ns: u64::from(milliseconds) * 1_000_000, ..stop::Options::DEFAULT }
 }
 
 /// Says what was found, and what follows.

@@ -3,7 +3,7 @@
 //! One folder a stage, in the order in which data flows:
 //! `init -> heap + threads + trace -> stop -> harvest -> scan -> classify -> report`; [`check`] is the map of them.
 //!
-//! Imports go down only: `base < arch < sys < mem < {init heap threads trace} < {stop harvest scan classify
+//! Imports go down only: `base < arch < sys < mem < {init heap threads trace} < {stop harvest scan classify explain
 //! report} < check < ffi` (the crate beside this one). docs/ARCHITECTURE.md has the invariants.
 #![cfg_attr(not(test), no_std)]
 
@@ -43,11 +43,11 @@ pub mod scan;
 // Direct, indirect, reachable, ignored.
 pub mod classify;
 
+// Why a chunk is alive.
+pub mod explain;
+
 // What is said of it.
 pub mod report;
-
-// The stopped world as a core file.
-pub mod core_file;
 
 // The driver.
 pub mod check;

@@ -17,6 +17,7 @@ use crate::trace::{self, StackId};
 use super::hooks;
 use super::outcome::Counts;
 use super::remarks::Remarks;
+use super::stopped::Prepared;
 
 /// What the stopped world came to.
 #[derive(Default)]
@@ -55,13 +56,12 @@ impl From<CouldNotHarvest> for Failure {
 pub(super) fn run(
     world: &World,
     memory: &ProcessMemory<'_>,
-    regions: &[AddrRange],
-    kept: &[usize],
+    prepared: &Prepared<'_>,
     options: &Options,
 ) -> Result<Analysis, Failure> {
     let heap = HeapView::new()?;
     let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
-    let harvest = collect(world, memory, &heap, regions, kept, options)?;
+    let harvest = collect(world, memory, &heap, prepared, options)?;
     let mut marks = Marks::new(&heap)?;
     scan::mark(&heap, memory, &harvest, &mut marks)?;
     let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
@@ -80,12 +80,11 @@ pub(super) fn run(
 }
 
 /// The roots of this world, as the options want them.
-fn collect(
+pub(super) fn collect(
     world: &World,
     memory: &impl ReadMemory,
     heap: &HeapView,
-    regions: &[AddrRange],
-    kept: &[usize],
+    prepared: &Prepared<'_>,
     options: &Options,
 ) -> Result<Harvest, Failure> {
     let mut stopped = MapVec::new();
@@ -95,7 +94,7 @@ fn collect(
         }
     }
     let (mut in_transit, mut all_kept) = (MapVec::new(), MapVec::new());
-    for address in kept {
+    for address in prepared.kept {
         all_kept.push(*address)?;
     }
     let mut full = Ok(());
@@ -128,7 +127,7 @@ fn collect(
         },
         pid: proc.process(),
         threads: &stopped,
-        regions,
+        regions: prepared.regions,
         in_transit: &in_transit,
         kernel: &kernel,
         kept: &all_kept,

@@ -32,6 +32,7 @@ mod signal_frame;
 mod stack_read;
 mod state;
 mod statistics;
+mod stopped;
 mod walk;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ use walk::{Logged, Step, Walker};
 
 pub use leave::leave;
 pub use statistics::Statistics;
+pub use stopped::frames_of;
 
 /// The deepest stack that can be asked for.
 pub const MAX_DEPTH: usize = 256;

@@ -117,6 +117,31 @@ impl<'a, 't> Walker<'a, 't> {
         }
     }
 
+    /// At a frame of which everything is known, of any thread that stands still. `caller` is not looked at.
+    pub fn at(
+        state: State,
+        caller: &'a CallerFrame,
+        stack: Stack<'t>,
+        log: &'a mut [Logged],
+        statistics: &'a mut Statistics,
+    ) -> Self {
+        let (pc, sp, interrupted) = (state.pc, state.sp(), state.interrupted);
+        let state = Some(state);
+        Walker {
+            pc,
+            sp,
+            interrupted,
+            sp_is_low: false,
+            caller,
+            state,
+            since: 0,
+            log,
+            steps: 0,
+            stack,
+            statistics,
+        }
+    }
+
     /// Where the frame goes on.
     pub fn pc(&self) -> usize {
         self.pc

@@ -50,6 +50,14 @@ impl Registers {
     /// All zero: nothing known.
     pub const NONE: Registers = Registers([0; GENERAL_REGISTERS]);
 
+    /// The general registers in the order in which DWARF numbers them (psABI AMD64 1.0, figure 3.36).
+    pub fn by_dwarf_number(&self) -> [usize; super::unwinding::REGISTERS] {
+        const RCX: usize = 11;
+        const ORDER: [usize; super::unwinding::REGISTERS] =
+            [RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8, R9, R10, 6, R12, R13, R14, R15];
+        ORDER.map(|index| self.0[index])
+    }
+
     /// The registers that a task kept over its call of us; the others are zero.
     pub fn of_caller(frame: &CallerFrame, stack_pointer: usize, thread_pointer: usize) -> Registers {
         let mut words = [0; GENERAL_REGISTERS];

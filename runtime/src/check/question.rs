@@ -1,0 +1,94 @@
+//! Questions about one object: who keeps it alive, who points to it.
+
+use crate::arch::CallerFrame;
+use crate::base::Addr;
+use crate::explain::{Hop, Paths, frames, referrers};
+use crate::heap::{Chunk, HeapView, Provider};
+use crate::init;
+use crate::mem::{MapVec, ProcessMemory, WithFile};
+use crate::stop::World;
+
+use super::analysis::{self, Failure};
+use super::remarks::Remarks;
+use super::stopped::{Prepared, in_stopped_world};
+use super::turn::Turn;
+use super::{Occasion, refused};
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// The shortest chain from a root to the object, from the root on.
+    Chain,
+    /// Words that point to the object.
+    Referrers,
+}
+
+/// What is known of an object.
+pub struct Answer {
+    /// The object; `None` where the address lies in none.
+    pub object: Option<Chunk>,
+    /// The first words, as many as were asked for.
+    pub hops: MapVec<Hop>,
+    /// How many there are.
+    pub count: usize,
+    /// Something reaches it. Of [`Question::Referrers`]: somebody points to it.
+    pub held: bool,
+}
+
+/// Stops the world and looks. `None` when that was not possible; a line says why.
+pub fn ask(question: Question, object: Addr, limit: usize, frame: &CallerFrame) -> Option<Answer> {
+    let occasion = Occasion::RECOVERABLE;
+    let Some(_turn) = Turn::wait() else {
+        refused(&occasion);
+        return None;
+    };
+    let mut remarks = Remarks::new();
+    let mut work = |world: &World,
+                    memory: &ProcessMemory<'_>,
+                    prepared: &Prepared<'_>|
+     -> Result<Answer, Failure> { look(question, object, limit, world, memory, prepared) };
+    let answer = in_stopped_world(&occasion, frame, init::options(), &mut remarks, &mut work);
+    if let Some(why) = remarks.failure() {
+        crate::report::say(format_args!("{object:#x} could not be explained: {why}"));
+    }
+    answer
+}
+
+fn look(
+    question: Question,
+    object: Addr,
+    limit: usize,
+    world: &World,
+    memory: &ProcessMemory<'_>,
+    prepared: &Prepared<'_>,
+) -> Result<Answer, Failure> {
+    let heap = HeapView::new()?;
+    let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
+    let mut answer = Answer { object: None, hops: MapVec::new(), count: 0, held: false };
+    let Some(id) = heap.find(object) else { return Ok(answer) };
+    answer.object = Some(heap.chunk(id));
+    let harvest = analysis::collect(world, memory, &heap, prepared, init::options())?;
+    match question {
+        Question::Referrers => {
+            (answer.hops, answer.count) = referrers::find(&heap, memory, &harvest, id, limit)?;
+            answer.held = answer.count > 0;
+        }
+        Question::Chain => {
+            let paths = Paths::new(&heap, memory, &harvest)?;
+            answer.held = paths.reaches(id);
+            paths.up(&heap, memory, &harvest, id, &mut |_| answer.count += 1);
+            // From the root on, though the chain is known from the object on.
+            let (mut left, mut full) = (answer.count, Ok(()));
+            paths.up(&heap, memory, &harvest, id, &mut |hop| {
+                left -= 1;
+                if left < limit && full.is_ok() {
+                    full = answer.hops.push(*hop);
+                }
+            });
+            full?;
+            answer.hops.reverse();
+        }
+    }
+    frames::name(world, &mut answer.hops);
+    Ok(answer)
+}

@@ -1,0 +1,67 @@
+//! The way into the stopped world and out of it, for every question that needs it.
+
+use crate::arch::CallerFrame;
+use crate::base::AddrRange;
+use crate::harvest::user_regions;
+use crate::init::options::Options;
+use crate::mem::ProcessMemory;
+use crate::stop::{self, World};
+use crate::sys::task;
+
+use super::analysis::Failure;
+use super::remarks::Remarks;
+use super::{Occasion, caller, hooks};
+
+/// What is handed into the stopped world: lists that were copied before it.
+pub(super) struct Prepared<'a> {
+    /// What the program registered.
+    pub(super) regions: &'a [AddrRange],
+    /// Where the alternate signal stack of the asking thread begins: only a thread itself can ask for it. Of the others
+    /// is known what they set.
+    pub(super) kept: &'a [usize],
+}
+
+/// Runs `work` while the world stands still. `None` when it did not come to that, or `work` failed; why is in `remarks`.
+pub(super) fn in_stopped_world<T>(
+    occasion: &Occasion,
+    frame: &CallerFrame,
+    options: &Options,
+    remarks: &mut Remarks,
+    work: &mut dyn FnMut(&World, &ProcessMemory<'_>, &Prepared<'_>) -> Result<T, Failure>,
+) -> Option<T> {
+    // What takes a lock or asks the loader comes first, while all threads run.
+    hooks::update_modules();
+    hooks::read_layout();
+    let regions = match user_regions::snapshot() {
+        Ok(regions) => regions,
+        Err(errno) => {
+            remarks.no_memory(errno);
+            return None;
+        }
+    };
+    let (frame, stack_pointer) = caller::program_frame(occasion, frame);
+    let caller = stop::Caller { frame: &frame, stack_pointer };
+    let kept = [task::alternate_stack().map_or(0, |stack| stack.start.get())];
+    let prepared = Prepared { regions: &regions, kept: &kept };
+    let mut result = None;
+    let stopped = stop::stop_the_world(&caller, &stop_options(occasion, options), &mut |world, memory| {
+        result = Some(work(world, &memory, &prepared));
+    });
+    // The program runs again.
+    remarks.stopped(&stopped);
+    match result? {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            remarks.failed(failure);
+            None
+        }
+    }
+}
+
+fn stop_options(occasion: &Occasion, options: &Options) -> stop::Options {
+    let milliseconds = match occasion {
+        Occasion::Recoverable { deadline_ms, .. } if *deadline_ms > 0 => *deadline_ms,
+        _ => options.deadline_ms,
+    };
+    stop::Options { deadline_ns: u64::from(milliseconds) * 1_000_000, ..stop::Options::DEFAULT }
+}

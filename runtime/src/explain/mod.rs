@@ -1,0 +1,26 @@
+//! Why a chunk is alive: the chain of words from a root to it, and all words that point to it.
+//!
+//! Contract: safe code over the same seams as [`crate::scan`], in the same phase, and with the same notion of a pointer:
+//! what the marker calls strong or possible has a chain here, and nothing else has. Made only when somebody asks: it
+//! takes eight bytes a chunk and a second pass over the heap.
+//!
+//! - [`paths`] floods breadth first and remembers for each chunk one word that led to it: shortest chains;
+//! - [`referrers`] looks the other way: every word that points into one chunk;
+//! - [`owners`] tells of each chunk the first and the last root word that reach it, and so what only one variable,
+//!   thread or module holds;
+//! - [`hop`] is what they hand on, [`frames`] names the frames of those that lie in a stack.
+
+mod chain;
+pub mod frames;
+pub mod hop;
+mod leads;
+pub mod owners;
+pub mod paths;
+pub mod referrers;
+
+pub use hop::{Holder, Hop};
+pub use owners::Owners;
+pub use paths::Paths;
+
+#[cfg(test)]
+mod tests;

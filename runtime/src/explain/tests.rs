@@ -1,0 +1,206 @@
+//! Chains, referrers and owners against the naive oracle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use crate::base::Addr;
+use crate::harvest::{Harvest, Resident, RootKind, Strength};
+use crate::heap::Tag;
+use crate::mem::MapVec;
+use crate::mem::ReadMemory;
+use crate::scan::made_up::{self, GLOBALS, HEAP, Heap, Memory, World};
+
+use super::{Holder, Hop, Owners, Paths, referrers};
+
+fn chain(world: &World, paths: &Paths, index: usize) -> Vec<Hop> {
+    let mut hops = Vec::new();
+    let id = world.heap.id(index);
+    paths.up(&world.heap, &world.memory, &world.harvest, id, &mut |hop| hops.push(*hop));
+    hops.reverse();
+    hops
+}
+
+/// What the chain says is so: each word is there, and points into the next holder, the last one into the chunk.
+fn follow(world: &World, hops: &[Hop], index: usize) -> Result<(), TestCaseError> {
+    let target = world.heap.chunks[index].range();
+    for (at, hop) in hops.iter().enumerate() {
+        if !hop.at.is_null() {
+            let mut word = [0];
+            prop_assert_eq!(world.memory.read_words(hop.at, &mut word), 1);
+            prop_assert_eq!(word[0], hop.word);
+            prop_assert!(hop.range.contains(hop.at), "{:?}", hop);
+        }
+        let next = hops.get(at + 1).map_or(target, |next| next.range);
+        let word = Addr::new(hop.word);
+        let same_run = |range: crate::base::AddrRange| {
+            let run = world.harvest.run_at(range.start.get());
+            run.is_some() && world.harvest.run_at(hop.word) == run
+        };
+        // An empty chunk, an array cookie, and another piece of one run.
+        let reaches = next.contains(word)
+            || next.start == word
+            || next.end == word && next.len() == 8
+            || same_run(next);
+        prop_assert!(reaches, "{:?} does not lead to {:?}", hop, next);
+        prop_assert_eq!(hop.is_root(), at == 0);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn what_the_oracle_reaches_has_a_chain_that_can_be_followed(recipe in made_up::recipes::recipe()) {
+        let world = made_up::build(&recipe);
+        let (strong, weak) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
+        let paths = Paths::new(&world.heap, &world.memory, &world.harvest).unwrap();
+        for index in 0..world.heap.chunks.len() {
+            let reached = strong.contains(&index) || weak.contains(&index);
+            prop_assert_eq!(paths.reaches(world.heap.id(index)), reached);
+            let hops = chain(&world, &paths, index);
+            prop_assert_eq!(!hops.is_empty(), reached);
+            follow(&world, &hops, index)?;
+            if let Some(root) = hops.first() {
+                let is_weak = root.strength == Strength::Weak || root.holder == Holder::UnreachedMapping;
+                prop_assert_eq!(is_weak, weak.contains(&index));
+            }
+        }
+    }
+
+    #[test]
+    fn owners_are_the_first_and_the_last_root_that_reach(recipe in made_up::recipes::recipe()) {
+        let world = made_up::build(&recipe);
+        let owners = Owners::new(&world.heap, &world.memory, &world.harvest, true).unwrap();
+        // For each entry a world in which it is the only root.
+        let mut reached_by: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
+        for (number, entry) in owners.entries.iter().enumerate() {
+            let mut alone = made_up::build(&recipe);
+            alone.harvest.weak_nodes = false;
+            alone.harvest.roots.clear();
+            alone.harvest.words.clear();
+            alone.heap.chunks.iter_mut().for_each(|chunk| chunk.tag = Tag::Allocated);
+            if entry.holder == Holder::Ignored {
+                let index = alone.heap.chunks.iter().position(|chunk| chunk.base == entry.at).unwrap();
+                alone.heap.chunks[index].tag = Tag::Ignored;
+            } else if entry.at.is_null() {
+                // Registers have no place of their own; all of one thread lead where the entries say in any order.
+                continue;
+            } else {
+                alone.harvest.roots.push(made_up::root(entry.at.get(), 8, Strength::Strong)).unwrap();
+            }
+            let (strong, _) = made_up::oracle(&alone.heap, &alone.memory, &alone.harvest);
+            for index in strong {
+                reached_by.entry(index).or_default().insert(number as u32);
+            }
+        }
+        let (strong, _) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
+        for index in 0..world.heap.chunks.len() {
+            let between = owners.between(world.heap.id(index));
+            prop_assert_eq!(between.is_some(), strong.contains(&index));
+            let Some((first, last)) = between else { continue };
+            prop_assert!(first <= last);
+            let all = reached_by.get(&index).cloned().unwrap_or_default();
+            let is_register = |entry: u32| {
+                let entry = owners.entries[entry as usize];
+                entry.at.is_null() && entry.holder != Holder::Ignored
+            };
+            if !is_register(first) {
+                prop_assert_eq!(all.first(), Some(&first));
+            }
+            if !is_register(last) {
+                prop_assert_eq!(all.last(), Some(&last));
+            }
+        }
+    }
+
+    #[test]
+    fn referrers_are_all_words_that_lead_to_a_chunk(recipe in made_up::recipes::recipe()) {
+        let world = made_up::build(&recipe);
+        let World { heap, memory, harvest } = &world;
+        let (hops, count) = referrers::find(heap, memory, harvest, heap.id(0), usize::MAX).unwrap();
+        prop_assert_eq!(hops.len(), count);
+        let target = heap.chunks[0];
+        let is_there = |word: usize| (target.base.get()..target.base.get() + target.size.max(1)).contains(&word);
+        let in_chunks = heap.chunks.iter().skip(1).map(|chunk| {
+            made_up::words(memory, &harvest.resident, chunk.range()).into_iter().filter(|w| is_there(*w)).count()
+        });
+        let in_roots = harvest.roots.iter().filter(|root| {
+            made_up::words(memory, &harvest.resident, root.range).into_iter().any(is_there)
+        });
+        let in_words = harvest.words.iter().filter(|root| is_there(root.word));
+        let in_nodes = harvest.nodes.iter().map(|node| {
+            made_up::words(memory, &harvest.resident, node.range).into_iter().filter(|w| is_there(*w)).count()
+        });
+        let expected = in_chunks.sum::<usize>() + in_roots.count() + in_words.count() + in_nodes.sum::<usize>();
+        let cookies = hops.iter().filter(|hop| !is_there(hop.word)).count();
+        prop_assert_eq!(count - cookies, expected);
+    }
+}
+
+/// A global, a list of four behind it, and one that is held by nothing.
+fn list() -> World {
+    let mut heap = Heap::new(1);
+    let mut memory = Memory::default();
+    for i in 0..5 {
+        memory.touch(heap.add(HEAP + i * 32, 16, Tag::Allocated).range());
+        heap.chunks[i].stack = crate::trace::StackId(7);
+    }
+    memory.write(GLOBALS + 8, HEAP);
+    for i in 0..3 {
+        memory.write(HEAP + i * 32 + 8, HEAP + (i + 1) * 32);
+    }
+    let mut harvest = Harvest::new(Resident::everything().unwrap());
+    harvest.roots.push(made_up::root(GLOBALS, 4096, Strength::Strong)).unwrap();
+    World { heap, memory, harvest }
+}
+
+#[test]
+fn a_chain_names_holders_and_offsets_from_the_root_on() {
+    let world = list();
+    let paths = Paths::new(&world.heap, &world.memory, &world.harvest).unwrap();
+    let hops = chain(&world, &paths, 2);
+    let seen: Vec<_> = hops.iter().map(|hop| (hop.holder, hop.offset(), hop.word)).collect();
+    assert_eq!(
+        seen,
+        [
+            (Holder::Root(RootKind::Globals), 8, HEAP),
+            (Holder::Chunk, 8, HEAP + 32),
+            (Holder::Chunk, 8, HEAP + 64)
+        ]
+    );
+    assert!(chain(&world, &paths, 4).is_empty());
+    let World { heap, memory, harvest } = &world;
+    assert_eq!(referrers::find(heap, memory, harvest, heap.id(2), 10).unwrap().0.len(), 1);
+    assert_eq!(referrers::find(heap, memory, harvest, heap.id(4), 10).unwrap().0.len(), 0);
+}
+
+#[test]
+fn lists_are_folded_and_long_chains_are_cut_in_the_middle() {
+    const MANY: usize = 10_000;
+    // A list of equal chunks, then one of chunks that differ, then the target.
+    let mut heap = Heap::new(1);
+    let mut memory = Memory::default();
+    for i in 0..MANY + 100 {
+        memory.touch(heap.add(HEAP + i * 32, 16, Tag::Allocated).range());
+        heap.chunks[i].stack = crate::trace::StackId(if i < MANY { 1 } else { i as u32 });
+        memory.write(HEAP + i * 32, HEAP + (i + 1) * 32);
+    }
+    memory.write(GLOBALS, HEAP);
+    let mut harvest = Harvest::new(Resident::everything().unwrap());
+    harvest.roots.push(made_up::root(GLOBALS, 8, Strength::Strong)).unwrap();
+    let paths = Paths::new(&heap, &memory, &harvest).unwrap();
+    let mut hops = MapVec::new();
+    paths.chain(&heap, &memory, &harvest, heap.id(MANY), &mut hops).unwrap();
+    let seen: Vec<_> = hops.iter().map(|hop| (hop.holder, hop.times)).collect();
+    assert_eq!(seen, [(Holder::Root(RootKind::Globals), 1), (Holder::Chunk, MANY)]);
+    assert_eq!(hops[1].range.start.get(), HEAP);
+
+    hops.clear();
+    paths.chain(&heap, &memory, &harvest, heap.id(MANY + 99), &mut hops).unwrap();
+    let total: usize = hops.iter().map(|hop| hop.times).sum();
+    assert_eq!(total, 1 + MANY + 99);
+    assert!(hops.len() < 60);
+    assert_eq!(hops.iter().filter(|hop| hop.holder == Holder::Skipped).count(), 1);
+    assert_eq!((hops[0].holder, hops[1].times), (Holder::Root(RootKind::Globals), MANY));
+    assert_eq!(hops[hops.len() - 1].word, HEAP + (MANY + 99) * 32);
+}
