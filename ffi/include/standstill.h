@@ -45,6 +45,7 @@ extern "C" {
 /* What a check found. Every check ends in exactly one of these. */
 enum standstill_code {
   STANDSTILL_CLEAN = 0,           /* everything was seen, and nothing is lost */
+  STANDSTILL_DONE = 0,            /* of a function that is no check: all of it was done */
   STANDSTILL_LEAKS = 1,           /* at least one object can no longer be reached and is not suppressed */
   STANDSTILL_INCOMPLETE = 2,      /* no leak was seen, but not everything could be looked at; the report names what */
   STANDSTILL_COULD_NOT_CHECK = 3, /* no result at all; the program runs on as before. Never to be read as clean */
@@ -219,6 +220,37 @@ void standstill_ignore_object(const void *object);
  */
 void standstill_register_root_region(const void *start, size_t size);
 void standstill_unregister_root_region(const void *start, size_t size);
+
+/* ------------------------------------------------------------------------------------------- core file */
+
+/* What standstill_write_core wrote. */
+struct standstill_core_result {
+  size_t size;                        /* sizeof(struct standstill_core_result); set by the caller, not changed */
+  uint64_t threads;                   /* threads in the file */
+  uint64_t threads_without_registers; /* of them, those whose registers could not be had whole */
+  uint64_t bytes;                     /* bytes of memory written; pages that were never touched are holes */
+  uint64_t unreadable_bytes;          /* bytes that could not be read and are zero in the file */
+  uint64_t pause_ns;                  /* how long the other threads stood still, in nanoseconds; 0 if there were none */
+};
+#define STANDSTILL_CORE_RESULT_INIT { sizeof(struct standstill_core_result), 0, 0, 0, 0, 0 }
+
+/*
+ * int standstill_write_core(const char *path, struct standstill_core_result *result)
+ * int standstill_write_core_fd(int fd, struct standstill_core_result *result)
+ *   Writes an ELF core file of this process as it is now, for `gdb PROGRAM CORE`: each thread's registers, all memory
+ *   that was ever written to, the files that are mapped. The process stands still while it is written, and goes on.
+ *   path          created with mode 0600, or emptied.
+ *   fd            written from where it stands; a regular file becomes sparse, a pipe gets zeros for holes. Stays open.
+ *                 The reader of a pipe must be another process: threads of this one stand still.
+ *   result        as of standstill_check_recoverable; written when the code is STANDSTILL_DONE or STANDSTILL_INCOMPLETE.
+ *   result code   STANDSTILL_DONE; STANDSTILL_INCOMPLETE (some thread or memory is missing, see result);
+ *                 STANDSTILL_COULD_NOT_CHECK (no whole file; one line where reports go says why); STANDSTILL_BAD_ARGUMENT.
+ *   exits         never.
+ *   repeatable    yes.
+ *   check at exit not affected.
+ */
+int standstill_write_core(const char *path, struct standstill_core_result *result);
+int standstill_write_core_fd(int fd, struct standstill_core_result *result);
 
 /* ------------------------------------------------------------------------------------------ the library */
 

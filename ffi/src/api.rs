@@ -53,6 +53,8 @@ const QUIET: u32 = 1;
 /// Values of `enum standstill_code`.
 pub(crate) mod code {
     use core::ffi::c_int;
+    /// CLEAN, of functions that are no checks.
+    pub(crate) const DONE: c_int = 0;
     pub(crate) const CLEAN: c_int = 0;
     pub(crate) const LEAKS: c_int = 1;
     pub(crate) const INCOMPLETE: c_int = 2;
@@ -157,7 +159,7 @@ pub(crate) unsafe fn acceptable<T>(at: *const T) -> bool {
 /// # Safety
 ///
 /// - `to` is null or was found acceptable, and is writable.
-unsafe fn write_versioned<T>(to: *mut T, value: &T) {
+pub(crate) unsafe fn write_versioned<T>(to: *mut T, value: &T) {
     if to.is_null() {
         return;
     }

@@ -28,6 +28,7 @@ mod modules;
 
 // The interface for programs, and LSan's names for it.
 mod api;
+mod core_file;
 mod explain;
 mod lsan;
 

@@ -49,5 +49,8 @@ pub mod explain;
 // What is said of it.
 pub mod report;
 
+// The stopped world as a core file.
+pub mod core_file;
+
 // The driver.
 pub mod check;

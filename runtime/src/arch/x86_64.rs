@@ -6,11 +6,13 @@
 //! other registers (psABI A.2.1); the thread pointer is the address in `fs`, whose first word holds that same address
 //! (ELF TLS ABI, variant II).
 
+mod core_file;
 mod tracing;
 pub mod unwinding;
 
 use core::arch::{asm, global_asm};
 
+pub use core_file::*;
 pub use tracing::*;
 
 /// Bytes below the stack pointer that a leaf function may use without moving it (psABI 3.2.2). They are live also in a

@@ -9,7 +9,7 @@ const LONGEST: usize = 32 * 1024;
 
 /// Calls `each` for every line, without its newline, until `read` returns 0. Returns how many lines were too long or had
 /// no end; those are passed over. Fails when `read` or `each` fails, or memory cannot be had.
-pub(super) fn for_each(
+pub(crate) fn for_each(
     mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
     mut each: impl FnMut(&[u8]) -> Result<(), Errno>,
 ) -> Result<usize, Errno> {

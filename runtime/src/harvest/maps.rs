@@ -54,6 +54,8 @@ pub struct Mapping {
     pub offset: u64,
     /// Which file.
     pub file: FileId,
+    /// The file has no name any more, or never had one: its bytes are nowhere but in memory.
+    pub unlinked: bool,
 }
 
 impl Mapping {
@@ -142,11 +144,24 @@ pub fn parse(line: &[u8]) -> Option<Mapping> {
     let device = (hex(major)?.try_into().ok()?, hex(minor)?.try_into().ok()?);
     let inode = core::str::from_utf8(field(&mut rest)?).ok()?.parse().ok()?;
     let name = rest.trim_ascii_start();
+    let unlinked = name.ends_with(b" (deleted)");
     let shared = p == b's';
     let backing = backing(name, inode, shared);
     let (read, write, execute) = (r == b'r', w == b'w', x == b'x');
     let file = FileId { device, inode };
-    (!range.is_empty()).then_some(Mapping { range, read, write, execute, shared, backing, offset, file })
+    let mapping = Mapping { range, read, write, execute, shared, backing, offset, file, unlinked };
+    (!range.is_empty()).then_some(mapping)
+}
+
+/// The name at the end of a line, as the kernel writes it; empty where there is none.
+pub fn name(line: &[u8]) -> &[u8] {
+    let mut rest = line;
+    for _ in 0..5 {
+        if field(&mut rest).is_none() {
+            return b"";
+        }
+    }
+    rest.trim_ascii_start()
 }
 
 /// Takes the next field and the blanks before it.

@@ -7,7 +7,6 @@
 
 use crate::arch::Registers;
 use crate::base::{Errno, Tid};
-use crate::mem::MapVec;
 use crate::sys::file;
 use crate::sys::process;
 use crate::sys::ptrace::{EVENT_CLONE, EVENT_STOP, EVENT_VFORK, Queue};
@@ -152,6 +151,9 @@ impl Collector<'_> {
         } else {
             self.extended(body, task.tid, stopped, &mut record);
         }
+        if matches!(kind, StopKind::SignalDelivery(_)) {
+            keep_signal(body, Some(task.tid), stopped.signal_at_delivery());
+        }
         self.queued(body, task.tid, stopped);
         if body.options.signal_masks {
             record.blocked = stopped.mask().ok().map(SignalSet);
@@ -187,7 +189,7 @@ impl Collector<'_> {
         let state = self.scratch.get(..len).unwrap_or_default();
         let used = state.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         let start = body.world.extended.len();
-        match append(&mut body.world.extended, state.get(..used).unwrap_or_default()) {
+        match body.world.extended.extend(state.get(..used).unwrap_or_default()) {
             Ok(()) => record.extended = Slice { start: start as u32, len: used as u32 },
             Err(_) => body.world.notes.miss(tid, Missing::NoMemory),
         }
@@ -224,25 +226,25 @@ fn as_bytes(words: &mut [u64; EXTENDED_WORDS]) -> &mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }
 
-fn append(to: &mut MapVec<u64>, words: &[u64]) -> Result<(), Errno> {
-    to.reserve(to.len() + words.len())?;
-    words.iter().try_for_each(|word| to.push(*word))
-}
-
 fn take_queue(body: &mut Body, stopped: &Stopped, queue: Queue, tid: Option<Tid>) {
     // SAFETY: plain data, for which zero is a value.
     let mut batch: [libc::siginfo_t; 8] = unsafe { core::mem::zeroed() };
     let mut offset = 0;
     while let Ok(count) = stopped.signals(queue, offset, &mut batch) {
         for info in batch.iter().take(count) {
-            if body.world.queued.push(QueuedSignal { tid, info: *info }).is_err() {
-                return;
-            }
+            keep_signal(body, tid, Ok(*info));
         }
         offset += count;
         if count < batch.len() {
             return;
         }
+    }
+}
+
+fn keep_signal(body: &mut Body, tid: Option<Tid>, info: Result<libc::siginfo_t, Errno>) {
+    let Ok(info) = info else { return };
+    if body.world.queued.push(QueuedSignal { tid, info }).is_err() {
+        body.world.notes.miss(tid.unwrap_or(body.caller), Missing::NoMemory);
     }
 }
 

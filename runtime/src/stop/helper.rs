@@ -60,10 +60,10 @@ fn set_up(session: &Session) -> Result<(), Ending> {
     let failed = |step: usize| {
         move |errno: Errno| Ending { outcome: Outcome::Setup, first: errno.get() as usize, second: step }
     };
-    if session.share_files {
-        task::empty_descriptors().map_err(failed(0))?;
-    } else {
-        close_all();
+    match (session.share_files, session.keep_descriptor) {
+        (true, None) => task::empty_descriptors().map_err(failed(0))?,
+        (true, Some(kept)) => task::empty_descriptors_but(kept).map_err(failed(0))?,
+        (false, kept) => close_all(kept),
     }
     watchdog::replace_actions().map_err(failed(1))?;
     task::signal_stack(session.signal_stack.start, session.signal_stack.len()).map_err(failed(2))?;
@@ -80,13 +80,13 @@ fn set_up(session: &Session) -> Result<(), Ending> {
 }
 
 /// Before Linux 5.9: the helper has a copy of the table of descriptors, and closes what is in it one by one.
-pub(super) fn close_all() {
+pub(super) fn close_all(kept: Option<i32>) {
     // At the limit of open files there is no number left for a listing; so give one back first.
-    task::close(0);
+    task::close(if kept == Some(0) { 1 } else { 0 });
     let Ok(list) = file::open(c"/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY, 0) else { return };
     let mut buffer = [0; super::task_list::LIST_BUFFER];
     let _ = super::task_list::for_each_number(&list, &mut buffer, &mut |fd| {
-        if fd != list.raw() {
+        if fd != list.raw() && Some(fd) != kept {
             task::close(fd);
         }
     });

@@ -82,6 +82,8 @@ pub struct Options {
     pub means: Means,
     /// Read each thread's blocked signals too.
     pub signal_masks: bool,
+    /// A descriptor of the caller that the work may write to. The helper has no other of the program's.
+    pub keep_descriptor: Option<i32>,
 }
 
 impl Options {
@@ -91,6 +93,7 @@ impl Options {
         work_deadline_ns: 120_000_000_000,
         means: Means::Any,
         signal_masks: false,
+        keep_descriptor: None,
     };
 }
 

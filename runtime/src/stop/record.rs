@@ -101,7 +101,7 @@ impl ThreadRecord {
     }
 }
 
-/// A signal that waits to be delivered.
+/// A signal that waits to be delivered, or is about to be.
 #[derive(Clone, Copy)]
 pub struct QueuedSignal {
     /// The thread it was sent to; `None` when it was sent to the process.

@@ -70,6 +70,8 @@ pub(super) struct Session {
     pub(super) pid: i32,
     /// The helper starts with the caller's descriptor table, to be unshared.
     pub(super) share_files: bool,
+    /// The one that stays in it.
+    pub(super) keep_descriptor: Option<i32>,
     pub(super) signal_stack: AddrRange,
     pub(super) stack_top: Addr,
     /// Ids of tracees for the watchdog, which cannot look into tables that grow: a place that never moves.
@@ -161,6 +163,7 @@ impl SessionMap {
             reaped: AtomicU32::new(0),
             pid,
             share_files,
+            keep_descriptor: options.keep_descriptor,
             signal_stack,
             stack_top,
             watched,

@@ -80,6 +80,11 @@ impl Stopped {
         ptrace::event_message(self.0).ok().and_then(|message| Tid::new(message as i32))
     }
 
+    /// The signal that it is about to receive, when that is how it stands still.
+    pub(super) fn signal_at_delivery(&self) -> Result<libc::siginfo_t, Errno> {
+        ptrace::signal_at_delivery(self.0)
+    }
+
     /// Queued signals from the `offset`th on.
     pub(super) fn signals(
         &self,

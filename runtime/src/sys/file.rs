@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use crate::base::Errno;
+use crate::base::{AddrRange, Errno};
 
 use super::invoke::syscall;
 
@@ -87,6 +87,27 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// `write(fd, range, len)`: memory by its address, which need not be readable: then EFAULT, or less than all.
+pub fn write_memory(fd: i32, range: AddrRange) -> Result<usize, Errno> {
+    // SAFETY: the kernel copies from user memory and survives what it cannot read (write(2), EFAULT); nothing is written
+    // to memory.
+    unsafe { syscall(libc::SYS_write, [fd as usize, range.start.get(), range.len(), 0, 0, 0]) }
+}
+
+/// `lseek(fd, distance, SEEK_CUR)`: passes over bytes, which become a hole. ESPIPE where that cannot be. Returns the new
+/// place. `fd` need not be ours.
+pub fn skip(fd: i32, distance: u64) -> Result<usize, Errno> {
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_lseek, [fd as usize, distance as usize, libc::SEEK_CUR as usize, 0, 0, 0]) }
+}
+
+/// `ftruncate(fd, here)`: the file ends where it stands. `fd` need not be ours.
+pub fn end_here(fd: i32) -> Result<(), Errno> {
+    let here = skip(fd, 0)?;
+    // SAFETY: touches no memory.
+    unsafe { syscall(libc::SYS_ftruncate, [fd as usize, here, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `getdents64(fd, into, len)`: raw directory entries; 0 at the end.

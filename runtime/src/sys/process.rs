@@ -61,6 +61,30 @@ pub fn parent() -> i32 {
     unsafe { syscall(libc::SYS_getppid, [0; 6]) }.map_or(0, |pid| pid as i32)
 }
 
+/// `getpgid(0)`.
+pub fn group() -> i32 {
+    // SAFETY: no memory.
+    unsafe { syscall(libc::SYS_getpgid, [0; 6]) }.map_or(0, |id| id as i32)
+}
+
+/// `getsid(0)`.
+pub fn session() -> i32 {
+    // SAFETY: no memory.
+    unsafe { syscall(libc::SYS_getsid, [0; 6]) }.map_or(0, |id| id as i32)
+}
+
+/// `getuid()`.
+pub fn user() -> u32 {
+    // SAFETY: no arguments, no memory.
+    unsafe { syscall(libc::SYS_getuid, [0; 6]) }.map_or(0, |id| id as u32)
+}
+
+/// `getgid()`.
+pub fn user_group() -> u32 {
+    // SAFETY: no arguments, no memory.
+    unsafe { syscall(libc::SYS_getgid, [0; 6]) }.map_or(0, |id| id as u32)
+}
+
 /// 64 random bits: `getrandom(2)` without waiting. Fails with EAGAIN early in the life of a machine, and with ENOSYS in
 /// a sandbox that forbids it.
 pub fn random() -> Result<u64, Errno> {

@@ -10,6 +10,7 @@ use super::invoke::syscall;
 
 // <linux/ptrace.h>; the libc crate lacks some of them for musl.
 const GETEVENTMSG: usize = 0x4201;
+const GETSIGINFO: usize = 0x4202;
 const GETREGSET: usize = 0x4204;
 const SETREGSET: usize = 0x4205;
 const SEIZE: usize = 0x4206;
@@ -87,6 +88,17 @@ pub fn event_message(tid: Tid) -> Result<usize, Errno> {
     // SAFETY: the kernel writes one word, which we hold exclusively.
     unsafe { syscall(libc::SYS_ptrace, [GETEVENTMSG, tid.get() as usize, 0, at, 0, 0]) }?;
     Ok(message)
+}
+
+/// `ptrace(PTRACE_GETSIGINFO)`: the signal that a thread in a signal-delivery-stop is about to receive. It is in no queue
+/// any more.
+pub fn signal_at_delivery(tid: Tid) -> Result<libc::siginfo_t, Errno> {
+    // SAFETY: plain data, for which zero is a value.
+    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    let at = core::ptr::from_mut(&mut info).addr();
+    // SAFETY: the kernel writes one siginfo_t, which we hold exclusively.
+    unsafe { syscall(libc::SYS_ptrace, [GETSIGINFO, tid.get() as usize, 0, at, 0, 0]) }?;
+    Ok(info)
 }
 
 /// Which queue of signals.

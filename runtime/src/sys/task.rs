@@ -137,6 +137,19 @@ pub fn empty_descriptors() -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_close_range, arguments) }.map(drop)
 }
 
+/// As [`empty_descriptors`], but for `kept`.
+pub fn empty_descriptors_but(kept: i32) -> Result<(), Errno> {
+    let kept = kept as usize;
+    let arguments = [kept + 1, u32::MAX as usize, libc::CLOSE_RANGE_UNSHARE as usize, 0, 0, 0];
+    // SAFETY: after the unshare only the copy of the calling task is closed.
+    unsafe { syscall(libc::SYS_close_range, arguments) }?;
+    if kept > 0 {
+        // SAFETY: the table is the calling task's own now.
+        unsafe { syscall(libc::SYS_close_range, [0, kept - 1, 0, 0, 0, 0]) }?;
+    }
+    Ok(())
+}
+
 /// `close(fd)` by number.
 pub fn close(fd: i32) {
     drop(super::file::Fd::from_raw(fd));

@@ -53,7 +53,7 @@ fn set_up(head: &Head, limits: &Limits) -> Result<(), Ending> {
     };
     // A copy of a descriptor keeps a pipe, a connection or a lock of the program's alive.
     if task::close_descriptors().is_err() {
-        helper::close_all();
+        helper::close_all(None);
     }
     replace_actions().map_err(failed(1))?;
     let stack = OwnMap::new(SIGNAL_STACK).map_err(failed(2))?;

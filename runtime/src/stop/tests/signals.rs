@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use super::super::{CouldNotStop, Death, Means, Options};
+use super::super::{CouldNotStop, Death, Means, Options, QueuedSignal, StopKind};
 use super::child::{Crowd, in_child, status_of_child, stop};
 use crate::sys::process;
 
@@ -169,6 +169,40 @@ fn queued_values_are_seen() {
         .unwrap();
         assert_eq!(seen, [0x1111_2222, 0x3333_4444]);
         assert!(masked);
+    });
+}
+
+/// A value on its way is in a queue, or in the hands of a thread that stands still just before its handler; there it is in
+/// no queue any more.
+#[test]
+fn a_value_about_to_be_delivered_is_seen() {
+    in_child(60, || {
+        let signal = libc::SIGRTMIN() + 5;
+        count_in_order(signal);
+        let end: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
+        let crowd = Crowd::start(1, |_| std::thread::sleep(Duration::from_millis(20)));
+        let target = crowd.tids[0];
+        let sender = std::thread::spawn(move || storm(target.get(), signal, end));
+        let mut met = 0;
+        let start = std::time::Instant::now();
+        while met < 3 {
+            assert!(start.elapsed().as_secs() < 50, "no thread was met at that point");
+            stop(&Options::DEFAULT, &mut |world, _| {
+                let record = world.threads().iter().find(|thread| thread.tid == target);
+                if record.is_some_and(|thread| thread.stop == StopKind::SignalDelivery(signal)) {
+                    met += 1;
+                    let next = NEXT.load(SeqCst);
+                    let of_target = |queued: &&QueuedSignal| queued.tid == Some(target);
+                    let first = world.queued_signals().iter().find(of_target).map(QueuedSignal::value);
+                    WRONG.fetch_add(usize::from(first != Some(next)), SeqCst);
+                }
+            })
+            .unwrap();
+        }
+        end.store(true, SeqCst);
+        sender.join().unwrap();
+        assert_eq!(WRONG.load(SeqCst), 0);
+        crowd.end();
     });
 }
 
