@@ -28,6 +28,9 @@ pub const fn page_size() -> usize {
 /// Addresses of user space are below this (canonical lower half; 5-level paging is used only by mappings that ask).
 pub const USER_END: usize = 1 << 47;
 
+/// Static TLS lies below the thread pointer, which is the control block's address (ELF TLS ABI, variant II).
+pub const TLS_BELOW: bool = true;
+
 /// A raw system call; the result register as it is.
 ///
 /// # Safety
@@ -76,6 +79,12 @@ pub fn prefetch(address: usize) {
     unsafe { asm!("prefetcht0 [{}]", in(reg) address, options(nostack, readonly, preserves_flags)) };
 }
 
+/// A pointer without its tag: none is ignored by the processor.
+#[inline(always)]
+pub const fn untagged(word: usize) -> usize {
+    word
+}
+
 // The one thread-local of the runtime: a word that points to the thread's state (threads/current.rs). Stable Rust has
 // no #[thread_local], so it is declared and addressed by hand with the initial-exec model: no call to __tls_get_addr,
 // which may allocate, and which a preloaded library does not need.
@@ -116,12 +125,12 @@ global_asm!(
     ".popsection",
 );
 
-/// The address a signal handler returns to (`sa_restorer`).
-pub fn signal_restorer() -> usize {
+/// The address a signal handler returns to (`sa_restorer`), if the kernel wants one.
+pub fn signal_restorer() -> Option<usize> {
     let address;
     // SAFETY: takes the address of a symbol of this object.
     unsafe { asm!("lea {}, [rip + standstill_signal_restorer]", out(reg) address, options(nostack, nomem)) };
-    address
+    Some(address)
 }
 
 // Copies words and survives a fault in the source: the handler of mem/read.rs sends the thread to `..._fault`, which

@@ -117,9 +117,9 @@ fn steps(
     globals::find(maps, &presence, memory, &mut data)?;
     let mut listed = MapVec::new();
     if let Some(lists) = &layout.lists {
-        tls::listed(memory, lists, &mut listed)?;
+        tls::listed(memory, layout, lists, &mut listed)?;
     }
-    let mut borders = Borders::new(maps, layout.static_tls, layout.control_block);
+    let mut borders = Borders::new(maps, layout.below(), layout.above());
     for top in threads.iter().map(|t| t.thread_pointer).chain(listed.iter().map(|l| l.top)) {
         borders.add(top)?;
     }
@@ -278,9 +278,9 @@ impl Gather {
             }
             Life::Ended => {
                 self.claims.add(borders.certain_below(top))?;
+                self.claims.add(layout.static_block(top))?;
                 let specific = layout.specific_values(top);
-                let block = AddrRange::sized(top, layout.control_block);
-                self.claims.add(block)?;
+                let block = layout.control_block(top);
                 let below = AddrRange::new(block.start, specific.start.max(block.start));
                 let above = AddrRange::new(specific.end.max(block.start), block.end);
                 self.root(below, RootKind::Tls, 0, true)?;
@@ -288,7 +288,7 @@ impl Gather {
             }
             Life::Cached => {
                 self.claims.add(borders.certain_below(top))?;
-                self.claims.add(AddrRange::sized(top, layout.control_block))?;
+                self.claims.add(layout.static_block(top))?;
                 tls::allocated(layout, memory, top, &mut self.harvest.kept)
             }
         }

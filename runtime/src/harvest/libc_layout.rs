@@ -8,14 +8,21 @@
 
 use core::ffi::CStr;
 
+use crate::arch::TLS_BELOW;
 use crate::base::{Addr, AddrRange};
 
-/// The places. Offsets are from the thread pointer, in bytes.
+/// The places. Offsets are from the control block's start, in bytes.
+///
+/// ```text
+/// ... stack | static TLS | control block          thread pointer: at the control block (variant II, x86)
+/// ... stack | control block | head | static TLS   thread pointer: at the head (variant I, most other CPUs)
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
-    /// Bytes of static TLS below the thread pointer, with the surplus for libraries loaded later; 0 when unknown.
+    /// Bytes of static TLS, with the surplus for libraries loaded later; 0 when unknown. With variant I the head, two
+    /// words, is counted here.
     pub static_tls: usize,
-    /// Bytes of the thread control block from the thread pointer on.
+    /// Bytes of the thread control block.
     pub control_block: usize,
     /// The pointer to the DTV.
     pub dtv: usize,
@@ -51,8 +58,9 @@ pub struct Lists {
     pub tid: usize,
 }
 
-/// The x86-64 psABI and both C libraries put the DTV pointer in the second word (ELF TLS ABI, variant II).
-const DTV_AT: usize = 8;
+/// Where the psABI has the DTV pointer, from the thread pointer: in the second word with variant II, in the first with
+/// variant I (ELF TLS ABI).
+const DTV_AT: usize = if TLS_BELOW { 8 } else { 0 };
 /// Where nothing is known: more than any library's control block, which ends at the top of its mapping anyway.
 const UNKNOWN_BLOCK: usize = 4096;
 
@@ -62,7 +70,7 @@ impl Layout {
         Layout {
             static_tls,
             control_block: UNKNOWN_BLOCK,
-            dtv: DTV_AT,
+            dtv: if TLS_BELOW { DTV_AT } else { UNKNOWN_BLOCK + DTV_AT },
             dtv_entry: 16,
             specific: None,
             lists: None,
@@ -70,8 +78,8 @@ impl Layout {
     }
 
     /// Asks the loaded library. `read(symbol, words)` copies the first words of a data symbol and says whether it
-    /// exists. `static_tls` is the loader's total of static TLS including the control block
-    /// (`_dl_get_tls_static_info`), or 0. `rtld_global` is the address of `_rtld_global`, or null.
+    /// exists. `static_tls` is the loader's total of static TLS (`_dl_get_tls_static_info`), or 0; with variant II it
+    /// includes the control block. `rtld_global` is the address of `_rtld_global`, or null.
     pub fn from_symbols(
         mut read: impl FnMut(&CStr, &mut [u32]) -> bool,
         static_tls: usize,
@@ -82,14 +90,15 @@ impl Layout {
             read(symbol, &mut word).then_some(word[0] as usize)
         };
         let Some(control_block) = number(c"_thread_db_sizeof_pthread") else {
-            return Layout::fallback(static_tls.saturating_sub(UNKNOWN_BLOCK));
+            return Layout::fallback(without_block(static_tls, UNKNOWN_BLOCK));
         };
         let key_bytes = number(c"_thread_db_sizeof_pthread_key_data");
         let mut field = |symbol: &CStr| {
             let mut words = [0; 3];
             read(symbol, &mut words).then_some(words.map(|word| word as usize))
         };
-        let dtv = field(c"_thread_db_pthread_dtvp").map_or(DTV_AT, |[_, _, offset]| offset);
+        let fallback = if TLS_BELOW { DTV_AT } else { control_block + DTV_AT };
+        let dtv = field(c"_thread_db_pthread_dtvp").map_or(fallback, |[_, _, offset]| offset);
         let dtv_entry = field(c"_thread_db_dtv_dtv").map_or(16, |[bits, _, _]| bits / 8);
         let specific = field(c"_thread_db_pthread_specific").zip(key_bytes).and_then(|(field, key_bytes)| {
             let [bits, _, blocks] = field;
@@ -117,7 +126,7 @@ impl Layout {
         })()
         .filter(|_| !rtld_global.is_null());
         Layout {
-            static_tls: static_tls.saturating_sub(control_block),
+            static_tls: without_block(static_tls, control_block),
             control_block,
             dtv,
             dtv_entry,
@@ -126,21 +135,48 @@ impl Layout {
         }
     }
 
+    /// The control block of the thread with this thread pointer.
+    pub fn control_block(&self, thread_pointer: Addr) -> AddrRange {
+        let start = if TLS_BELOW { thread_pointer } else { thread_pointer.minus(self.control_block) };
+        AddrRange::sized(start, self.control_block)
+    }
+
+    /// The thread pointer of the thread with this control block.
+    pub fn thread_pointer(&self, control_block: Addr) -> Addr {
+        if TLS_BELOW { control_block } else { control_block.plus(self.control_block) }
+    }
+
     /// Static TLS and control block of the thread with this thread pointer.
     pub fn static_block(&self, thread_pointer: Addr) -> AddrRange {
-        AddrRange::new(thread_pointer.minus(self.static_tls), thread_pointer.plus(self.control_block))
+        AddrRange::new(thread_pointer.minus(self.below()), thread_pointer.plus(self.above()))
+    }
+
+    /// Bytes below a thread pointer that the stack ends before.
+    pub fn below(&self) -> usize {
+        if TLS_BELOW { self.static_tls } else { self.control_block }
+    }
+
+    /// Bytes from a thread pointer on that are the thread's.
+    pub fn above(&self) -> usize {
+        if TLS_BELOW { self.control_block } else { self.static_tls }
     }
 
     /// The part of the control block that holds thread-specific values.
     pub fn specific_values(&self, thread_pointer: Addr) -> AddrRange {
+        let block = self.control_block(thread_pointer).start;
         match self.specific {
             Some(specific) => AddrRange::new(
-                thread_pointer.plus(specific.blocks - specific.block_bytes),
-                thread_pointer.plus(specific.blocks + specific.count * 8),
+                block.plus(specific.blocks - specific.block_bytes),
+                block.plus(specific.blocks + specific.count * 8),
             ),
             None => AddrRange::default(),
         }
     }
+}
+
+/// The loader's total without the control block, where it is counted.
+const fn without_block(static_tls: usize, control_block: usize) -> usize {
+    if TLS_BELOW { static_tls.saturating_sub(control_block) } else { static_tls }
 }
 
 fn level2(read: &mut impl FnMut(&CStr, &mut [u32]) -> bool) -> Option<[usize; 3]> {

@@ -31,9 +31,9 @@ pub(super) struct Borders<'a> {
     maps: &'a Maps,
     /// Thread pointers, by address.
     tops: MapVec<Addr>,
-    /// Bytes of static TLS below a thread pointer.
+    /// Bytes of static TLS or control block below a thread pointer ([`super::Layout`]).
     below: usize,
-    /// Bytes of control block above a thread pointer.
+    /// Bytes of the other from a thread pointer on.
     above: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Thread-local storage: static blocks, the DTV, thread-specific values, control blocks of threads that have ended.
 //!
-//! Static blocks and control block lie around the thread pointer. Dynamic blocks hang off the DTV, whose address is in the
+//! Static blocks and control block lie around the thread pointer ([`Layout`]). Dynamic blocks hang off the DTV, whose address is in the
 //! control block; the DTV and the blocks are chunks of the heap (the loader allocates them by the program's malloc), so
 //! marking finds them by itself. Only the DTV of the main thread, and of a program whose loader has a malloc of its own,
 //! lies in a mapping: it is a root of its own, and no part of that mapping as a node.
@@ -48,7 +48,9 @@ pub(super) fn vector(
     memory: &impl ReadMemory,
     top: Addr,
 ) -> AddrRange {
-    let Some(dtv) = word(memory, top.plus(layout.dtv)).map(Addr::new) else { return AddrRange::default() };
+    let Some(dtv) = word(memory, layout.control_block(top).start.plus(layout.dtv)).map(Addr::new) else {
+        return AddrRange::default();
+    };
     if provider.find(dtv).is_some() {
         return AddrRange::default();
     }
@@ -71,7 +73,7 @@ pub(super) fn allocated(
     top: Addr,
     into: &mut MapVec<usize>,
 ) -> Result<(), Errno> {
-    if let Some(dtv) = word(memory, top.plus(layout.dtv)).map(Addr::new) {
+    if let Some(dtv) = word(memory, layout.control_block(top).start.plus(layout.dtv)).map(Addr::new) {
         into.push(dtv.get())?;
         let count =
             word(memory, dtv.minus(layout.dtv_entry)).filter(|count| *count < MOST_MODULES).unwrap_or(0);
@@ -82,8 +84,9 @@ pub(super) fn allocated(
         }
     }
     if let Some(specific) = layout.specific {
+        let values = layout.control_block(top).start.plus(specific.blocks);
         for block in 0..specific.count {
-            if let Some(block) = word(memory, top.plus(specific.blocks + block * size_of::<usize>())) {
+            if let Some(block) = word(memory, values.plus(block * size_of::<usize>())) {
                 into.push(block)?;
             }
         }
@@ -94,7 +97,7 @@ pub(super) fn allocated(
 /// A thread that the library knows of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Listed {
-    /// Its control block.
+    /// Its thread pointer.
     pub(super) top: Addr,
     pub(super) life: Life,
     /// The library allocated its stack, with the control block at its top. Not so the first thread's, unless that is the
@@ -117,6 +120,7 @@ pub(super) enum Life {
 /// make sense.
 pub(super) fn listed(
     memory: &impl ReadMemory,
+    layout: &Layout,
     lists: &Lists,
     into: &mut MapVec<Listed>,
 ) -> Result<(), Errno> {
@@ -125,20 +129,21 @@ pub(super) fn listed(
             let life = if tid == 0 { Life::Ended } else { Life::Alive };
             Listed { top, life, on_own_stack }
         };
-        walk(memory, lists, head, into, listed)?;
+        walk(memory, layout, lists, head, into, listed)?;
     }
     // The list of cached stacks has no descriptor; since glibc 2.34 it is the third of three neighbours in
     // `_rtld_global` (sysdeps/generic/ldsodefs.h). Something else there is no list whose links agree.
     let step = lists.user.get().wrapping_sub(lists.used.get());
     if step == 2 * size_of::<usize>() {
         let listed = |top, _| Listed { top, life: Life::Cached, on_own_stack: true };
-        walk(memory, lists, lists.user.plus(step), into, listed)?;
+        walk(memory, layout, lists, lists.user.plus(step), into, listed)?;
     }
     Ok(())
 }
 
 fn walk(
     memory: &impl ReadMemory,
+    layout: &Layout,
     lists: &Lists,
     head: Addr,
     into: &mut MapVec<Listed>,
@@ -154,10 +159,10 @@ fn walk(
         if links[1] != before.get() {
             break;
         }
-        let top = at.minus(lists.link);
-        let Some(tid) = word(memory, top.plus(lists.tid).align_down(8)) else { break };
-        let tid = (tid >> ((top.get() + lists.tid) % 8 * 8)) as u32;
-        into.push(listed(top, tid))?;
+        let block = at.minus(lists.link);
+        let Some(tid) = word(memory, block.plus(lists.tid).align_down(8)) else { break };
+        let tid = (tid >> ((block.get() + lists.tid) % 8 * 8)) as u32;
+        into.push(listed(layout.thread_pointer(block), tid))?;
         before = at;
         at = Addr::new(links[0]);
     }

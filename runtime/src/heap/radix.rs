@@ -1,5 +1,5 @@
-//! From an address to what the heap has there: a sparse table of two levels over the 47 bits of user addresses, one
-//! entry for each [`STEP`].
+//! From an address to what the heap has there: a sparse table of two levels over the 47 or 48 bits of user addresses,
+//! one entry for each [`STEP`].
 //!
 //! Contract: lookups are lock-free and may run on any thread, in the stopped world too. Entries are changed by one
 //! thread at a time (the callers hold the lock of the pool or of the large blocks; two such lock holders never change
@@ -9,8 +9,8 @@
 //! describes is unmapped. What it points to is never unmapped itself (descriptors are recycled as descriptors), so a
 //! reader that loses the race against an unmapping sees old or new contents, never a fault.
 //!
-//! Why not one flat table: 2^25 entries are 256 MiB of address space, which `ulimit -v` would refuse. The first level
-//! is 32 KiB of the library's .bss, of which programs touch a page or two; a table of the second level covers 32 GiB.
+//! Why not one flat table: 2^25 entries or more are 256 MiB of address space, which `ulimit -v` would refuse. The first level
+//! is 32 or 64 KiB of the library's .bss, of which programs touch a page or two; a table of the second level covers 32 GiB.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -23,7 +23,7 @@ const STEP_SHIFT: u32 = 22;
 #[cfg(not(loom))]
 const LEAF_BITS: u32 = 13;
 #[cfg(not(loom))]
-const ROOT_BITS: u32 = 47 - STEP_SHIFT - LEAF_BITS;
+const ROOT_BITS: u32 = crate::arch::USER_END.trailing_zeros() - STEP_SHIFT - LEAF_BITS;
 // A model checker walks all of it: as small as can be.
 #[cfg(loom)]
 const LEAF_BITS: u32 = 1;

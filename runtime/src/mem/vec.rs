@@ -28,7 +28,9 @@ unsafe impl<T: Copy + Sync> Sync for MapVec<T> {}
 impl<T: Copy> MapVec<T> {
     /// An empty array; maps nothing.
     pub const fn new() -> Self {
-        assert!(align_of::<T>() <= page_size() && size_of::<T>() > 0);
+        /// Of all CPUs.
+        const SMALLEST_PAGE: usize = 4096;
+        assert!(align_of::<T>() <= SMALLEST_PAGE && size_of::<T>() > 0);
         MapVec { start: Addr::NULL, mapped: 0, len: 0, of: PhantomData }
     }
 

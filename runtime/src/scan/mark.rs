@@ -12,7 +12,7 @@
 //! Why two rings: a random graph misses the cache once for the chunk's metadata and once for its contents. Both misses
 //! are started `RING` steps before the value is needed, and so overlap.
 
-use crate::arch::page_size;
+use crate::arch::{page_size, untagged};
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::{Harvest, Strength};
 use crate::heap::{ChunkId, Provider, Tag};
@@ -183,7 +183,7 @@ impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
     fn roots(&mut self, strength: Strength) {
         let harvest = self.harvest;
         for root in harvest.words.iter().filter(|root| root.strength == strength) {
-            self.word(root.word);
+            self.word(untagged(root.word));
         }
         self.drain();
         for root in harvest.roots.iter().filter(|root| root.strength == strength) {

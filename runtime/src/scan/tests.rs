@@ -136,3 +136,22 @@ fn the_statistics_count_what_was_read() {
     mark(&w.heap, &w.memory, &w.harvest, &mut marks).unwrap();
     assert_eq!((marks.statistics.root_bytes, marks.statistics.chunk_bytes), (0x2000, 48));
 }
+
+/// A pointer may keep something in its top byte where the processor ignores it, and nowhere else: in a register, in a
+/// chunk.
+#[test]
+fn tags_are_ignored_as_the_processor_does() {
+    let tagged = HEAP | 0x5a << 56;
+    let is_reached = |word: usize| {
+        let mut w = world(2);
+        w.memory.write(HEAP + 64, word);
+        w.harvest.words.push(made_up::root_word(HEAP + 64, Strength::Strong)).unwrap();
+        let by_chunk = marked(&w).0.contains(&0);
+        let mut w = world(1);
+        w.harvest.words.push(made_up::root_word(word, Strength::Strong)).unwrap();
+        assert_eq!(marked(&w).0.contains(&0), by_chunk);
+        by_chunk
+    };
+    assert!(is_reached(HEAP) && !is_reached(HEAP | 1 << 55));
+    assert_eq!(is_reached(tagged), crate::arch::untagged(tagged) == HEAP);
+}

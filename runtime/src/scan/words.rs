@@ -1,6 +1,6 @@
 //! Reading ranges word by word.
 
-use crate::arch::page_size;
+use crate::arch::{page_size, untagged};
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::Resident;
 use crate::mem::{MapVec, ReadMemory};
@@ -56,15 +56,15 @@ impl Filter {
     #[inline(always)]
     fn for_each(self, words: &[usize], mut each: impl FnMut(usize)) {
         let mut some = |words: &[usize]| {
-            for word in words {
-                if self.passes(*word) {
-                    each(*word);
+            for word in words.iter().map(|word| untagged(*word)) {
+                if self.passes(word) {
+                    each(word);
                 }
             }
         };
         let (blocks, rest) = words.as_chunks::<8>();
         for block in blocks {
-            if block.iter().fold(false, |any, word| any | self.passes(*word)) {
+            if block.iter().fold(false, |any, word| any | self.passes(untagged(*word))) {
                 some(block);
             }
         }

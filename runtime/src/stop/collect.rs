@@ -5,7 +5,7 @@
 //!
 //! Contract: runs in the helper; the watchdog's timer ends a blocking wait with EINTR, which is how time passes here.
 
-use crate::arch::Registers;
+use crate::arch::{KERNEL_DECIDES_RESTART, Registers};
 use crate::base::{Errno, Tid};
 use crate::sys::file;
 use crate::sys::process;
@@ -105,7 +105,7 @@ impl Collector<'_> {
         let Some((task, handle)) = body.tracees.interrupted(index) else { return Visit::Done };
         match handle.wait(block) {
             Ok(Found::Stopped(stopped, signal, event)) => {
-                self.record(body, task, &stopped, signal, event);
+                self.record(body, index, task, &stopped, signal, event);
                 body.tracees.set(index, State::Recorded);
                 Visit::Done
             }
@@ -124,7 +124,15 @@ impl Collector<'_> {
         }
     }
 
-    fn record(&mut self, body: &mut Body, task: Tracee, stopped: &Stopped, signal: i32, event: i32) {
+    fn record(
+        &mut self,
+        body: &mut Body,
+        index: usize,
+        task: Tracee,
+        stopped: &Stopped,
+        signal: i32,
+        event: i32,
+    ) {
         let kind = match (event, signal) {
             (EVENT_CLONE | EVENT_VFORK, _) => {
                 self.note_new_task(body, stopped, event == EVENT_VFORK);
@@ -139,8 +147,11 @@ impl Collector<'_> {
         record.shares_memory = task.foreign;
         match stopped.registers() {
             Ok(registers) => {
-                record.registers = registers;
-                self.mend(body, stopped, kind, registers);
+                let call = body.tracees.blocked.of(index, &registers);
+                let number = call.and_then(|call| call.number);
+                record.registers = number.map_or(registers, |number| registers.in_system_call(number));
+                let first_argument = call.map_or(0, |call| call.arguments[0]);
+                self.mend(body, task.tid, stopped, kind, record.registers, first_argument);
             }
             // Killed while it stood still, which only the whole process can be.
             Err(errno) if errno.get() == libc::ESRCH && !is_alive(body, task) => return,
@@ -161,32 +172,46 @@ impl Collector<'_> {
         keep(body, record);
     }
 
-    /// At once, so that from here on even a kill of the helper disturbs nobody.
-    fn mend(&self, body: &mut Body, stopped: &Stopped, kind: StopKind, mut registers: Registers) {
+    /// At once, so that from here on even a kill of the helper disturbs nobody, if the kernel decides what becomes of the
+    /// call; otherwise at the end.
+    fn mend(
+        &self,
+        body: &mut Body,
+        tid: Tid,
+        stopped: &Stopped,
+        kind: StopKind,
+        mut registers: Registers,
+        first_argument: usize,
+    ) {
         // A thread that stood still by job control before we came returns what it would have returned.
         if !matches!(kind, StopKind::Interrupted | StopKind::SignalDelivery(_)) {
             return;
         }
-        match mend(&mut registers) {
-            Effect::None => {}
-            Effect::Unlisted => body.world.notes.unlisted_eintr += 1,
-            Effect::Mended => {
-                let done = stopped.set_registers(&registers).or_else(|_| stopped.set_registers(&registers));
-                match done {
-                    Ok(()) => body.world.notes.mended += 1,
-                    Err(_) => body.world.notes.unlisted_eintr += 1,
-                }
+        let done = match mend(&mut registers, first_argument) {
+            Effect::None => return,
+            Effect::Mended if KERNEL_DECIDES_RESTART => {
+                stopped.set_registers(&registers).or_else(|_| stopped.set_registers(&registers)).is_ok()
             }
-        }
+            Effect::Mended if kind == StopKind::Interrupted => {
+                if body.tracees.blocked.set_at_end(tid, registers).is_ok() {
+                    return;
+                }
+                false
+            }
+            Effect::Mended | Effect::Unlisted => false,
+        };
+        let notes = &mut body.world.notes;
+        *if done { &mut notes.mended } else { &mut notes.unlisted_eintr } += 1;
     }
 
     fn extended(&mut self, body: &mut Body, tid: Tid, stopped: &Stopped, record: &mut ThreadRecord) {
-        let len = match stopped.extended(as_bytes(&mut self.scratch)) {
-            Ok(len) => len / 8,
+        let (set, len) = match stopped.extended(as_bytes(&mut self.scratch)) {
+            Ok((set, len)) => (set, len / 8),
             Err(errno) => return body.world.notes.miss(tid, Missing::NoRegisters(errno)),
         };
         // Unused components are zero, and the largest lie last: what is kept is a fraction.
         let state = self.scratch.get(..len).unwrap_or_default();
+        record.registers = record.registers.with_extended(set, state);
         let used = state.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         let start = body.world.extended.len();
         match body.world.extended.extend(state.get(..used).unwrap_or_default()) {

@@ -86,7 +86,7 @@ fn send(parking: &Parking, body: &mut Body, listed: Tid) {
     }
     // Before the signal: afterwards the thread is in its handler.
     let call = InSystemCall::of(&proc, listed);
-    let sent = parking.reserve(tid, call.and_then(|call| Some((call.number?, call.pc))));
+    let sent = parking.reserve(tid, call);
     let index = body.tracees.len() - 1;
     match sent.map(|place| parking.send(body.pid, place)) {
         Some(Ok(())) => {}

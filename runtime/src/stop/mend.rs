@@ -2,23 +2,17 @@
 //!
 //! Most calls restart by themselves after a stop (signal(7)). A few return a plain EINTR from the kernel whenever they
 //! were woken, and would tell the program of a signal that never was. At the stop such a thread stands inside its call
-//! with result -EINTR. Replacing the result by -ERESTARTNOHAND, *and nothing else*, hands the decision back to the
-//! kernel: when a signal with a handler comes before the thread goes on, the call fails with EINTR as it must, otherwise
-//! it starts again (arch/x86/kernel/signal.c, handle_signal and arch_do_signal_or_restart). Rewinding the instruction
-//! pointer instead would swallow true EINTRs.
+//! with result -EINTR. On x86-64, replacing the result by -ERESTARTNOHAND, *and nothing else*, hands the decision back to
+//! the kernel: when a signal with a handler comes before the thread goes on, the call fails with EINTR as it must,
+//! otherwise it starts again (arch/x86/kernel/signal.c, handle_signal and arch_do_signal_or_restart). Rewinding the
+//! instruction pointer instead would swallow true EINTRs. Where the kernel gives no other way: blocked.rs.
 //!
 //! A thread that is stopped again before it has run still holds the mended result, and needs nothing more.
 //!
 //! Not promised: a call that starts again has its relative timeout in full again; a transfer that had moved some bytes
 //! returns short, since it did not fail.
 
-use crate::arch::Registers;
-
-/// -ERESTARTNOHAND (include/linux/errno.h), never seen by programs.
-pub(super) const RESTART_UNLESS_HANDLER: isize = -514;
-
-/// io_pgetevents(2), which the libc crate lacks for x86-64.
-const SYS_IO_PGETEVENTS: libc::c_long = if cfg!(target_arch = "x86_64") { 333 } else { 292 };
+use crate::arch::{Registers, SYS_EPOLL_WAIT, SYS_IO_PGETEVENTS};
 
 /// What a stop did to the system call of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +25,8 @@ pub(super) enum Effect {
     Unlisted,
 }
 
-/// Mends the registers of an interrupted thread.
-pub(super) fn mend(registers: &mut Registers) -> Effect {
+/// Mends the registers of an interrupted thread, whose call had this first argument.
+pub(super) fn mend(registers: &mut Registers, first_argument: usize) -> Effect {
     let Some(number) = registers.system_call() else { return Effect::None };
     if registers.result() != -(libc::EINTR as isize) || !registers.is_native() {
         return Effect::None;
@@ -40,7 +34,7 @@ pub(super) fn mend(registers: &mut Registers) -> Effect {
     if !fails_when_stopped(number as libc::c_long) {
         return Effect::Unlisted;
     }
-    registers.set_result(RESTART_UNLESS_HANDLER);
+    registers.restart_system_call(first_argument);
     Effect::Mended
 }
 
@@ -50,7 +44,7 @@ pub(super) fn mend(registers: &mut Registers) -> Effect {
 fn fails_when_stopped(number: libc::c_long) -> bool {
     matches!(
         number,
-        libc::SYS_epoll_wait
+        SYS_EPOLL_WAIT
             | libc::SYS_epoll_pwait
             | libc::SYS_epoll_pwait2
             | libc::SYS_semop
@@ -83,35 +77,26 @@ fn fails_when_stopped(number: libc::c_long) -> bool {
 mod tests {
     use super::*;
 
-    const AX: usize = 10;
-    const ORIG_AX: usize = 15;
-    const CS: usize = 17;
-
-    fn at(number: isize, result: isize) -> Registers {
-        let mut registers = Registers::NONE;
-        registers.0[AX] = result as usize;
-        registers.0[ORIG_AX] = number as usize;
-        registers.0[CS] = 0x33;
-        registers
-    }
+    const CALL: isize = libc::SYS_epoll_pwait as isize;
 
     #[test]
-    fn only_the_result_of_a_listed_call_changes() {
-        let mut registers = at(libc::SYS_epoll_wait as isize, -4);
-        assert_eq!(mend(&mut registers), Effect::Mended);
-        assert_eq!(registers, at(libc::SYS_epoll_wait as isize, -514));
+    fn a_listed_call_is_made_again() {
+        let mut registers = Registers::behind_call(CALL, -4);
+        assert_eq!(mend(&mut registers, 77), Effect::Mended);
+        assert!(registers.makes_call_again(&Registers::behind_call(CALL, -4), 77), "{registers:x?}");
     }
 
     #[test]
     fn everything_else_is_left_alone() {
-        for (mut registers, effect) in [
-            (at(-1, -4), Effect::None),
-            (at(libc::SYS_epoll_wait as isize, 3), Effect::None),
-            (at(libc::SYS_epoll_wait as isize, -512), Effect::None),
-            (at(libc::SYS_close as isize, -4), Effect::Unlisted),
+        for (number, result, effect) in [
+            (-1, -4, Effect::None),
+            (CALL, 3, Effect::None),
+            (CALL, -512, Effect::None),
+            (libc::SYS_close as isize, -4, Effect::Unlisted),
         ] {
+            let mut registers = Registers::behind_call(number, result);
             let before = registers;
-            assert_eq!(mend(&mut registers), effect);
+            assert_eq!(mend(&mut registers, 77), effect);
             assert_eq!(registers, before);
         }
     }

@@ -21,6 +21,7 @@
 //! References: ptrace(2), clone(2), waitid(2).
 
 mod await_end;
+mod blocked;
 mod collect;
 mod ending;
 pub mod exec;

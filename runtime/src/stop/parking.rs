@@ -19,6 +19,8 @@ use crate::mem::OwnMap;
 use crate::sys::signals::{self, Action, LIBC_INTERNAL, SignalSet};
 use crate::sys::{futex, process, task, timer};
 
+use super::task_list::InSystemCall;
+
 /// A thread's place.
 pub(super) struct Place {
     tid: AtomicI32,
@@ -26,8 +28,9 @@ pub(super) struct Place {
     parked: AtomicU32,
     /// The system call that the thread was in before the signal was sent, to be made again; `usize::MAX` for none.
     call: AtomicUsize,
-    /// Where the thread would go on behind that call.
+    /// Where the thread would go on behind that call, and the call's first argument.
     call_pc: AtomicUsize,
+    first_argument: AtomicUsize,
     context: UnsafeCell<Option<InterruptedContext>>,
 }
 
@@ -56,13 +59,16 @@ static OLD_HANDLER: AtomicUsize = AtomicUsize::new(libc::SIG_DFL);
 static OLD_FLAGS: AtomicU64 = AtomicU64::new(0);
 
 impl Parking {
-    /// Reserves a place for thread `tid`, which may be inside a system call: number and pc.
-    pub(super) fn reserve(&self, tid: Tid, call: Option<(usize, usize)>) -> Option<usize> {
+    /// Reserves a place for thread `tid`, which may be inside a system call.
+    pub(super) fn reserve(&self, tid: Tid, call: Option<InSystemCall>) -> Option<usize> {
         let index = self.used.load(Relaxed);
         let place = self.places.get(index)?;
-        let (number, pc) = call.unwrap_or((usize::MAX, 0));
-        place.call.store(number, Relaxed);
-        place.call_pc.store(pc, Relaxed);
+        place.call.store(usize::MAX, Relaxed);
+        if let Some(InSystemCall { number: Some(number), arguments: [first, ..], pc, .. }) = call {
+            place.call.store(number, Relaxed);
+            place.call_pc.store(pc, Relaxed);
+            place.first_argument.store(first, Relaxed);
+        }
         place.tid.store(tid.get(), Relaxed);
         self.used.store(index + 1, Release);
         Some(index)
@@ -87,6 +93,10 @@ impl Parking {
         let place = self.places.get(index)?;
         let number = place.call.load(Relaxed);
         (number != usize::MAX && place.call_pc.load(Relaxed) == pc).then_some(number)
+    }
+
+    fn first_argument(&self, index: usize) -> usize {
+        self.places.get(index).map_or(0, |place| place.first_argument.load(Relaxed))
     }
 
     /// Sleeps until `count` threads stand here, a signal comes, or the time is over. True when they do.
@@ -241,7 +251,7 @@ unsafe fn chain(signal: i32, info: &libc::siginfo_t, context: *mut libc::ucontex
 
 fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let Some(place) = parking.places.get(index) else { return };
-    let context = InterruptedContext::of(frame, task::thread_pointer());
+    let context = InterruptedContext::of(frame, arch::any_thread_pointer());
     // SAFETY: the place is this thread's alone until `parked` says that it may be read.
     unsafe { *place.context.get() = Some(context) };
     place.parked.store(1, Release);
@@ -257,7 +267,7 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let eintr = context.registers.result() == -(libc::EINTR as isize);
     let call = parking.call(index, context.registers.pc()).filter(|_| eintr);
     if let Some(number) = call.filter(|_| !must_interrupt(SignalSet(context.blocked))) {
-        arch::repeat_system_call(frame, number);
+        arch::repeat_system_call(frame, number, parking.first_argument(index));
         parking.mended.fetch_add(1, Relaxed);
     }
 }

@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use crate::base::{Errno, Tid};
 use crate::sys::{file, process, task};
 
+use super::blocked::BlockedCalls;
 use super::ending::{Ending, Outcome};
 use super::notes::Missing;
 use super::proc_files::{ProcFiles, number};
@@ -105,9 +106,14 @@ impl Pass<'_> {
                 // The id may have been given to a stranger between listing and seizure. A stranger is not interrupted;
                 // it is let go, unharmed, with all others. A thread of ours cannot lose its id any more.
                 if task::is_thread_of(self.session.pid, tid) {
+                    let call = BlockedCalls::ask(&self.body.world.proc, listed);
                     // The handle is made anew from the table when it is waited for.
                     let _ = seized.interrupt();
                     self.add(tid, listed, State::Interrupted);
+                    let tracees = &mut self.body.tracees;
+                    if tracees.blocked.keep(tracees.len().saturating_sub(1), call).is_err() {
+                        self.body.world.notes.miss(tid, Missing::NoMemory);
+                    }
                 }
             }
             Err(errno) if errno.get() == libc::ESRCH => {}

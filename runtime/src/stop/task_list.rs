@@ -4,6 +4,7 @@
 //! The seizing loop repeats it until nothing is new; the kernel's own count (the link count of the directory is two more
 //! than the number of tasks, fs/proc/base.c) often proves at once that nothing was missed.
 
+use crate::arch::SYS_VFORK;
 use crate::base::{Errno, Tid};
 use crate::sys::file::{self, Fd};
 use crate::sys::task;
@@ -138,7 +139,7 @@ impl InSystemCall {
 
     /// True for the calls that can wait for a vfork child.
     pub(super) fn makes_tasks(&self) -> bool {
-        let calls = [libc::SYS_vfork, libc::SYS_clone, libc::SYS_clone3];
+        let calls = [SYS_VFORK, libc::SYS_clone, libc::SYS_clone3];
         self.number.is_some_and(|number| calls.contains(&(number as libc::c_long)))
     }
 

@@ -6,11 +6,13 @@
 //! Contract: used by the helper alone. The table is sized before the first seizure; it grows only when more threads
 //! turn up than there were twice.
 
-use crate::arch::Registers;
+use crate::arch::{EXTENDED_SETS, Registers};
 use crate::base::{Errno, Tid};
 use crate::mem::MapVec;
 use crate::sys::ptrace::{self, Queue};
 use crate::sys::wait::{self, Block, Change};
+
+use super::blocked::BlockedCalls;
 
 /// Traced, running.
 pub(super) struct Seized(Tid);
@@ -70,9 +72,16 @@ impl Stopped {
         ptrace::set_registers(self.0, registers)
     }
 
-    /// The extended state; how many bytes of `into` were written.
-    pub(super) fn extended(&self, into: &mut [u8]) -> Result<usize, Errno> {
-        ptrace::register_set(self.0, ptrace::NT_X86_XSTATE, into)
+    /// The extended state: which register set it is, and how many bytes of `into` were written.
+    pub(super) fn extended(&self, into: &mut [u8]) -> Result<(usize, usize), Errno> {
+        let mut result = Err(Errno::new(libc::EINVAL));
+        for set in EXTENDED_SETS {
+            result = ptrace::register_set(self.0, *set, into).map(|len| (*set, len));
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
     }
 
     /// The task that a stop by EVENT_CLONE or EVENT_VFORK tells of.
@@ -133,12 +142,14 @@ pub(super) struct Tracees {
     tasks: MapVec<Tracee>,
     /// Index into `tasks` plus one; 0 is free.
     slots: MapVec<u32>,
+    /// What they were inside.
+    pub(super) blocked: BlockedCalls,
 }
 
 impl Tracees {
     /// A table with room for `count` tasks.
     pub(super) fn with_room(count: usize) -> Result<Tracees, Errno> {
-        let mut table = Tracees { tasks: MapVec::new(), slots: MapVec::new() };
+        let mut table = Tracees { tasks: MapVec::new(), slots: MapVec::new(), blocked: BlockedCalls::new() };
         table.tasks.reserve(count)?;
         table.slots.resize((2 * count).next_power_of_two().max(64), 0)?;
         Ok(table)

@@ -3,7 +3,7 @@
 //! PTRACE_SEIZE, not PTRACE_ATTACH: no SIGSTOP is sent, a stopped process group stays stopped, and the tracer's end
 //! frees everything without a trace. PTRACE_O_EXITKILL is never set: it would kill the program with its tracer.
 
-use crate::arch::Registers;
+use crate::arch::{REGISTER_SETS, Registers};
 use crate::base::{Errno, Tid};
 
 use super::invoke::syscall;
@@ -29,11 +29,6 @@ pub const EVENT_VFORK: i32 = 2;
 pub const EVENT_CLONE: i32 = 3;
 /// PTRACE_EVENT_STOP: an interrupt, a group-stop, or the first stop of a task that arrived traced.
 pub const EVENT_STOP: i32 = 128;
-
-/// The general registers.
-pub const NT_PRSTATUS: usize = 1;
-/// The extended state of x86, in the layout of XSAVE.
-pub const NT_X86_XSTATE: usize = 0x202;
 
 #[repr(C)]
 struct Vector {
@@ -62,23 +57,31 @@ pub fn register_set(tid: Tid, set: usize, into: &mut [u8]) -> Result<usize, Errn
     Ok(vector.len.min(into.len()))
 }
 
-/// The general registers of a stopped thread.
+/// The general registers of a stopped thread. EIO when a set has not the length that its CPU's has.
 pub fn registers(tid: Tid) -> Result<Registers, Errno> {
     let mut registers = Registers::NONE;
-    let mut vector =
-        Vector { start: core::ptr::from_mut(&mut registers).addr(), len: size_of::<Registers>() };
-    let at = core::ptr::from_mut(&mut vector).addr();
-    // SAFETY: the kernel writes at most `len` bytes of plain words to a structure that we hold exclusively.
-    unsafe { syscall(libc::SYS_ptrace, [GETREGSET, tid.get() as usize, NT_PRSTATUS, at, 0, 0]) }?;
-    if vector.len == size_of::<Registers>() { Ok(registers) } else { Err(Errno::new(libc::EIO)) }
+    for (set, first, len) in REGISTER_SETS {
+        let words = registers.0.get_mut(first..first + len).unwrap_or_default();
+        let bytes = size_of_val(words);
+        let mut vector = Vector { start: words.as_mut_ptr().addr(), len: bytes };
+        let at = core::ptr::from_mut(&mut vector).addr();
+        // SAFETY: the kernel writes at most `len` bytes of plain words to a slice that we hold exclusively.
+        unsafe { syscall(libc::SYS_ptrace, [GETREGSET, tid.get() as usize, set, at, 0, 0]) }?;
+        if vector.len != bytes {
+            return Err(Errno::new(libc::EIO));
+        }
+    }
+    Ok(registers)
 }
 
 /// Sets the general registers of a stopped thread.
 pub fn set_registers(tid: Tid, registers: &Registers) -> Result<(), Errno> {
-    let mut vector = Vector { start: core::ptr::from_ref(registers).addr(), len: size_of::<Registers>() };
+    let [(set, first, len), ..] = REGISTER_SETS;
+    let words = registers.0.get(first..first + len).unwrap_or_default();
+    let mut vector = Vector { start: words.as_ptr().addr(), len: size_of_val(words) };
     let at = core::ptr::from_mut(&mut vector).addr();
     // SAFETY: the kernel reads `len` bytes; the registers are those of another task.
-    unsafe { syscall(libc::SYS_ptrace, [SETREGSET, tid.get() as usize, NT_PRSTATUS, at, 0, 0]) }.map(drop)
+    unsafe { syscall(libc::SYS_ptrace, [SETREGSET, tid.get() as usize, set, at, 0, 0]) }.map(drop)
 }
 
 /// `ptrace(PTRACE_GETEVENTMSG)`: of EVENT_CLONE and EVENT_VFORK the new task's id.

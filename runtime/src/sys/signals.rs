@@ -60,8 +60,9 @@ impl Action {
     /// Runs `handler` with `flags` added to SA_SIGINFO, and `mask` blocked meanwhile.
     pub fn handle(handler: Handler, flags: libc::c_int, mask: SignalSet) -> Action {
         const SA_RESTORER: u64 = 0x0400_0000;
-        let flags = (flags | libc::SA_SIGINFO) as u64 | SA_RESTORER;
-        Action { handler: handler as usize, flags, restorer: arch::signal_restorer(), mask }
+        let restorer = arch::signal_restorer();
+        let flags = (flags | libc::SA_SIGINFO) as u64 | if restorer.is_some() { SA_RESTORER } else { 0 };
+        Action { handler: handler as usize, flags, restorer: restorer.unwrap_or(0), mask }
     }
 }
 

@@ -223,14 +223,3 @@ fn links_at(directory: i32, path: &core::ffi::CStr, flags: i32) -> Result<usize,
 pub fn seccomp_mode() -> usize {
     control(libc::PR_GET_SECCOMP, 0).unwrap_or(0)
 }
-
-/// `arch_prctl(ARCH_GET_FS)`: the thread pointer, also of a task that has none (0) and could not read it.
-#[cfg(target_arch = "x86_64")]
-pub fn thread_pointer() -> usize {
-    const ARCH_GET_FS: usize = 0x1003;
-    let mut pointer = 0usize;
-    let at = core::ptr::from_mut(&mut pointer).addr();
-    // SAFETY: the kernel writes one word, which we hold exclusively.
-    let _ = unsafe { syscall(libc::SYS_arch_prctl, [ARCH_GET_FS, at, 0, 0, 0, 0]) };
-    pointer
-}

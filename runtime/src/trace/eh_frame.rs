@@ -103,6 +103,8 @@ pub fn compile(pc: usize) -> Result<Compiled, Missing> {
 }
 
 /// What one interpreted step led to.
+// It lives for one step, on the stack; there is no heap to put the state on.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interpreted {
     /// The caller's frame; behind a signal's frame it is interrupted code, perhaps on another stack.

@@ -2,7 +2,7 @@
 //!
 //! A row of .eh_frame says nearly always: the CFA is a register plus a constant, the return address lies at a constant
 //! distance from the CFA, and so do the callee-saved registers that the function has saved. Such a row is a [`Rule`] of
-//! 24 bytes, and a program has few different ones (clang: thousands), so they are kept once each and named by a
+//! 24 or 32 bytes, and a program has few different ones (clang: thousands), so they are kept once each and named by a
 //! [`RuleId`] of 16 bits, which fits beside a program counter in one word (rule_cache.rs).
 //!
 //! Contract: [`RuleTable::rule`] is lock-free; [`RuleTable::intern`] takes a lock without waiting for long, since a
@@ -29,30 +29,19 @@ pub struct Rule {
     pub cfa_offset: i32,
     /// Number of that register, below 16.
     pub cfa_register: u8,
-    /// Not used; keeps the layout free of padding, so that rules hash by their words.
-    pub reserved: u8,
     /// Where the return address lies.
     pub return_address: i16,
     /// Where the callee-saved registers lie; 0 for one that the frame has not changed.
     pub saved: [i16; CALLEE_SAVED.len()],
     /// The lowest of all distances.
     pub lowest: i16,
-    /// Not used, as above.
-    pub reserved_too: i16,
 }
 
-const _: () = assert!(size_of::<Rule>() == 24);
+const _: () = assert!(size_of::<Rule>() == if CALLEE_SAVED.len() == 6 { 24 } else { 32 });
 
 impl Rule {
-    const ZERO: Rule = Rule {
-        cfa_offset: 0,
-        cfa_register: 0,
-        reserved: 0,
-        return_address: 0,
-        saved: [0; CALLEE_SAVED.len()],
-        lowest: 0,
-        reserved_too: 0,
-    };
+    const ZERO: Rule =
+        Rule { cfa_offset: 0, cfa_register: 0, return_address: 0, saved: [0; CALLEE_SAVED.len()], lowest: 0 };
 
     /// A rule from its parts; `None` if the row cannot be said so: no return address, or a slot at the CFA itself.
     pub fn new(

@@ -18,6 +18,24 @@ pub const GENERAL_REGISTERS: usize = 27;
 #[repr(transparent)]
 pub struct Registers(pub [usize; GENERAL_REGISTERS]);
 
+/// The register sets that fill [`Registers`]: the set's number (include/uapi/linux/elf.h), the first word, how many. The
+/// first, NT_PRSTATUS, is the one that is written back.
+pub const REGISTER_SETS: [(usize, usize, usize); 1] = [(1, 0, GENERAL_REGISTERS)];
+
+/// The register sets that hold the extended state; the first that a kernel has is taken: NT_X86_XSTATE.
+pub const EXTENDED_SETS: &[usize] = &[0x202];
+
+/// A stopped thread's call that would fail with EINTR is started again by the kernel when the tracer stores
+/// -ERESTARTNOHAND as its result.
+pub const KERNEL_DECIDES_RESTART: bool = true;
+
+/// epoll_wait(2), which newer CPUs' tables of calls lack.
+pub const SYS_EPOLL_WAIT: libc::c_long = libc::SYS_epoll_wait;
+/// vfork(2), likewise.
+pub const SYS_VFORK: libc::c_long = libc::SYS_vfork;
+/// io_pgetevents(2), which the libc crate lacks.
+pub const SYS_IO_PGETEVENTS: libc::c_long = 333;
+
 const R15: usize = 0;
 const R14: usize = 1;
 const R13: usize = 2;
@@ -119,9 +137,21 @@ impl Registers {
         self.0[RAX] as isize
     }
 
-    /// Replaces the result register.
-    pub fn set_result(&mut self, result: isize) {
-        self.0[RAX] = result as usize;
+    /// With what of the extended state calls keep: nothing (psABI 3.2.1).
+    pub fn with_extended(self, _set: usize, _words: &[u64]) -> Registers {
+        self
+    }
+
+    /// True when the thread stands behind the instruction that made this call.
+    pub fn is_at_call(&self, pc: usize, stack_pointer: usize) -> bool {
+        self.0[RSP] == stack_pointer && self.0[RIP] == pc
+    }
+
+    /// Has the kernel decide whether the call starts again. Only the result changes: the kernel has the first argument.
+    pub fn restart_system_call(&mut self, _first_argument: usize) {
+        /// -ERESTARTNOHAND (include/linux/errno.h), never seen by programs.
+        const RESTART_UNLESS_HANDLER: isize = -514;
+        self.0[RAX] = RESTART_UNLESS_HANDLER as usize;
     }
 
     /// True when the thread runs 64-bit code. System calls made from 32-bit code have other numbers.
@@ -191,6 +221,16 @@ pub unsafe fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), ar
     }
 }
 
+/// The thread pointer of any task: `arch_prctl(ARCH_GET_FS)`, since a task without one (0) cannot read it.
+pub fn any_thread_pointer() -> usize {
+    const ARCH_GET_FS: usize = 0x1003;
+    let mut pointer = 0usize;
+    let at = core::ptr::from_mut(&mut pointer).addr();
+    // SAFETY: the kernel writes one word, which we hold exclusively.
+    unsafe { super::syscall6(libc::SYS_arch_prctl as usize, [ARCH_GET_FS, at, 0, 0, 0, 0]) };
+    pointer
+}
+
 /// What a signal handler finds in the context of the code that it interrupted.
 #[derive(Clone, Copy)]
 pub struct InterruptedContext {
@@ -254,7 +294,7 @@ fn extended_state(context: &libc::ucontext_t) -> (usize, usize) {
 }
 
 /// Makes interrupted code that stands behind a system call instruction make call `number` again.
-pub fn repeat_system_call(context: &mut libc::ucontext_t, number: usize) {
+pub fn repeat_system_call(context: &mut libc::ucontext_t, number: usize, _first_argument: usize) {
     const INSTRUCTION: i64 = 2;
     context.uc_mcontext.gregs[libc::REG_RAX as usize] = number as i64;
     context.uc_mcontext.gregs[libc::REG_RIP as usize] -= INSTRUCTION;
@@ -265,5 +305,29 @@ impl Registers {
     pub fn in_system_call(mut self, number: usize) -> Registers {
         self.0[ORIG_RAX] = number;
         self
+    }
+}
+
+#[cfg(test)]
+impl Registers {
+    /// Of a thread that stands behind a system call with this result.
+    pub(crate) fn behind_call(number: isize, result: isize) -> Registers {
+        let mut registers = Registers::NONE;
+        registers.0[RAX] = result as usize;
+        registers.0[ORIG_RAX] = number as usize;
+        registers.0[CS] = 0x33;
+        registers
+    }
+
+    /// True when these are `before` but for what makes the call again: its result says so, and nothing else.
+    pub(crate) fn makes_call_again(&self, before: &Registers, _first_argument: usize) -> bool {
+        let mut expected = *before;
+        expected.0[RAX] = -514isize as usize;
+        *self == expected
+    }
+
+    /// True for a thread that was mended and has not run since.
+    pub(crate) fn is_mended(&self) -> bool {
+        self.result() == -514
     }
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use super::super::Options;
-use super::super::mend::RESTART_UNLESS_HANDLER;
 use super::child::{in_child, records};
 
 /// What a call's result register holds at the stop.
@@ -153,7 +152,7 @@ fn interrupted_calls() {
                 let result = record.registers.result();
                 let begins_again = result >= 0 && Some(result as libc::c_long) == number;
                 match blocked.at {
-                    At::Eintr if begins_again || result == RESTART_UNLESS_HANDLER => not_run_since += 1,
+                    At::Eintr if begins_again || record.registers.is_mended() => not_run_since += 1,
                     At::Eintr => assert_eq!(result, -(libc::EINTR as isize), "{}", blocked.name),
                     At::Restarts if begins_again => {}
                     At::Restarts => assert!((-516..=-512).contains(&result), "{}: {result}", blocked.name),

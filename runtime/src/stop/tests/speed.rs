@@ -29,7 +29,7 @@ fn bare_loop(pid: i32, except: i32, rounds: usize) -> Duration {
             // SAFETY: status is ours.
             unsafe { libc::waitpid(tid.get(), &mut status, libc::__WALL) };
             ptrace::registers(*tid).unwrap();
-            ptrace::register_set(*tid, ptrace::NT_X86_XSTATE, &mut buffer).unwrap();
+            ptrace::register_set(*tid, crate::arch::EXTENDED_SETS[0], &mut buffer).unwrap();
         }
         for tid in &tids {
             // SAFETY: touches no memory.
