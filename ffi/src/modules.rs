@@ -99,7 +99,7 @@ pub extern "C" fn dlclose(handle: *mut c_void) -> c_int {
 /// A module opened with that flag finds libc's malloc before ours, and frees there what others allocated here: a crash
 /// in every program that does it (php opens its extensions so). Without the flag it finds what a module finds by default.
 macro_rules! without_deepbind {
-    ($(#[$doc:meta])* $name:ident, flags in $flags:literal, kept in $real:ident, found by $find:ident = $symbol:literal) => {
+    ($(#[$doc:meta])* $name:ident, flags in $flags:literal or $flags_aarch64:literal, kept in $real:ident, found by $find:ident = $symbol:literal) => {
         static $real: AtomicUsize = AtomicUsize::new(0);
 
         extern "C" fn $find() -> usize {
@@ -136,13 +136,46 @@ macro_rules! without_deepbind {
                 find = sym $find,
             )
         }
+
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        #[cfg(target_arch = "aarch64")]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                concat!("and ", $flags_aarch64, ", ", $flags_aarch64, ", #{kept_flags}"),
+                "adrp x16, {real}",
+                "ldr x16, [x16, :lo12:{real}]",
+                "cbz x16, 2f",
+                "br x16",
+                "2:",
+                // The three arguments live in registers that a call may change (AAPCS64, 6.1.1).
+                "stp x29, x30, [sp, #-48]!", ".cfi_adjust_cfa_offset 48",
+                ".cfi_rel_offset x29, 0", ".cfi_rel_offset x30, 8",
+                "mov x29, sp",
+                "stp x0, x1, [sp, #16]",
+                "str x2, [sp, #32]",
+                "bl {find}",
+                "mov x16, x0",
+                "ldp x0, x1, [sp, #16]",
+                "ldr x2, [sp, #32]",
+                "ldp x29, x30, [sp], #48", ".cfi_adjust_cfa_offset -48",
+                ".cfi_restore x29", ".cfi_restore x30",
+                "br x16",
+                ".cfi_endproc",
+                kept_flags = const !libc::RTLD_DEEPBIND,
+                real = sym $real,
+                find = sym $find,
+            )
+        }
     };
 }
 
 without_deepbind!(/// dlopen(3) without RTLD_DEEPBIND.
-    dlopen, flags in "esi", kept in REAL_DLOPEN, found by find_dlopen = c"dlopen");
+    dlopen, flags in "esi" or "w1", kept in REAL_DLOPEN, found by find_dlopen = c"dlopen");
 without_deepbind!(/// dlmopen(3) without RTLD_DEEPBIND.
-    dlmopen, flags in "edx", kept in REAL_DLMOPEN, found by find_dlmopen = c"dlmopen");
+    dlmopen, flags in "edx" or "w2", kept in REAL_DLMOPEN, found by find_dlmopen = c"dlmopen");
 
 /// In place of a function that this libc does not have: no module can be opened.
 extern "C" fn none_there() -> *mut c_void {

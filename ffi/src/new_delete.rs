@@ -139,6 +139,44 @@ macro_rules! new {
                 otherwise = sym $otherwise,
             )
         }
+
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        #[cfg(target_arch = "aarch64")]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                standstill_runtime::push_caller_frame!(),
+                // The arguments, for the next turn.
+                "stp x0, x1, [sp, #-16]!", ".cfi_adjust_cfa_offset 16",
+                "2:",
+                "add x3, sp, #16",
+                "bl {implementation}",
+                "cbz x0, 3f",
+                ".cfi_remember_state",
+                "add sp, sp, #16", ".cfi_adjust_cfa_offset -16",
+                standstill_runtime::pop_caller_frame!(),
+                "ret",
+                ".cfi_restore_state",
+                "3:",
+                "bl {handler}",
+                "cbz x0, 4f",
+                "blr x0",
+                "ldp x0, x1, [sp]",
+                "b 2b",
+                "4:",
+                "bl {otherwise}",
+                "mov x16, x0",
+                "add sp, sp, #16", ".cfi_adjust_cfa_offset -16",
+                standstill_runtime::pop_caller_frame!(),
+                "br x16",
+                ".cfi_endproc",
+                implementation = sym $implementation,
+                handler = sym handler,
+                otherwise = sym $otherwise,
+            )
+        }
     };
 }
 

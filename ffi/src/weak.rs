@@ -15,6 +15,13 @@ macro_rules! weak {
                 core::arch::asm!(concat!(".weak ", $symbol), concat!("mov {}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
                     out(reg) address, options(nostack, readonly, pure, preserves_flags));
             }
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            unsafe {
+                core::arch::asm!(concat!(".weak ", $symbol), concat!("adrp {0}, :got:", $symbol),
+                    concat!("ldr {0}, [{0}, :got_lo12:", $symbol, "]"),
+                    out(reg) address, options(nostack, readonly, pure, preserves_flags));
+            }
             // SAFETY: not 0, so it is the function of that name, whose type its standard gives.
             (address != 0).then(|| unsafe { core::mem::transmute::<usize, $type>(address) })
         }

@@ -5,12 +5,14 @@
 //! Each assembly block cites the clause that makes it sound. `svc #0` changes x0 alone; the thread pointer is `tpidr_el0`,
 //! which every task may read (ELF TLS, variant I: it points to the control block, static TLS lies above).
 
+mod core_file;
 mod tracing;
 pub mod unwinding;
 
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+pub use core_file::*;
 pub use tracing::*;
 
 /// Bytes below the stack pointer that code may use without moving it: none (AAPCS64, 6.4.5.1).

@@ -3,7 +3,7 @@
 //! The first thread is the caller's: a debugger shows it as the one that it stands in. Its status comes first of all
 //! notes, then those of the process, as the kernel orders them (fs/binfmt_elf.c, write_note_info).
 
-use crate::arch::{self, WholeState, page_size};
+use crate::arch::{self, REGISTER_SETS, WholeState, page_size};
 use crate::base::{Addr, Errno};
 use crate::harvest::{lines, maps};
 use crate::mem::MapVec;
@@ -32,6 +32,10 @@ pub(super) fn write(to: &mut Bytes, world: &World, identity: &Identity) -> Resul
             process(to, world, identity)?;
         }
         extended(to, world.extended(thread))?;
+        // Sets of general registers beside the status: the thread pointer, where it is none of those.
+        for (set, first, count) in REGISTER_SETS.into_iter().skip(1) {
+            note(to, b"LINUX\0", set as u32, |to| registers(to, thread, first, count))?;
+        }
         written.threads += 1;
         written.without_registers += u32::from(!thread.has_registers());
     }
@@ -80,11 +84,15 @@ fn status(to: &mut Bytes, world: &World, thread: &ThreadRecord, identity: &Ident
         to.word(id as u32)?;
     }
     to.zeros(4 * 16)?; // times: reading them would cost more than the stop
-    for register in thread.registers.0 {
-        to.long(register as u64)?;
-    }
+    let [(_, first, count), ..] = REGISTER_SETS;
+    registers(to, thread, first, count)?;
     to.word(u32::from(!world.extended(thread).is_empty()))?;
     to.word(0)
+}
+
+fn registers(to: &mut Bytes, thread: &ThreadRecord, first: usize, count: usize) -> Result<(), Errno> {
+    let words = thread.registers.0.iter().skip(first).take(count);
+    words.into_iter().try_for_each(|word| to.long(*word as u64))
 }
 
 /// The floating point registers, and all of the extended state where that is more.
@@ -92,11 +100,12 @@ fn extended(to: &mut Bytes, state: &[u64]) -> Result<(), Errno> {
     if state.is_empty() {
         return Ok(());
     }
-    let layout = arch::extended_layout();
+    let layout = arch::extended_layout(state);
     note(to, b"CORE\0", NT_FPREGSET, |to| filled(to, state, layout.float))?;
-    if let Some(WholeState { kind, size, words }) = layout.whole {
+    if let Some(WholeState { kind, from, size, words }) = layout.whole {
         note(to, b"LINUX\0", kind, |to| {
             let start = to.len();
+            let state = state.get(from / 8..).unwrap_or_default();
             filled(to, state, size.max(size_of_val(state)))?;
             for (at, value) in words {
                 to.set_word(start + at, value);

@@ -205,13 +205,13 @@ impl Collector<'_> {
     }
 
     fn extended(&mut self, body: &mut Body, tid: Tid, stopped: &Stopped, record: &mut ThreadRecord) {
-        let (set, len) = match stopped.extended(as_bytes(&mut self.scratch)) {
-            Ok((set, len)) => (set, len / 8),
+        let len = match stopped.extended(as_bytes(&mut self.scratch)) {
+            Ok(len) => len / 8,
             Err(errno) => return body.world.notes.miss(tid, Missing::NoRegisters(errno)),
         };
         // Unused components are zero, and the largest lie last: what is kept is a fraction.
         let state = self.scratch.get(..len).unwrap_or_default();
-        record.registers = record.registers.with_extended(set, state);
+        record.registers = record.registers.with_extended(state);
         let used = state.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         let start = body.world.extended.len();
         match body.world.extended.extend(state.get(..used).unwrap_or_default()) {

@@ -72,16 +72,18 @@ impl Stopped {
         ptrace::set_registers(self.0, registers)
     }
 
-    /// The extended state: which register set it is, and how many bytes of `into` were written.
-    pub(super) fn extended(&self, into: &mut [u8]) -> Result<(usize, usize), Errno> {
-        let mut result = Err(Errno::new(libc::EINVAL));
+    /// The extended state, one register set after the other; how many bytes of `into` were written. A CPU may lack all but
+    /// the first.
+    pub(super) fn extended(&self, into: &mut [u8]) -> Result<usize, Errno> {
+        let mut len = 0;
         for set in EXTENDED_SETS {
-            result = ptrace::register_set(self.0, *set, into).map(|len| (*set, len));
-            if result.is_ok() {
-                break;
+            match ptrace::register_set(self.0, *set, into.get_mut(len..).unwrap_or_default()) {
+                Ok(more) => len += more,
+                Err(errno) if len == 0 => return Err(errno),
+                Err(_) => {}
             }
         }
-        result
+        Ok(len)
     }
 
     /// The task that a stop by EVENT_CLONE or EVENT_VFORK tells of.

@@ -36,10 +36,8 @@ const D8: usize = 36;
 /// first, NT_PRSTATUS, is the one that is written back; then NT_ARM_TLS.
 pub const REGISTER_SETS: [(usize, usize, usize); 2] = [(1, 0, 34), (0x401, THREAD_POINTER, 1)];
 
-/// The register sets that hold the extended state; the first that a kernel has is taken: NT_ARM_SVE, NT_PRFPREG.
-pub const EXTENDED_SETS: &[usize] = &[NT_ARM_SVE, NT_PRFPREG];
-const NT_PRFPREG: usize = 2;
-const NT_ARM_SVE: usize = 0x405;
+/// The register sets that make the extended state, one after the other: NT_PRFPREG, and NT_ARM_SVE where the CPU has it.
+pub const EXTENDED_SETS: &[usize] = &[2, 0x405];
 
 /// A stopped thread's call that would fail with EINTR is not started again by the kernel whatever the tracer stores as its
 /// result: do_signal has read that before the stop.
@@ -117,21 +115,20 @@ impl Registers {
         self
     }
 
-    /// With what of the extended state calls keep: `words` are those of `set`.
-    pub fn with_extended(mut self, set: usize, words: &[u64]) -> Registers {
-        // A set of SVE begins with `struct user_sve_header`; bit 0 of its flags says that the vectors have the length in
-        // it, otherwise they are laid as in NT_PRFPREG (arch/arm64/include/uapi/asm/ptrace.h).
-        let (from, vector) = match (set, words) {
-            (NT_ARM_SVE, [_, lengths, ..]) if lengths >> 32 & 1 != 0 => (2, usize::from(*lengths as u16) / 8),
-            (NT_ARM_SVE, _) => (2, 2),
-            _ => (0, 2),
-        };
+    /// With what of the extended state calls keep.
+    pub fn with_extended(mut self, state: &[u64]) -> Registers {
+        // `struct user_fpsimd_state` begins with the vectors, 16 bytes each (arch/arm64/include/uapi/asm/ptrace.h).
         for register in 8..16 {
-            if let Some(word) = words.get(from + register * vector) {
+            if let Some(word) = state.get(register * 2) {
                 self.0[D8 + register - 8] = *word as usize;
             }
         }
         self
+    }
+
+    /// The general registers in the order in which DWARF numbers them: x0 to x30, sp.
+    pub fn by_dwarf_number(&self) -> [usize; super::unwinding::REGISTERS] {
+        core::array::from_fn(|index| self.0[index])
     }
 
     /// sp.
@@ -251,7 +248,7 @@ pub fn any_thread_pointer() -> usize {
 pub struct InterruptedContext {
     /// The general registers; the number of a system call is not among them.
     pub registers: Registers,
-    /// Where the extended state lies in the signal's frame, as a list of records, and its bytes.
+    /// Where the vectors lie in the signal's frame, as in `struct user_fpsimd_state`, and their bytes; (0, 0) if they do not.
     pub extended: (usize, usize),
     /// The signals that the code blocked.
     pub blocked: u64,
@@ -269,7 +266,7 @@ impl InterruptedContext {
         words[PC] = machine.pc as usize;
         words[PSTATE] = machine.pstate as usize;
         words[THREAD_POINTER] = thread_pointer;
-        let (extended, vectors) = extended_state(context);
+        let vectors = vectors(context);
         let mut registers = Registers(words);
         for (word, register) in registers.0[D8..].iter_mut().zip(8..) {
             // SAFETY: a record of FPSIMD state holds 32 registers of 16 bytes; no record, no address.
@@ -277,6 +274,7 @@ impl InterruptedContext {
         }
         // SAFETY: the kernel's set of 64 signals is the first word of libc's larger one.
         let blocked = unsafe { core::ptr::from_ref(&context.uc_sigmask).cast::<u64>().read() };
+        let extended = (vectors, if vectors == 0 { 0 } else { 32 * 16 });
         InterruptedContext { registers, extended, blocked }
     }
 }
@@ -291,31 +289,27 @@ unsafe fn read(at: usize) -> usize {
     unsafe { core::ptr::with_exposed_provenance::<usize>(at).read() }
 }
 
-/// The extended state of a signal frame: address and bytes of the list of records behind the registers, which ends with
-/// a record of magic 0, and the address of the vectors of its FPSIMD record (arch/arm64/include/uapi/asm/sigcontext.h).
-/// A record of more than fits there lies elsewhere, and is not looked at: with vectors of more than 64 bytes their upper
-/// parts.
-fn extended_state(context: &libc::ucontext_t) -> ((usize, usize), usize) {
+/// The address of the vectors in a signal frame; 0 for none. Behind the registers lies a list of records, which ends with
+/// one of magic 0 (arch/arm64/include/uapi/asm/sigcontext.h).
+fn vectors(context: &libc::ucontext_t) -> usize {
     const FPSIMD_MAGIC: u32 = 0x4650_8001;
     const VECTORS_AT: usize = 16;
     const ROOM: usize = 4096;
     // `__reserved`, which the libc crate keeps private, is aligned to 16 and the last field.
     let registers = core::ptr::from_ref(&context.uc_mcontext.pstate).expose_provenance();
-    let start = (registers + size_of::<u64>()).next_multiple_of(16);
-    let (mut len, mut vectors) = (0, 0);
-    while len < ROOM {
+    let mut at = (registers + size_of::<u64>()).next_multiple_of(16);
+    let end = at + ROOM;
+    while at < end {
         // SAFETY: the kernel laid a list of records there, and its end inside the room.
-        let head = unsafe { read(start + len) };
+        let head = unsafe { read(at) };
         let (magic, size) = (head as u32, head >> 32);
-        if magic == 0 || size < VECTORS_AT {
-            break;
+        match magic {
+            FPSIMD_MAGIC => return at + VECTORS_AT,
+            0 => break,
+            _ => at += size.max(VECTORS_AT),
         }
-        if magic == FPSIMD_MAGIC {
-            vectors = start + len + VECTORS_AT;
-        }
-        len += size;
     }
-    ((start, len.min(ROOM)), vectors)
+    0
 }
 
 /// Makes interrupted code that stands behind a system call instruction make its call again, with this first argument.

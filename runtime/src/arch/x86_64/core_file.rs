@@ -20,6 +20,8 @@ pub struct ExtendedLayout {
 pub struct WholeState {
     /// Its type.
     pub kind: u32,
+    /// Where it begins in the extended state, in bytes.
+    pub from: usize,
     /// Its bytes.
     pub size: usize,
     /// Words to be written over it as (offset, value).
@@ -28,7 +30,7 @@ pub struct WholeState {
 
 /// The state is in the layout of XSAVE: an FXSAVE image, in whose unused bytes debuggers look for the components that the
 /// system has switched on (XCR0 at byte 464; arch/x86/include/asm/user.h, struct user_xstateregs), then those.
-pub fn extended_layout() -> ExtendedLayout {
+pub fn extended_layout(_state: &[u64]) -> ExtendedLayout {
     const FXSAVE: usize = 512;
     const XCR0_AT: usize = 464;
     const NT_X86_XSTATE: u32 = 0x202;
@@ -37,7 +39,7 @@ pub fn extended_layout() -> ExtendedLayout {
         // CPUID leaf 0xd: ebx is the size for what XCR0 has switched on (Intel SDM 1, 13.2).
         let size = __cpuid_count(0xd, 0).ebx as usize;
         let words = [(XCR0_AT, features as u32), (XCR0_AT + 4, (features >> 32) as u32)];
-        WholeState { kind: NT_X86_XSTATE, size, words }
+        WholeState { kind: NT_X86_XSTATE, from: 0, size, words }
     });
     ExtendedLayout { float: FXSAVE, whole }
 }

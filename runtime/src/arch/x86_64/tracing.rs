@@ -22,7 +22,7 @@ pub struct Registers(pub [usize; GENERAL_REGISTERS]);
 /// first, NT_PRSTATUS, is the one that is written back.
 pub const REGISTER_SETS: [(usize, usize, usize); 1] = [(1, 0, GENERAL_REGISTERS)];
 
-/// The register sets that hold the extended state; the first that a kernel has is taken: NT_X86_XSTATE.
+/// The register sets that make the extended state, one after the other: NT_X86_XSTATE.
 pub const EXTENDED_SETS: &[usize] = &[0x202];
 
 /// A stopped thread's call that would fail with EINTR is started again by the kernel when the tracer stores
@@ -138,7 +138,7 @@ impl Registers {
     }
 
     /// With what of the extended state calls keep: nothing (psABI 3.2.1).
-    pub fn with_extended(self, _set: usize, _words: &[u64]) -> Registers {
+    pub fn with_extended(self, _state: &[u64]) -> Registers {
         self
     }
 
