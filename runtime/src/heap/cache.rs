@@ -3,6 +3,11 @@
 //! Contract: used by one thread at a time, the owner of the [`super::ThreadHeap`] that holds it. Caches are mapped for good and
 //! recycled. They hold addresses of free blocks, so they are our own memory and never roots.
 //!
+//! Two threads that write to blocks of one cache line slow each other down tenfold. Batches never share a line (see
+//! [`super::size_class`]), but a block that one thread frees may have neighbours of the thread that allocated it: where
+//! blocks are smaller than a line, those of another arena are not kept for use but gathered and sent home
+//! ([`FOREIGN`]).
+//!
 //! A cache grows with use: the bound of a class starts small and doubles each time it is hit, up to
 //! [`super::size_class::Class::keep`] blocks, which is 64 KiB or 128 blocks. A program with thousands of threads pays
 //! for what each thread uses.
@@ -14,13 +19,19 @@ use crate::base::lock::Lock;
 use crate::mem;
 
 use super::central;
-use super::size_class::{CLASSES, TABLE};
+use super::segment::Unit;
+use super::size_class::{SHARING, SPAN_CLASS, TABLE};
 
 /// Entries that a class has room for.
 pub(super) const STRIDE: usize = 128;
 
 /// The first bound of a class.
 const FIRST_BOUND: u32 = 8;
+
+/// The first row of blocks that go home. Before it lie those of blocks that are kept for use, one a class, and one that
+/// stays empty: that of spans.
+const FOREIGN: usize = SPAN_CLASS as usize + 1;
+const ROWS: usize = FOREIGN + SHARING;
 
 /// A free block.
 #[derive(Clone, Copy)]
@@ -43,13 +54,13 @@ pub(super) struct Fill {
 /// See the module. All-zero bytes are an empty one.
 #[repr(C, align(64))]
 pub(super) struct Cache {
-    fill: [Fill; CLASSES],
+    fill: [Fill; ROWS],
     arena: u8,
     /// The process that filled it, as [`GENERATION`] counts.
     generation: u32,
     /// The next unused cache.
     next: Option<NonNull<Cache>>,
-    entries: [[Entry; STRIDE]; CLASSES],
+    entries: [[Entry; STRIDE]; ROWS],
 }
 
 /// Caches that nobody uses. The pointers are to memory of ours that stays mapped.
@@ -141,15 +152,22 @@ impl Cache {
         Some(entry)
     }
 
-    /// Keeps a free block; false when the class is full.
+    /// The row for free blocks of a slab, by its head. For a span it is one that takes none.
     #[inline(always)]
-    pub(super) fn push(&mut self, class: usize, entry: Entry) -> bool {
-        let Some(fill) = self.fill.get_mut(class) else { return false };
+    pub(super) fn row(&self, slab: &Unit) -> usize {
+        let class = usize::from(slab.class.load(Relaxed));
+        if class < SHARING && slab.arena.load(Relaxed) != self.arena { FOREIGN + class } else { class }
+    }
+
+    /// Keeps a free block; false when the row is full.
+    #[inline(always)]
+    pub(super) fn push(&mut self, row: usize, entry: Entry) -> bool {
+        let Some(fill) = self.fill.get_mut(row) else { return false };
         if fill.len >= fill.bound {
             return false;
         }
-        // SAFETY: `class` was checked, and len < bound <= STRIDE.
-        unsafe { *self.entries.get_unchecked_mut(class).get_unchecked_mut(fill.len as usize) = entry };
+        // SAFETY: `row` was checked, and len < bound <= STRIDE.
+        unsafe { *self.entries.get_unchecked_mut(row).get_unchecked_mut(fill.len as usize) = entry };
         fill.len += 1;
         true
     }
@@ -168,44 +186,46 @@ impl Cache {
         got > 0
     }
 
-    /// Makes room in a full class: a higher bound, or the older half goes back to the bins.
-    pub(super) fn make_room(&mut self, class: usize) {
+    /// Makes room in a full row: a higher bound, or the older half goes back to the bins; of those that go home all.
+    pub(super) fn make_room(&mut self, row: usize) {
         self.generation = GENERATION.load(Relaxed);
-        if self.widen(class) {
+        if self.widen(row) {
             return;
         }
-        let (Some(fill), Some(entries)) = (self.fill.get_mut(class), self.entries.get_mut(class)) else {
+        let (Some(fill), Some(entries)) = (self.fill.get_mut(row), self.entries.get_mut(row)) else {
             return;
         };
         let len = fill.len as usize;
-        let going = len.div_ceil(2);
+        let going = if row >= FOREIGN { len } else { len.div_ceil(2) };
         let mut batch = [Entry { block: 0, word: core::ptr::null() }; STRIDE];
         let (Some(old), Some(batch)) = (entries.get(..going), batch.get_mut(..going)) else { return };
         batch.copy_from_slice(old);
         entries.copy_within(going..len, 0);
         fill.len = (len - going) as u32;
-        central::flush(class, batch);
+        central::flush(row % FOREIGN, batch);
     }
 
     /// Gives everything back.
     pub(super) fn empty(&mut self) {
         let ours = self.generation == GENERATION.load(Relaxed);
-        for class in 0..CLASSES {
-            let Some(fill) = self.fill.get_mut(class) else { continue };
+        for row in 0..ROWS {
+            let Some(fill) = self.fill.get_mut(row) else { continue };
             let len = core::mem::take(&mut fill.len) as usize;
             fill.bound = 0;
             if !ours {
                 continue;
             }
-            if let Some(blocks) = self.entries.get(class).and_then(|entries| entries.get(..len)) {
-                central::flush(class, blocks);
+            if let Some(blocks) = self.entries.get(row).and_then(|entries| entries.get(..len)) {
+                central::flush(row % FOREIGN, blocks);
             }
         }
     }
 
-    /// Doubles the bound of a class; false when it is as high as it gets.
-    fn widen(&mut self, class: usize) -> bool {
-        let (Some(fill), Some(fixed)) = (self.fill.get_mut(class), TABLE.get(class)) else { return false };
+    /// Doubles the bound of a row; false when it is as high as it gets.
+    fn widen(&mut self, row: usize) -> bool {
+        let (Some(fill), Some(fixed)) = (self.fill.get_mut(row), TABLE.get(row % FOREIGN)) else {
+            return false;
+        };
         let keep = u32::from(fixed.keep);
         if fill.bound >= keep {
             return false;

@@ -5,6 +5,9 @@
 //! byte on, so a block's alignment is the largest power of two that divides its class' size (slabs begin at multiples
 //! of [`UNIT`]): aligned requests need no code of their own, only another class.
 //!
+//! Blocks of a new slab are handed out by their addresses in batches of a multiple of four (but of large ones), which are
+//! whole cache lines whatever the class.
+//!
 //! The block that contains an offset is found by a multiplication instead of a division: `offset * reciprocal >>
 //! RECIPROCAL_SHIFT` is exact as long as `offset * size < 2^40`, which slabs keep (asserted below).
 
@@ -13,6 +16,9 @@ pub(super) const UNIT: usize = 64 << 10;
 
 /// How many classes there are.
 pub(super) const CLASSES: usize = 44;
+
+/// Classes below this have blocks that are smaller than a cache line, so that two threads' blocks may share one.
+pub(super) const SHARING: usize = 64 / GRANULE - 1;
 
 /// The class number of a span that is one block.
 pub(super) const SPAN_CLASS: u8 = CLASSES as u8;
@@ -87,6 +93,7 @@ const fn build() -> [Class; CLASSES] {
         class += 1;
     }
     assert!(table[CLASSES - 1].size as usize == LARGEST);
+    assert!(table[SHARING].size == 64);
     table
 }
 

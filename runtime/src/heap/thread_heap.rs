@@ -208,8 +208,10 @@ pub fn free(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> Result
             && word.is_plain(origin)
             && let Some(cache) = heap.cache()
         {
-            let class = usize::from(unit.class.load(Relaxed));
-            if cache.push(class, Entry { block: addr, word: at }) {
+            let row = cache.row(unit);
+            if cache.push(row, Entry { block: addr, word: at }) {
+                // Whoever gets the block will write to it; what a free list inside of the block would have fetched now.
+                crate::arch::prefetch(addr);
                 at.store(word.freed().0, Relaxed);
                 return Ok(());
             }
@@ -261,9 +263,10 @@ fn retire(heap: &mut ThreadHeap, block: Block) {
             let entry = Entry { block: block.base, word: core::ptr::from_ref(block.word) };
             // Without a cache (no memory for one) the block goes straight back.
             let Some(cache) = heap.new_cache() else { return super::central::flush(class, &[entry]) };
-            if !cache.push(class, entry) {
-                cache.make_room(class);
-                if !cache.push(class, entry) {
+            let row = cache.row(head);
+            if !cache.push(row, entry) {
+                cache.make_room(row);
+                if !cache.push(row, entry) {
                     super::central::flush(class, &[entry]);
                 }
             }

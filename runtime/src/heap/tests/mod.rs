@@ -313,6 +313,34 @@ fn tags_change_and_ignored_blocks_can_be_freed() {
 }
 
 #[test]
+fn a_block_that_shares_its_cache_line_goes_home() {
+    let _alone = alone();
+    let arena =
+        |block: NonNull<u8>| lookup::unit(block.addr().get()).unwrap().1.arena.load(Ordering::Relaxed);
+    let mut heaps: Vec<_> = (0..16).map(|_| ThreadHeap::new()).collect();
+    let blocks: Vec<_> = heaps.iter_mut().map(|heap| allocate(heap, &plain(8)).unwrap()).collect();
+    let away = blocks.iter().position(|block| arena(*block) != arena(blocks[0]));
+    // On a machine with one CPU there is one arena, and no line to fight for.
+    assert_eq!(away.is_some(), central::arenas() > 1);
+    if let Some(away) = away {
+        free(&mut heaps[away], blocks[0], Origin::Malloc).unwrap();
+        assert_eq!(free(&mut heaps[away], blocks[0], Origin::Malloc), Err(Misuse::DoubleFree));
+        for _ in 0..1000 {
+            let block = allocate(&mut heaps[away], &plain(8)).unwrap();
+            assert_ne!(arena(block), arena(blocks[0]));
+            free(&mut heaps[away], block, Origin::Malloc).unwrap();
+        }
+        // Those of a whole line stay with whoever frees them.
+        let block = allocate(&mut heaps[0], &plain(64)).unwrap();
+        free(&mut heaps[away], block, Origin::Malloc).unwrap();
+        assert_eq!(allocate(&mut heaps[away], &plain(64)), Some(block));
+    }
+    for heap in &mut heaps {
+        thread_exit(heap);
+    }
+}
+
+#[test]
 fn blocks_may_be_freed_by_any_thread() {
     let (send, receive) = mpsc::sync_channel::<(usize, usize, u8)>(1000);
     let receive = Mutex::new(receive);
