@@ -138,7 +138,7 @@ fn print_figures() {
         "Standstill: {} call stacks taken: {} replayed whole, {} joined, {} frames walked, {} rows looked up, {} \
          interpreted, {} stuck, {} not remembered, {} not kept, {} differences; {stacks} distinct in {} KiB\n",
         all.captures,
-        all.whole_hits,
+        all.whole_hits(),
         all.joined,
         all.walked,
         all.unwinder_steps,

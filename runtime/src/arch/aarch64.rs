@@ -12,6 +12,7 @@ pub mod unwinding;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+pub use super::plain::first_changed_block;
 pub use core_file::*;
 pub use tracing::*;
 

@@ -6,12 +6,14 @@
 //! other registers (psABI A.2.1); the thread pointer is the address in `fs`, whose first word holds that same address
 //! (ELF TLS ABI, variant II).
 
+mod compare;
 mod core_file;
 mod tracing;
 pub mod unwinding;
 
 use core::arch::{asm, global_asm};
 
+pub use compare::first_changed_block;
 pub use core_file::*;
 pub use tracing::*;
 

@@ -1,35 +1,44 @@
 //! A chain: a stack as it was read, in words of the replay cache.
 //!
 //! ```text
-//! return address | sp | entry point | epoch, id | shape | farthest | live registers | tags, 8 a word | slots
+//! return address | sp | entry point | id, ended | counts | - | offsets, 4 a word | values | tags, 4 a word
 //! ```
 //!
-//! A *slot* is one word of the stack: its distance from the leaf's stack pointer in words (16 bits) and its value (48
-//! bits; a word that needs more ends no chain and is not remembered). Its *tag* says what it is: a return address, with
-//! the registers that are live in the frame behind it, or a saved register.
+//! A *slot* is one word of the stack: its distance in words from the entry point's record (16 bits) and its value. Its
+//! *tag* says what it is: a return address, with the registers that are live in the frame behind it, or a saved
+//! register. Slots stand in the order in which an unwinder needs them: a saved register comes where a frame finds its
+//! CFA through it, not where it was saved. So the slots before one, being equal, say where that one lies. A register
+//! that was not saved before it is needed lies in the entry point's record, which is memory like any other.
 //!
-//! Slots of return addresses rise, since frames do. `farthest` bounds the distances, so that one comparison with the
-//! stack's end makes all reads sound.
+//! Slots are compared in blocks of eight. The slots that prove the frames that are kept fill whole blocks, and so do all:
+//! the last slot is repeated ([`Tag::FILLING`]).
 
-use crate::arch::unwinding::{CALLEE_SAVED, FRAME_POINTER_PLACE, STACK_POINTER, callers_register};
-use crate::arch::{CallerFrame, USER_END};
+use crate::arch::CallerFrame;
+use crate::arch::unwinding::{CALLEE_SAVED, FRAME_POINTER_PLACE, STACK_POINTER, significant};
 
 use super::rule::Rule;
-use super::stack_read::Stack;
+use super::stack_read::Seen;
 use super::state::State;
 use super::walk::Walker;
 
 const PC: usize = 0;
 const SP: usize = 1;
 const ENTRY: usize = 2;
-const EPOCH_ID: usize = 3;
-const SHAPE: usize = 4;
-const FARTHEST: usize = 5;
-/// Words before the live registers.
-pub const HEADER: usize = 6;
+const ID: usize = 3;
+const COUNTS: usize = 4;
+/// Words before the offsets; even, so that the values are aligned for the comparison.
+const HEADER: usize = 6;
 
-/// The set of live registers that has the frame pointer alone.
-pub const FRAME_POINTER: u8 = 1 << FRAME_POINTER_PLACE;
+/// Slots that are compared at once.
+const BLOCK: usize = 8;
+const OFFSET_WORDS: usize = BLOCK / 4;
+const TAG_WORDS: usize = BLOCK / 4;
+
+/// A set of callee-saved registers: a bit for each place in [`CALLEE_SAVED`].
+pub type Live = u16;
+
+/// The set that has the frame pointer alone.
+pub const FRAME_POINTER: Live = 1 << FRAME_POINTER_PLACE;
 
 /// What is asked for, besides the state.
 #[derive(Clone, Copy)]
@@ -40,59 +49,39 @@ pub struct Key {
     pub epoch: u32,
 }
 
-impl Key {
-    /// All bits of the result depend on all bits of the key.
-    #[inline]
-    pub fn hash(&self, caller: &CallerFrame) -> u64 {
-        let code = (caller.return_address as u64 ^ (self.entry as u64).rotate_left(20))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let hash = (code ^ code >> 32 ^ caller.stack_pointer() as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        hash ^ hash >> 32
-    }
+/// Spreads all bits of a product over its lower half.
+#[inline(always)]
+pub fn mix(word: u64) -> u64 {
+    let product = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    product ^ product >> 32
 }
 
-/// A word of the stack.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Slot(u64);
-
-impl Slot {
-    /// The farthest distance, in words.
-    pub const FARTHEST: usize = 0xffff;
-
-    /// `None` if it does not fit.
-    pub fn new(offset: usize, value: usize) -> Option<Slot> {
-        let fits = offset <= Self::FARTHEST && value as u64 >> 48 == 0;
-        fits.then_some(Slot((value as u64) << 16 | offset as u64))
-    }
-
-    /// Words from the stack pointer.
+impl Key {
+    /// For the chain of a leaf that is looked at first.
     #[inline(always)]
-    pub fn offset(self) -> usize {
-        self.0 as usize & Self::FARTHEST
-    }
-
-    /// What it held.
-    #[inline(always)]
-    pub fn value(self) -> usize {
-        (self.0 >> 16) as usize
+    pub fn hash(self, caller: &CallerFrame) -> u64 {
+        let stack = (caller.stack_pointer() as u64).rotate_left(20);
+        mix(caller.return_address as u64 ^ stack ^ (self.entry as u64).rotate_left(40))
     }
 }
 
 /// What a slot is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tag(u8);
+pub struct Tag(u16);
 
 impl Tag {
-    const RETURNS: u8 = 0x80;
+    const RETURNS: u16 = 0x8000;
+    /// A slot once more.
+    pub const FILLING: Tag = Tag(0x4000);
 
     /// A return address, behind which the registers of the set `live` matter.
-    pub fn returns(live: u8) -> Tag {
+    pub fn returns(live: Live) -> Tag {
         Tag(Self::RETURNS | live)
     }
 
     /// The callee-saved register with this place in [`CALLEE_SAVED`].
     pub fn saved(place: usize) -> Tag {
-        Tag(place as u8)
+        Tag(place as u16)
     }
 
     /// True for a return address.
@@ -100,156 +89,218 @@ impl Tag {
         self.0 & Self::RETURNS != 0
     }
 
-    /// The registers that are live behind a return address, by bit.
-    pub fn live(self) -> u8 {
-        self.0 & 0x3f
+    /// The place of a saved register.
+    pub fn place(self) -> Option<usize> {
+        (usize::from(self.0) < CALLEE_SAVED.len()).then_some(usize::from(self.0))
     }
+
+    /// The registers that are live behind a return address, by bit.
+    pub fn live(self) -> Live {
+        self.0 & (Self::FILLING.0 - 1)
+    }
+}
+
+/// The place of a register that a rule finds the CFA through; `None` for the stack pointer.
+pub fn place_of(register: u8) -> Option<usize> {
+    CALLEE_SAVED.into_iter().position(|saved| saved == usize::from(register))
 }
 
 /// The registers that are live before a step: those that it uses to find the CFA, and those live behind it that it does
 /// not load. `None` if it uses one that a call does not keep, or if the return address does not end where the caller's
 /// frame begins, as chains take it.
-pub fn live_before(rule: &Rule, behind: u8) -> Option<u8> {
+pub fn live_before(rule: &Rule, behind: Live) -> Option<Live> {
     let mut live = behind;
-    let mut used = 0;
-    for (place, (register, slot)) in CALLEE_SAVED.into_iter().zip(rule.saved).enumerate() {
+    for (place, slot) in rule.saved.into_iter().enumerate() {
         if slot != 0 {
             live &= !(1 << place);
         }
-        if usize::from(rule.cfa_register) == register {
-            used = 1 << place;
+    }
+    let used = match place_of(rule.cfa_register) {
+        Some(place) => 1 << place,
+        None if usize::from(rule.cfa_register) == STACK_POINTER => 0,
+        None => return None,
+    };
+    (rule.return_address == -1).then_some(live | used)
+}
+
+/// The counts of a chain, in a word.
+#[derive(Clone, Copy)]
+struct Counts {
+    /// Slots, with filling; a multiple of [`BLOCK`].
+    slots: usize,
+    /// Slots there is room for, another such multiple: where what follows lies.
+    room: usize,
+    /// Blocks that prove the frames that are kept.
+    checked: usize,
+    /// The farthest offset of those, and of all.
+    farthest_checked: u16,
+    farthest: u16,
+}
+
+impl Counts {
+    #[inline(always)]
+    fn of(word: u64) -> Counts {
+        Counts {
+            farthest_checked: word as u16,
+            farthest: (word >> 16) as u16,
+            checked: (word >> 32) as usize & 0xff,
+            slots: (word >> 40) as usize % 0x1000,
+            room: (word >> 52) as usize,
         }
     }
-    let known = used != 0 || usize::from(rule.cfa_register) == STACK_POINTER;
-    (known && rule.return_address == -1).then_some(live | used)
+
+    fn word(self) -> u64 {
+        u64::from(self.farthest_checked)
+            | u64::from(self.farthest) << 16
+            | (self.checked as u64) << 32
+            | (self.slots as u64) << 40
+            | (self.room as u64) << 52
+    }
 }
 
 /// A chain in memory.
 #[derive(Clone, Copy)]
 pub struct Chain<'a> {
     words: &'a [u64],
-    shape: u64,
+    counts: Counts,
 }
 
 impl<'a> Chain<'a> {
     /// The chain that begins with the first of `words`.
-    #[inline]
+    #[inline(always)]
     pub fn new(words: &'a [u64]) -> Option<Chain<'a>> {
-        Some(Chain { words, shape: *words.get(SHAPE)? })
+        Some(Chain { words, counts: Counts::of(*words.get(COUNTS)?) })
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(self, at: usize) -> u64 {
         self.words.get(at).copied().unwrap_or(0)
     }
 
     /// The stack it proves.
+    #[inline(always)]
     pub fn id(self) -> u32 {
-        self.word(EPOCH_ID) as u32
+        self.word(ID) as u32
     }
 
-    /// The epoch of the code that its rules belong to.
-    pub fn epoch(self) -> u32 {
-        (self.word(EPOCH_ID) >> 32) as u32
+    /// Where the entry point's record lay, from which slots are counted.
+    pub fn record(self) -> usize {
+        self.word(SP) as usize - size_of::<CallerFrame>()
     }
 
-    /// The leaf's stack pointer.
-    pub fn sp(self) -> usize {
-        self.word(SP) as usize
-    }
-
-    /// The registers of the leaf that matter, by bit.
-    fn live(self) -> u8 {
-        self.shape as u8 & 0x3f
-    }
-
-    /// Slots that prove the frames that are kept.
-    fn checked(self) -> usize {
-        (self.shape >> 8) as usize & 0xffff
-    }
-
-    /// All slots.
+    /// All slots, with filling.
     pub fn slots(self) -> usize {
-        (self.shape >> 24) as usize & 0xffff
+        self.counts.slots
     }
 
     /// True when the last frame is the outermost.
     pub fn ended(self) -> bool {
-        self.shape & 0x80 != 0
+        self.word(ID) >> 32 != 0
     }
 
-    fn tag_words(self) -> usize {
-        (self.shape >> 40) as usize & 0xffff
+    fn values_at(self) -> usize {
+        HEADER + self.counts.room / 4
     }
 
-    fn tags_at(self) -> usize {
-        HEADER + self.live().count_ones() as usize
+    /// The distance of slot number `n`, in words.
+    pub fn offset(self, n: usize) -> usize {
+        (self.word(HEADER + n / 4) >> (n % 4 * 16)) as usize & 0xffff
     }
 
-    /// Where its slots begin, in words from its own first.
-    pub fn slots_at(self) -> usize {
-        self.tags_at() + self.tag_words()
+    /// The word that slot number `n` held.
+    pub fn held(self, n: usize) -> usize {
+        self.word(self.values_at() + n) as usize
     }
 
-    /// Slot number `n`.
-    pub fn slot(self, n: usize) -> Slot {
-        Slot(self.word(self.slots_at() + n))
+    /// As far as it makes an address.
+    pub fn value(self, n: usize) -> usize {
+        significant(self.held(n))
     }
 
     /// What slot number `n` is.
     pub fn tag(self, n: usize) -> Tag {
-        Tag((self.word(self.tags_at() + n / 8) >> (n % 8 * 8)) as u8)
+        Tag((self.word(self.values_at() + self.counts.room + n / 4) >> (n % 4 * 16)) as u16)
     }
 
-    /// True when the chain is that of the key, and of the caller whose record `caller` is.
-    #[inline]
+    /// True when the chain begins at the entry point and the leaf of `caller`.
+    #[inline(always)]
     pub fn is_of(self, key: Key, caller: &CallerFrame) -> bool {
         self.word(PC) == caller.return_address as u64
-            && self.sp() == caller.stack_pointer()
+            && self.word(SP) == caller.stack_pointer() as u64
             && self.word(ENTRY) == key.entry as u64
-            && self.epoch() == key.epoch
-            && (self.live() == 0 || self.live_registers_equal(caller))
     }
 
-    fn live_registers_equal(self, caller: &CallerFrame) -> bool {
-        let live = (0..CALLEE_SAVED.len()).filter(|place| self.live() >> place & 1 != 0);
-        live.zip(HEADER..).all(|(place, at)| self.word(at) as usize == callers_register(caller, place))
+    /// Where the slots that prove what is kept end, for a record at `record`.
+    #[inline(always)]
+    pub fn end_of_checked(self, record: usize) -> usize {
+        record + (usize::from(self.counts.farthest_checked) + 1) * size_of::<usize>()
     }
 
-    /// True when the frames that are kept are what they were.
-    #[inline]
-    pub fn is_unchanged(self, stack: &mut Stack<'_>) -> bool {
-        self.compare(0, self.checked(), self.word(FARTHEST) as usize & 0xffff, stack).is_none()
+    /// Where all slots end, if the chain's leaf is the caller's.
+    pub fn end(self) -> usize {
+        self.record() + (usize::from(self.counts.farthest) + 1) * size_of::<usize>()
     }
 
-    /// The first slot of `from..to` whose word has changed.
-    pub fn first_change(self, from: usize, to: usize, stack: &mut Stack<'_>) -> Option<usize> {
-        let farthest = (from..to).map(|n| self.slot(n).offset()).max()?;
-        self.compare(from, to, farthest, stack)
+    /// The first block, of those that prove what is kept, with a word that has changed. `seen` reaches to
+    /// [`Chain::end_of_checked`].
+    #[inline(always)]
+    pub fn first_changed_block(self, record: usize, seen: Seen) -> Option<usize> {
+        self.changed_block(0, self.counts.checked, record, self.counts.farthest_checked, seen)
     }
 
-    #[inline]
-    fn compare(self, from: usize, to: usize, farthest: usize, stack: &mut Stack<'_>) -> Option<usize> {
-        if from >= to {
-            return None;
-        }
-        let start = self.slots_at();
-        let (Some(slots), Some(words)) = (
-            self.words.get(start + from..start + to),
-            stack.words(self.sp(), self.sp() + (farthest + 1) * 8),
+    /// The first slot of a block whose word has changed, and what it holds.
+    pub fn change_in(self, block: usize, record: usize, seen: Seen) -> Option<(usize, usize)> {
+        (block * BLOCK..block * BLOCK + BLOCK).find_map(|n| {
+            let word = seen.word(record + self.offset(n) * 8)?;
+            (word != self.held(n)).then_some((n, word))
+        })
+    }
+
+    #[inline(always)]
+    fn changed_block(
+        self,
+        from: usize,
+        to: usize,
+        record: usize,
+        farthest: u16,
+        seen: Seen,
+    ) -> Option<usize> {
+        let (offsets, values) = (HEADER, self.values_at());
+        let (Some(offsets), Some(values)) = (
+            self.words.get(offsets + from * OFFSET_WORDS..offsets + to * OFFSET_WORDS),
+            self.words.get(values + from * BLOCK..values + to * BLOCK),
         ) else {
             return Some(from);
         };
-        let changed = super::stack_read::first_difference(slots, words);
-        changed.map(|n| from + n)
+        seen.first_changed_block(record, farthest, offsets, values).map(|block| from + block)
+    }
+
+    /// The first slot behind `joint` and before `to` whose word has changed, without those that lie below it: what they
+    /// hold, [`Chain::leads_to`] has compared. `seen` reaches to [`Chain::end`].
+    pub fn first_change_above(self, joint: usize, to: usize, seen: Seen) -> Option<usize> {
+        let (from, bottom) = (joint + 1, self.offset(joint));
+        let (mut block, end) = (from / BLOCK, to.div_ceil(BLOCK));
+        while block < end {
+            block = self.changed_block(block, end, self.record(), self.counts.farthest, seen)?;
+            let mut inside = (block * BLOCK).max(from)..(block * BLOCK + BLOCK).min(to);
+            let changed = |n: &usize| {
+                self.offset(*n) > bottom
+                    && seen.word(self.record() + self.offset(*n) * 8) != Some(self.held(*n))
+            };
+            if let Some(n) = inside.find(changed) {
+                return Some(n);
+            }
+            block += 1;
+        }
+        None
     }
 
     /// The slot of a return address that ends at address `frame`; `at` is where to begin, and is moved on.
     pub fn slot_of_return(self, at: &mut usize, frame: usize) -> Option<usize> {
-        let wanted = (frame.wrapping_sub(8).wrapping_sub(self.sp()) as isize) >> 3;
+        let wanted = frame.wrapping_sub(8).wrapping_sub(self.record()) as isize >> 3;
         while *at < self.slots() {
             let n = *at;
-            let offset = self.slot(n).offset() as isize;
+            let offset = self.offset(n) as isize;
             if self.tag(n).is_return() && offset >= wanted {
                 if offset > wanted {
                     return None;
@@ -266,7 +317,7 @@ impl<'a> Chain<'a> {
     pub fn leads_to(self, n: usize, walker: &mut Walker<'_, '_>) -> bool {
         let live = self.tag(n).live();
         !walker.interrupted()
-            && self.slot(n).value() == walker.pc()
+            && self.value(n) == walker.pc()
             && (0..CALLEE_SAVED.len()).all(|place| {
                 live >> place & 1 == 0
                     || self
@@ -275,13 +326,10 @@ impl<'a> Chain<'a> {
             })
     }
 
-    /// A register as it was in the frame behind slot `n`.
+    /// A live register as it was in the frame behind slot `n`: as it is needed first from there on.
     fn register_behind(self, n: usize, place: usize) -> Option<usize> {
-        if let Some(below) = (0..n).rev().find(|below| self.tag(*below) == Tag::saved(place)) {
-            return Some(self.slot(below).value());
-        }
-        let before = (self.live() & ((1 << place) - 1)).count_ones() as usize;
-        (self.live() >> place & 1 != 0).then(|| self.word(HEADER + before) as usize)
+        let needed = (n + 1..self.slots()).find(|slot| self.tag(*slot) == Tag::saved(place))?;
+        Some(self.value(needed))
     }
 
     /// Writes the lookup addresses of the frames that slot `from` and the following lead to, until `frames` is full or
@@ -293,7 +341,7 @@ impl<'a> Chain<'a> {
                 return (len, n);
             }
             if self.tag(n).is_return() {
-                let pc = self.slot(n).value();
+                let pc = self.value(n);
                 if !State::is_code(pc) {
                     return (len, self.slots());
                 }
@@ -308,33 +356,33 @@ impl<'a> Chain<'a> {
 /// Writes a chain into words that other chains lie in as well.
 pub struct Writer {
     at: usize,
-    tags_at: usize,
-    slots_at: usize,
-    /// Slots there is room for, and written.
-    most: usize,
+    counts: Counts,
+    /// Slots so far.
     len: usize,
     returns: usize,
-    farthest: usize,
     /// How many return addresses prove what is kept.
     proof: usize,
-    /// Slots up to there, and their farthest.
-    checked: Option<(usize, usize)>,
-    live: u8,
+    proved: bool,
 }
 
 impl Writer {
-    /// Words that a chain of `most` slots may need.
-    pub const fn room(most: usize) -> usize {
-        HEADER + CALLEE_SAVED.len() + most.div_ceil(8) + most
+    /// Words of a chain of up to `most` slots.
+    pub const fn words(most: usize) -> usize {
+        HEADER + Self::room(most) / BLOCK * (OFFSET_WORDS + BLOCK + TAG_WORDS)
     }
 
-    /// Begins a chain at word `at`, of at most `most` slots, for a leaf whose registers `live` matter. What is kept is
-    /// proved by the slots up to the return address number `proof`; by all slots if there are fewer.
-    pub fn new(at: usize, most: usize, live: u8, proof: usize) -> Writer {
-        let tags_at = at + HEADER + live.count_ones() as usize;
-        let slots_at = tags_at + most.div_ceil(8);
-        let checked = (proof == 0).then_some((0, 0));
-        Writer { at, tags_at, slots_at, most, len: 0, returns: 0, farthest: 0, proof, checked, live }
+    /// Slots with the filling behind the proof and at the end.
+    const fn room(most: usize) -> usize {
+        (most + 2 * BLOCK).next_multiple_of(BLOCK)
+    }
+
+    /// Begins a chain of at most `most` slots at word `at`, which is even. What is kept is proved by the slots up to the
+    /// return address number `proof`; by all slots if there are fewer. `None`: too long.
+    pub fn new(at: usize, most: usize, proof: usize) -> Option<Writer> {
+        let counts =
+            Counts { slots: 0, room: Self::room(most), checked: 0, farthest_checked: 0, farthest: 0 };
+        let fits = counts.room < 0x1000 && counts.room / BLOCK <= 0xff;
+        fits.then_some(Writer { at, counts, len: 0, returns: 0, proof, proved: proof == 0 })
     }
 
     /// Return addresses so far.
@@ -344,62 +392,80 @@ impl Writer {
 
     /// True when what is kept is proved.
     pub fn is_proof(&self) -> bool {
-        self.checked.is_some()
+        self.proved
     }
 
-    /// Appends a slot. `None` if there is no room.
-    pub fn push(&mut self, words: &mut [u64], slot: Slot, tag: Tag) -> Option<()> {
-        if self.len == self.most {
-            return None;
-        }
-        *words.get_mut(self.slots_at + self.len)? = slot.0;
-        let tags = words.get_mut(self.tags_at + self.len / 8)?;
-        let shift = self.len % 8 * 8;
-        // The word may hold anything of an older chain.
-        let below = if shift == 0 { 0 } else { *tags & ((1 << shift) - 1) };
-        *tags = below | u64::from(tag.0) << shift;
-        self.len += 1;
-        self.farthest = self.farthest.max(slot.offset());
+    /// Appends a slot. `None` if there is no room, or it is too far away.
+    pub fn push(&mut self, words: &mut [u64], offset: usize, value: usize, tag: Tag) -> Option<()> {
+        let offset = u16::try_from(offset).ok()?;
+        self.put(words, offset, value as u64, tag)?;
+        self.counts.farthest = self.counts.farthest.max(offset);
         if tag.is_return() {
             self.returns += 1;
             if self.returns == self.proof {
-                self.checked = Some((self.len, self.farthest));
+                self.fill(words)?;
+                self.proved = true;
+                self.counts.checked = self.len / BLOCK;
+                self.counts.farthest_checked = self.counts.farthest;
             }
         }
         Some(())
     }
 
-    /// Completes the chain. Returns its length in words.
+    fn put(&mut self, words: &mut [u64], offset: u16, value: u64, tag: Tag) -> Option<()> {
+        let (n, room) = (self.len, self.counts.room);
+        if n == room {
+            return None;
+        }
+        let start = self.at + HEADER;
+        set_part(words.get_mut(start + n / 4)?, n, offset);
+        *words.get_mut(start + room / 4 + n)? = value;
+        set_part(words.get_mut(start + room / 4 + room + n / 4)?, n, tag.0);
+        self.len += 1;
+        Some(())
+    }
+
+    /// Fills the last block.
+    fn fill(&mut self, words: &mut [u64]) -> Option<()> {
+        let chain = Chain { words: words.get(self.at..)?, counts: self.counts };
+        let Some(last) = self.len.checked_sub(1) else { return Some(()) };
+        let (offset, value) = (chain.offset(last) as u16, chain.word(chain.values_at() + last));
+        while !self.len.is_multiple_of(BLOCK) {
+            self.put(words, offset, value, Tag::FILLING)?;
+        }
+        Some(())
+    }
+
+    /// Completes the chain. Returns its length in words, which is even.
     pub fn finish(
-        self,
+        mut self,
         words: &mut [u64],
         key: Key,
         caller: &CallerFrame,
         ended: bool,
         id: u32,
     ) -> Option<usize> {
-        let (checked, farthest) = self.checked.unwrap_or((self.len, self.farthest));
-        let header = [
-            caller.return_address as u64,
-            caller.stack_pointer() as u64,
-            key.entry as u64,
-            u64::from(key.epoch) << 32 | u64::from(id),
-            u64::from(self.live)
-                | u64::from(ended) << 7
-                | (checked as u64) << 8
-                | (self.len as u64) << 24
-                | ((self.slots_at - self.tags_at) as u64) << 40,
-            farthest as u64,
-        ];
-        let live = (0..CALLEE_SAVED.len()).filter(|place| self.live >> place & 1 != 0);
-        let registers = live.map(|place| callers_register(caller, place) as u64);
-        for (to, word) in
-            words.get_mut(self.at..self.tags_at)?.iter_mut().zip(header.into_iter().chain(registers))
-        {
-            *to = word;
+        self.fill(words)?;
+        self.counts.slots = self.len;
+        if !self.proved {
+            self.counts.checked = self.len / BLOCK;
+            self.counts.farthest_checked = self.counts.farthest;
         }
-        Some(self.slots_at + self.len - self.at)
+        let header = words.get_mut(self.at..self.at + HEADER)?;
+        header[PC] = caller.return_address as u64;
+        header[SP] = caller.stack_pointer() as u64;
+        header[ENTRY] = key.entry as u64;
+        header[ID] = u64::from(id) | u64::from(ended) << 32;
+        header[COUNTS] = self.counts.word();
+        let room = self.counts.room;
+        Some(HEADER + room / BLOCK * (OFFSET_WORDS + BLOCK + TAG_WORDS))
     }
 }
 
-const _: () = assert!(USER_END <= 1 << 48);
+/// Sets the part of a word of four that number `n` is.
+fn set_part(word: &mut u64, n: usize, part: u16) {
+    let shift = n % 4 * 16;
+    *word = *word & !(0xffff << shift) | u64::from(part) << shift;
+}
+
+const _: () = assert!(CALLEE_SAVED.len() < 14);

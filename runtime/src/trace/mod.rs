@@ -44,7 +44,7 @@ use crate::arch::CallerFrame;
 use crate::base::AddrRange;
 
 use chain::Key;
-use replay::{LONGEST, OVERHANG, Replay, Walk};
+use replay::{LONGEST, OVERHANG, Place, Replay, Walk};
 use stack_read::{OwnStack, Stack};
 use state::State;
 use walk::{Logged, Step, Walker};
@@ -149,66 +149,74 @@ impl Default for ThreadTrace {
 
 /// The stack of an entry point's caller: frame 0 is `entry`, then come the calls that led there. `caller` must be the
 /// record that the entry point made, on the stack of the calling thread, whose `thread` is.
-#[inline]
+///
+/// What is inlined into malloc is the common case alone: a stack of the thread's own that a chain proves. It is short of
+/// stores above all: a program that writes to fresh blocks has its store buffer full of misses, and each further store
+/// waits behind those.
+#[inline(always)]
 pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     thread.statistics.captures += 1;
-    let mode = REPLAY.load(Relaxed);
-    let mut stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
-    if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures) {
-        let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
-        if let Some(id) = thread.replay.find(key, caller, &mut stack) {
-            thread.statistics.whole_hits += 1;
-            if mode == Mode::Verify as u8 {
-                verify(thread, caller, entry, id);
-            }
+    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
+    if REPLAY.load(Relaxed) == Mode::Use as u8 && thread.replay.is_of(key) {
+        let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
+        if let Ok(id) = thread.replay.find(key, caller, |end| own.seen(record, end)) {
             return StackId(id);
         }
     }
-    miss(thread, caller, entry, mode)
+    slow_capture(thread, caller, key)
 }
 
-/// A stack that no chain proves.
+/// Any stack, in any mode.
+#[cold]
 #[inline(never)]
-fn miss(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, mode: u8) -> StackId {
-    let id = if DEPTH.load(Relaxed) <= USUAL_DEPTH {
-        walk_and_keep::<USUAL_DEPTH, { USUAL_DEPTH + OVERHANG }>(thread, caller, entry, mode)
-    } else {
-        walk_and_keep::<MAX_DEPTH, LONGEST>(thread, caller, entry, mode)
-    };
-    match id {
-        Some(id) => {
-            if mode == Mode::Verify as u8 {
-                verify(thread, caller, entry, id);
-            }
-            StackId(id)
-        }
-        None => {
-            thread.statistics.dropped += 1;
-            StackId::NONE
+fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, key: Key) -> StackId {
+    let mode = REPLAY.load(Relaxed);
+    let mut stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
+    thread.statistics.foreign += u64::from(stack.is_foreign());
+    let (mut found, mut place) = (None, None);
+    if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures, key.epoch) {
+        match thread.replay.find(key, caller, |end| stack.seen(end)) {
+            Ok(id) => found = Some(id),
+            Err(missed) => place = missed,
         }
     }
+    if found.is_none() {
+        thread.statistics.missed += 1;
+        found = if DEPTH.load(Relaxed) <= USUAL_DEPTH {
+            walk_and_keep::<USUAL_DEPTH, { USUAL_DEPTH + OVERHANG }>(thread, caller, key, place)
+        } else {
+            walk_and_keep::<MAX_DEPTH, LONGEST>(thread, caller, key, place)
+        };
+    }
+    let Some(id) = found else {
+        thread.statistics.dropped += 1;
+        return StackId::NONE;
+    };
+    if mode == Mode::Verify as u8 {
+        verify(thread, caller, key.entry, id);
+    }
+    StackId(id)
 }
 
-/// `N`: at least the depth. `L`: with the overhang. Never inlined: the arrays of the deep one would lie on the stack of
-/// all.
+/// A stack that no chain proves. It is remembered at `place`, if there is one. `N`: at least the depth. `L`: with the
+/// overhang. Never inlined: the arrays of the deep one would lie on the stack of all.
 #[inline(never)]
 fn walk_and_keep<const N: usize, const L: usize>(
     thread: &mut ThreadTrace,
     caller: &CallerFrame,
-    entry: usize,
-    mode: u8,
+    key: Key,
+    place: Option<Place>,
 ) -> Option<u32> {
     let depth = DEPTH.load(Relaxed).min(N);
     let mut frames = [0; N];
     let mut log = [Logged::NONE; L];
     let mut kept = 1;
     let (mut ended, mut last_live, mut tail) = (false, 0, None);
-    frames[0] = entry;
-    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
+    frames[0] = key.entry;
     // True as long as what has happened can be remembered.
-    let mut remembers = mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures);
+    let mut remembers = place.is_some();
     let replay = &mut thread.replay;
-    let mut cursor = replay.cursor(key);
+    let mut cursor = replay.cursor(place);
     let stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
     let mut walker = Walker::new(caller, stack, &mut log, &mut thread.statistics);
     loop {
@@ -252,11 +260,13 @@ fn walk_and_keep<const N: usize, const L: usize>(
     }
     let id = depot::keep(frames.get(..kept)?)?;
     let mut remembered = false;
-    if remembers {
+    if let Some(place) = place
+        && remembers
+    {
         let steps = walker.log().len();
         let mut stack = walker.into_stack();
         let walk = Walk { caller, log: log.get(..steps)?, tail, ended, last_live, depth, kept };
-        remembered = replay.remember(key, &walk, &mut stack, id);
+        remembered = replay.remember(key, place, &walk, &mut stack, id);
     }
     thread.statistics.unremembered += u64::from(!remembered);
     Some(id)

@@ -1,21 +1,25 @@
 //! The replay cache: whole stacks of one thread, as the unwinder read them.
 //!
-//! An unwinder's step is a function of the frame's state and of the words that it reads. So a *chain*, that is a state
-//! with all words that were read on the way up and that mattered, proves a stack: if the state is the same, and each of
-//! those words still has the value it had, unwinding again would read the same words and give the same stack. Nothing
-//! is guessed; what a chain says is exactly what a walk would say. A chain (chain.rs) holds:
+//! An unwinder's step is a function of the frame's state and of the words that it reads. So a *chain* (chain.rs), that
+//! is a leaf with all words that were read on the way up and that mattered, proves a stack: if the leaf is the same, and
+//! each of those words still has the value it had, unwinding again would read the same words and give the same stack.
+//! Nothing is guessed; what a chain says is exactly what a walk would say. The words that matter are every return
+//! address, and every callee-saved register that some frame finds its CFA through. Most code needs none of those, so a
+//! loop that counts in rbp still hits.
 //!
-//! - its key: return address, stack pointer, entry point, the epoch of loaded code, and those of the caller's
-//!   callee-saved registers that the walk depended on. Most code depends on none: a register matters only if some frame
-//!   finds its CFA through it before it was loaded from the stack. Going back over the steps, as for the liveness of
-//!   variables, tells which. A loop that counts in rbp therefore still hits.
-//! - its slots, upwards: every return address, and every saved register that is live above.
+//! # Finding the chain
 //!
-//! *Whole hit:* the key is equal and all slots are: one pass over a flat array.
-//! *Join:* else the stack is walked, and each frame is looked for in the chain that was used last, since stacks of one
-//! thread differ near the leaf. If a frame is in it, with the same live registers and unchanged slots from there on, the
-//! rest is taken from it. Chains reach [`OVERHANG`] frames beyond the depth that is kept, so that a leaf that is less
-//! deep still finds all of its frames.
+//! Many stacks have the same leaf: what differs between them is who called the callers. So the chains of one leaf form
+//! a tree. The first is found by the leaf (return address, stack pointer, entry point). Where its first changed slot is
+//! number `n`, holding `v`, the next is found by (that chain, `n`, `v`): both agree before `n`, so whoever comes to that
+//! chain with `v` in slot `n` belongs there, and nobody else does. The slots before it say where slot `n` lies, so what
+//! is looked at is never a word without meaning. Each chain on the way is compared in full; the tree decides only where
+//! to look.
+//!
+//! *Join:* a stack that is not found is walked, and each frame is looked for in the chain that came nearest, or was used
+//! last. If a frame is in it, with the same live registers and unchanged slots from there on, the rest is taken from
+//! it. Chains reach [`OVERHANG`] frames beyond the depth that is kept, so that a leaf that is less deep still finds all
+//! of its frames.
 //!
 //! Only steps by rule on one stack are remembered; a stack with any other step (signal frames, rows with expressions,
 //! changes of stack) is walked each time. A step by frame pointer counts as one by rule once it was found to fit: what
@@ -23,15 +27,16 @@
 //! still a call is taken for granted.
 //!
 //! Contract: per thread, no locks. The memory is an own mapping, made when a thread has captured [`WARM_UP`] stacks,
-//! doubled while the ring of chains goes round faster than it is used, dropped with the thread. Chains lie in a ring,
-//! the oldest is overwritten; the index names them by positions that only grow, so that a stale one is known.
+//! dropped with the thread. When it is full it doubles, up to a limit, and begins anew: what it held is soon found
+//! again. When code was loaded or unloaded it begins anew as well.
 
 use crate::arch::CallerFrame;
+use crate::arch::unwinding::callers_register_at;
 use crate::mem::MapVec;
 
-use super::chain::{Chain, Key, Slot, Tag, Writer, live_before};
+use super::chain::{Chain, Key, Live, Tag, Writer, live_before, mix, place_of};
 use super::rule::Rule;
-use super::stack_read::Stack;
+use super::stack_read::{Seen, Stack};
 use super::walk::{Logged, Walker};
 
 /// Frames remembered beyond the depth that is kept.
@@ -40,25 +45,37 @@ pub const OVERHANG: usize = 16;
 pub const WARM_UP: u64 = 64;
 /// The longest walk that is remembered.
 pub const LONGEST: usize = super::MAX_DEPTH + OVERHANG;
-/// Words of the smallest ring (32 KiB), and how often it may double (to 1 MiB).
-const SMALLEST: usize = 4096;
-const DOUBLINGS: u8 = 5;
-/// One word of index for this many words of the ring.
+/// Words for chains at first (64 KiB, touched as they are filled), and how often they may double (to 4 MiB).
+const SMALLEST: u32 = 1 << 13;
+const LARGEST: u32 = SMALLEST << 6;
+/// One word of index for this many words of chains.
 const WORDS_AN_INDEX: usize = 32;
-const WAYS: usize = 2;
-/// An index word: the upper bits of the hash, then the position.
-const POSITION: u64 = (1 << 48) - 1;
+const WAYS: usize = 4;
+/// Where chains begin: position 0 is none.
+const FIRST: u32 = 2;
+/// An index word: the upper half of the hash, then the position.
+const POSITION: u64 = u32::MAX as u64;
 
 /// The rest of a stack, in a chain: from the slot after `slot` on.
 #[derive(Clone, Copy)]
 pub struct Tail {
-    position: u64,
+    position: u32,
     slot: usize,
 }
 
-/// Where in the chain used last a walk looks for its frames.
+/// Where a stack that was not found belongs.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// By what it would have been found.
+    hash: u64,
+    /// The chain that came nearest, 0 for none, and its slot that differs.
+    nearest: u32,
+    slot: usize,
+}
+
+/// Where in a chain a walk looks for its frames.
 pub struct Cursor {
-    position: u64,
+    position: u32,
     slot: usize,
 }
 
@@ -74,7 +91,7 @@ pub struct Walk<'a> {
     /// True when the last step led to the outermost frame.
     pub ended: bool,
     /// The registers that this was seen by.
-    pub last_live: u8,
+    pub last_live: Live,
     /// Frames asked for, the entry point counted.
     pub depth: usize,
     /// Frames had of those.
@@ -83,92 +100,152 @@ pub struct Walk<'a> {
 
 /// A thread's cache. All zero: empty.
 pub struct Replay {
-    /// The ring, then the index.
+    /// The chains, then the index.
     memory: MapVec<u64>,
-    /// Where the next chain goes; only grows. It begins at the ring's length, so that position 0 is none.
-    head: u64,
-    /// The chain that was used last.
-    recent: u64,
-    doublings: u8,
+    /// Words for chains, a power of two; 0 as long as there is no memory.
+    room: u32,
+    /// Where the next chain goes.
+    used: u32,
+    /// The chain that was used last; 0 for none.
+    recent: u32,
+    /// Of the code that all chains belong to.
+    epoch: u32,
     refused: bool,
 }
 
 impl Replay {
     /// Empty, without memory.
     pub const fn new() -> Replay {
-        Replay { memory: MapVec::new(), head: 0, recent: 0, doublings: 0, refused: false }
+        Replay { memory: MapVec::new(), room: 0, used: FIRST, recent: 0, epoch: 0, refused: false }
     }
 
-    /// True when there is a cache; makes one when `captures` say that it is worth it.
-    #[inline]
-    pub fn is_ready(&mut self, captures: u64) -> bool {
-        self.head != 0 || (captures >= WARM_UP && !self.refused && self.grow())
+    /// True when the chains are of the code that `key` is asked for.
+    #[inline(always)]
+    pub fn is_of(&self, key: Key) -> bool {
+        self.epoch == key.epoch
+    }
+
+    /// True when there is a cache for the code of `epoch`; makes one when `captures` say that it is worth it.
+    pub fn is_ready(&mut self, captures: u64, epoch: u32) -> bool {
+        if self.room == 0 && (captures < WARM_UP || self.refused || !self.make(SMALLEST)) {
+            return false;
+        }
+        if self.epoch != epoch {
+            self.begin_anew();
+            self.epoch = epoch;
+        }
+        true
+    }
+
+    fn make(&mut self, room: u32) -> bool {
+        let words = room as usize;
+        match MapVec::zeroed(words + words / WORDS_AN_INDEX) {
+            Ok(memory) => {
+                *self = Replay { memory, room, used: FIRST, recent: 0, epoch: self.epoch, refused: false };
+                true
+            }
+            // Not asked for again: a thread without a cache walks, and is right.
+            Err(_) => {
+                self.refused = true;
+                false
+            }
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self) -> bool {
-        let doublings = if self.head == 0 { 0 } else { self.doublings + 1 };
-        let ring = SMALLEST << doublings;
-        let Ok(memory) = MapVec::zeroed(ring + ring / WORDS_AN_INDEX) else {
-            // Not asked for again: a thread without a cache walks, and is right.
-            self.refused = true;
-            return self.head != 0;
-        };
-        *self = Replay { memory, head: ring as u64, recent: 0, doublings, refused: false };
-        true
-    }
-
-    /// Words of the ring, a power of two; the index lies behind it.
-    #[inline]
-    fn ring_len(&self) -> u64 {
-        (SMALLEST as u64) << (self.doublings & 7)
-    }
-
-    #[inline]
-    fn place(&self, position: u64) -> usize {
-        (position & (self.ring_len() - 1)) as usize
-    }
-
-    /// The chain at a position, if it was not overwritten.
-    #[inline]
-    fn chain(&self, position: u64) -> Option<Chain<'_>> {
-        if position == 0 || self.head - position > self.ring_len() {
-            return None;
+    fn begin_anew(&mut self) {
+        if let Some(index) = self.memory.get_mut(self.room as usize..) {
+            // A look before the store: most of a large index may never have been touched.
+            index.iter_mut().filter(|word| **word != 0).for_each(|word| *word = 0);
         }
-        self.memory.get(self.place(position)..).and_then(Chain::new)
+        (self.used, self.recent) = (FIRST, 0);
     }
 
-    #[inline]
+    /// Makes room for `words` more, or begins anew: then what was known of positions is worth nothing, and it is false.
+    fn has_room(&mut self, words: usize) -> bool {
+        if self.used as usize + words <= self.room as usize {
+            return true;
+        }
+        if self.room == LARGEST || self.refused || !self.make(self.room * 2) {
+            self.begin_anew();
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn chain(&self, position: u32) -> Option<Chain<'_>> {
+        self.memory.get(position as usize..).and_then(Chain::new)
+    }
+
+    #[inline(always)]
     fn bucket(&self, hash: u64) -> usize {
-        let ring = self.ring_len() as usize;
-        ring + (hash as usize & (ring / WORDS_AN_INDEX - 1) & !(WAYS - 1))
+        let entries = self.room as usize / WORDS_AN_INDEX;
+        self.room as usize + (hash as usize & entries.wrapping_sub(1) & !(WAYS - 1))
     }
 
-    /// The stack of `caller`, if a chain proves it.
-    #[inline]
-    pub fn find(&mut self, key: Key, caller: &CallerFrame, stack: &mut Stack<'_>) -> Option<u32> {
-        let hash = key.hash(caller);
+    #[inline(always)]
+    fn look_up(&self, hash: u64) -> Option<u32> {
         let bucket = self.bucket(hash);
-        for way in bucket..bucket + WAYS {
-            let entry = *self.memory.get(way)?;
-            if (entry ^ hash) >> 48 != 0 {
-                continue;
-            }
-            let Some(chain) = self.chain(entry & POSITION) else { continue };
-            if chain.is_of(key, caller) && chain.is_unchanged(stack) {
-                let id = chain.id();
-                self.recent = entry & POSITION;
-                return Some(id);
-            }
-        }
-        None
+        let ways = self.memory.get(bucket..bucket + WAYS)?;
+        let found = ways.iter().find(|way| (**way ^ hash) >> 32 == 0)?;
+        Some((found & POSITION) as u32)
     }
 
-    /// Begins to look for frames in the chain that was used last.
-    pub fn cursor(&self, key: Key) -> Cursor {
-        let usable = self.chain(self.recent).is_some_and(|chain| chain.epoch() == key.epoch);
-        Cursor { position: if usable { self.recent } else { 0 }, slot: 0 }
+    fn enter(&mut self, hash: u64, position: u32) {
+        let bucket = self.bucket(hash);
+        let Some(ways) = self.memory.get_mut(bucket..bucket + WAYS) else { return };
+        let same = ways.iter().position(|way| (*way ^ hash) >> 32 == 0);
+        // The oldest falls out.
+        let last = same.unwrap_or(WAYS - 1);
+        ways.copy_within(..last, 1);
+        ways[0] = hash & !POSITION | u64::from(position);
+    }
+
+    /// The stack of `caller`, if a chain proves it; else where it belongs. `reach` gives what is known to be readable of
+    /// the stack, provided that it reaches up to an address.
+    #[inline(always)]
+    pub fn find(
+        &mut self,
+        key: Key,
+        caller: &CallerFrame,
+        mut reach: impl FnMut(usize) -> Option<Seen>,
+    ) -> Result<u32, Option<Place>> {
+        let record = core::ptr::from_ref(caller).addr();
+        let mut place = Place { hash: key.hash(caller), nearest: 0, slot: 0 };
+        let mut least = 0;
+        loop {
+            let Some(position) = self.look_up(place.hash) else { return Err(Some(place)) };
+            let Some(chain) = self.chain(position) else { return Err(None) };
+            if !chain.is_of(key, caller) {
+                // Another leaf with the same hash. One of them will be found.
+                return Err(Some(place));
+            }
+            let Some(seen) = reach(chain.end_of_checked(record)) else { return Err(None) };
+            let Some(block) = chain.first_changed_block(record, seen) else {
+                let id = chain.id();
+                self.recent = position;
+                return Ok(id);
+            };
+            let Some((slot, word)) = chain.change_in(block, record, seen) else { return Err(None) };
+            if slot < least {
+                return Err(Some(place));
+            }
+            least = slot + 1;
+            place = Place {
+                hash: mix(mix((u64::from(position) << 16 | slot as u64) ^ 1 << 63) ^ word as u64),
+                nearest: position,
+                slot,
+            };
+        }
+    }
+
+    /// Begins to look for frames in the chain that came nearest, or else the one used last.
+    pub fn cursor(&self, place: Option<Place>) -> Cursor {
+        match place {
+            Some(Place { nearest, slot, .. }) if nearest != 0 => Cursor { position: nearest, slot: slot + 1 },
+            _ => Cursor { position: self.recent, slot: 0 },
+        }
     }
 
     /// Looks for the frame that `walker` is at. If it is there, and its callers are as they were, they fill `frames`,
@@ -194,7 +271,8 @@ impl Replay {
             cursor.position = 0;
             return None;
         }
-        match chain.first_change(slot + 1, end, walker.stack()) {
+        let seen = walker.stack().seen(chain.end())?;
+        match chain.first_change_above(slot, end, seen) {
             None => Some((len, Tail { position: cursor.position, slot })),
             Some(change) => {
                 cursor.slot = change + 1;
@@ -203,54 +281,45 @@ impl Replay {
         }
     }
 
-    /// Remembers a walk, which has become the stack `id`. False if that cannot be.
-    pub fn remember(&mut self, key: Key, walk: &Walk<'_>, stack: &mut Stack<'_>, id: u32) -> bool {
-        let most = 2 * (walk.depth + OVERHANG);
-        let room = Writer::room(most) as u64;
-        let ring = self.ring_len();
-        let left = ring - self.head % ring;
-        let position = if left < room { self.head + left } else { self.head };
-        if room > ring / 4 || walk.tail.is_some_and(|tail| position + room - tail.position > ring) {
+    /// Remembers a walk, which has become the stack `id`, where it belongs. False if that cannot be.
+    pub fn remember(
+        &mut self,
+        key: Key,
+        place: Place,
+        walk: &Walk<'_>,
+        stack: &mut Stack<'_>,
+        id: u32,
+    ) -> bool {
+        let tail = walk.tail.and_then(|tail| Some(self.chain(tail.position)?.slots() - tail.slot));
+        // Each step has one slot, and another if it needs a register; so has the end.
+        let needing = |step: &&Logged| place_of(step.rule().cfa_register).is_some();
+        let registers = walk.log.iter().filter(needing).count();
+        let most = walk.log.len() + registers + 1 + tail.unwrap_or(0);
+        if !self.has_room(Writer::words(most)) {
             return false;
         }
-        if position > ring * 4 && self.doublings < DOUBLINGS {
-            // Three times round: there are more stacks than the ring holds. What it held is soon found again.
-            self.grow();
-            return false;
-        }
-        let len = self.write(position, most, key, walk, stack, id);
-        // Also what was written in vain has overwritten older chains.
-        self.head = position + len.map_or(room, |len| len as u64);
-        if len.is_none() {
-            return false;
-        }
-        self.recent = position;
-        let hash = key.hash(walk.caller);
-        let bucket = self.bucket(hash);
-        if let Some([first, second]) = self.memory.get_mut(bucket..bucket + WAYS) {
-            *second = *first;
-            *first = hash & !POSITION | position & POSITION;
-        }
+        let Some(len) = self.write(most, key, walk, stack, id) else { return false };
+        self.recent = self.used;
+        self.enter(place.hash, self.used);
+        self.used += len as u32;
         true
     }
 
-    /// Writes the chain; its length in words. `None` if the walk cannot be one.
+    /// Writes the chain where the next one goes; its length in words. `None` if the walk cannot be one.
     fn write(
         &mut self,
-        position: u64,
         most: usize,
         key: Key,
         walk: &Walk<'_>,
         stack: &mut Stack<'_>,
         id: u32,
     ) -> Option<usize> {
-        let sp = walk.caller.stack_pointer();
         // Backwards: which registers are live behind each step.
         let mut live = match walk.tail {
             Some(tail) => self.chain(tail.position)?.tag(tail.slot).live(),
             None => walk.last_live,
         };
-        let mut live_behind = [0u8; LONGEST];
+        let mut live_behind = [0; LONGEST];
         for (behind, step) in live_behind.iter_mut().zip(walk.log).rev() {
             *behind = live;
             live = live_before(step.rule(), live)?;
@@ -258,47 +327,86 @@ impl Replay {
         // The entry point and the leaf are in the key. A stack that is less deep than asked for is proved by all slots,
         // the end included.
         let proof = if walk.kept < walk.depth { usize::MAX } else { walk.depth.saturating_sub(2) };
-        let mut writer = Writer::new(self.place(position), most, live, proof);
-        // Forwards: the slots.
-        let mut push = |memory: &mut [u64], at: usize, tag: Tag| {
-            let slot = Slot::new(at.checked_sub(sp)? >> 3, stack.word(at)?)?;
-            writer.push(memory, slot, tag)
+        let mut out = Output {
+            writer: Writer::new(self.used as usize, most, proof)?,
+            memory: &mut self.memory,
+            record: core::ptr::from_ref(walk.caller).addr(),
+            stack,
         };
-        for (behind, step) in live_behind.iter().zip(walk.log) {
+        for (n, (behind, step)) in live_behind.iter().zip(walk.log).enumerate() {
             let rule = step.rule();
-            for (place, words) in rule.saved.into_iter().enumerate() {
-                if words != 0 && behind >> place & 1 != 0 {
-                    push(&mut self.memory, Rule::at(words, step.cfa()), Tag::saved(place))?;
-                }
+            if let Some(place) = place_of(rule.cfa_register) {
+                out.push_register(place, walk.log.get(..n)?)?;
             }
-            push(&mut self.memory, Rule::at(rule.return_address, step.cfa()), Tag::returns(*behind))?;
+            out.push(Rule::at(rule.return_address, step.cfa()), Tag::returns(*behind))?;
         }
         let mut ended = walk.ended;
-        if let Some(tail) = walk.tail {
-            ended = self.copy_tail(&mut writer, tail, sp, walk.depth + OVERHANG)?;
+        match walk.tail {
+            Some(tail) => ended = out.push_tail(tail, walk)?,
+            None => {
+                for place in (0..Live::BITS as usize).filter(|place| walk.last_live >> place & 1 != 0) {
+                    out.push_register(place, walk.log)?;
+                }
+            }
         }
+        let writer = out.writer;
         // What is kept must be proved by the slots that there are.
         if !writer.is_proof() && !ended {
             return None;
         }
         writer.finish(&mut self.memory, key, walk.caller, ended, id)
     }
+}
 
-    /// Appends what follows slot `tail.slot` in its chain, for a leaf at `sp`, as far as there is room. True when it went
-    /// to the chain's end and that is the stack's.
-    fn copy_tail(&mut self, writer: &mut Writer, tail: Tail, sp: usize, most_frames: usize) -> Option<bool> {
-        let chain = self.chain(tail.position)?;
-        let (slots, ended) = (chain.slots(), chain.ended());
-        // Both stack pointers are aligned, and the difference may be negative.
-        let shift = (chain.sp().wrapping_sub(sp) as isize) >> 3;
+/// A chain that is being written.
+struct Output<'a, 's> {
+    writer: Writer,
+    memory: &'a mut [u64],
+    record: usize,
+    stack: &'a mut Stack<'s>,
+}
+
+impl Output<'_, '_> {
+    /// Appends the word at an address.
+    fn push(&mut self, at: usize, tag: Tag) -> Option<()> {
+        let word = self.stack.seen(at + size_of::<usize>())?.word(at)?;
+        self.put(at, word, tag)
+    }
+
+    fn put(&mut self, at: usize, word: usize, tag: Tag) -> Option<()> {
+        self.writer.push(self.memory, at.checked_sub(self.record)? / size_of::<usize>(), word, tag)
+    }
+
+    /// Appends a register that is needed behind the steps `before`: where it was saved last.
+    fn push_register(&mut self, place: usize, before: &[Logged]) -> Option<()> {
+        let saved = before.iter().rev().find_map(|step| {
+            let words = *step.rule().saved.get(place)?;
+            (words != 0).then(|| Rule::at(words, step.cfa()))
+        });
+        let at = saved.unwrap_or(self.record + callers_register_at(place) * size_of::<usize>());
+        self.push(at, Tag::saved(place))
+    }
+
+    /// Appends what follows slot `tail.slot` in its chain, as far as it is wanted. True when it went to the chain's end and
+    /// that is the stack's.
+    fn push_tail(&mut self, tail: Tail, walk: &Walk<'_>) -> Option<bool> {
+        let old = Chain::new(self.memory.get(tail.position as usize..)?)?;
+        let (slots, ended, old_record, joint) =
+            (old.slots(), old.ended(), old.record(), old.offset(tail.slot));
         for n in tail.slot + 1..slots {
-            let chain = self.chain(tail.position)?;
-            let (slot, tag) = (chain.slot(n), chain.tag(n));
-            let moved =
-                slot.offset().checked_add_signed(shift).and_then(|offset| Slot::new(offset, slot.value()));
-            let Some(moved) = moved else { return Some(false) };
-            if writer.returns() + 2 >= most_frames || writer.push(&mut self.memory, moved, tag).is_none() {
-                return Some(false);
+            let old = Chain::new(self.memory.get(tail.position as usize..)?)?;
+            let (offset, word, tag) = (old.offset(n), old.held(n), old.tag(n));
+            if tag == Tag::FILLING {
+                continue;
+            }
+            match tag.place() {
+                // Saved below the joint, that is among the steps of this walk.
+                Some(place) if offset <= joint => self.push_register(place, walk.log)?,
+                // What it held then, not what it holds now: beyond the frames that are kept nobody has compared it.
+                _ => self.put(old_record + offset * size_of::<usize>(), word, tag)?,
+            }
+            if self.writer.returns() + 2 >= walk.depth + OVERHANG {
+                return Some(ended && n + 1 == slots);
             }
         }
         Some(ended)

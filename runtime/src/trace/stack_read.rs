@@ -21,7 +21,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::arch::unwinding::significant;
-use crate::arch::{self, page_size};
+use crate::arch::{self, CallerFrame, page_size};
 use crate::base::{Addr, AddrRange};
 use crate::sys::probe::is_readable;
 
@@ -60,6 +60,14 @@ impl OwnStack {
     pub fn set(&mut self, range: AddrRange) {
         let top = range.end.get() & !(WORD - 1);
         *self = OwnStack { low: range.start.get(), top, gap: range.start.get(), missed: 0 };
+    }
+
+    /// What is known to be readable, if `record`, the entry point's, is on the thread's own stack and it reaches up to
+    /// `end`.
+    #[inline(always)]
+    pub fn seen(&self, record: usize, end: usize) -> Option<Seen> {
+        let inside = self.low <= record && end <= self.top;
+        inside.then_some(Seen { low: self.low, top: self.top })
     }
 
     /// Finds out whether `sp` is on the thread's own stack. True: `[sp, self.top)` can be read.
@@ -114,10 +122,10 @@ pub struct Stack<'t> {
 }
 
 impl<'t> Stack<'t> {
-    /// The stack with the calling thread's stack pointer `sp`.
+    /// The stack with the stack pointer `sp` of an entry point's caller, below which the entry point's record lies.
     #[inline]
     pub fn of_caller(own: &'t mut OwnStack, sp: usize) -> Stack<'t> {
-        let foreign = !own.holds(sp);
+        let foreign = !own.holds(sp - size_of::<CallerFrame>());
         // The caller runs on this page, at and above sp at least up to its return address' slot.
         let top = if foreign { (sp | (page_size() - 1)) + 1 } else { own.top };
         Stack { own, low: sp, top, foreign }
@@ -139,28 +147,20 @@ impl<'t> Stack<'t> {
         true
     }
 
-    /// True when nothing of this stack may be remembered.
-    #[cfg(test)]
+    /// True for another stack than the thread's own.
     pub fn is_foreign(&self) -> bool {
         self.foreign
     }
 
-    /// The words of `[from, to)`; `None` when not all of them are inside the stack, or not aligned.
-    #[inline(always)]
-    pub fn words(&mut self, from: usize, to: usize) -> Option<&[AtomicUsize]> {
-        if !from.is_multiple_of(WORD)
-            || from < self.low
-            || to <= from
-            || (to > self.top && !self.extend(to - 1))
-        {
+    /// What of the stack was seen, if that reaches up to `end`. It begins at or below the entry point's record.
+    #[inline]
+    pub fn seen(&mut self, end: usize) -> Option<Seen> {
+        if end > self.top && !self.extend(end - 1) {
             return None;
         }
-        let words = core::ptr::with_exposed_provenance::<AtomicUsize>(from);
-        // SAFETY:
-        // - from is aligned, and `[from, to)` lies in [low, top), of which see `word`.
-        // - atomics, because another thread may write to the words of a stack; none of them is a frame of ours, since
-        //   `low` is the stack pointer of the program's frame.
-        Some(unsafe { core::slice::from_raw_parts(words, (to - from) / WORD) })
+        // Of the own stack also what lies below: a remembered leaf may have been deeper.
+        let low = if self.foreign { self.low - size_of::<CallerFrame>() } else { self.own.low };
+        Some(Seen { low, top: self.top })
     }
 
     /// The word at `at`, as far as it makes an address; `None` when it is outside the stack or not aligned.
@@ -193,27 +193,54 @@ impl<'t> Stack<'t> {
     }
 }
 
-/// The first of `slots` whose word is not what it says. Each is packed as [`super::chain::Slot`] says, the place of its
-/// word among `words` in the lower 16 bits, its value above.
-#[inline]
-pub fn first_difference(slots: &[u64], words: &[AtomicUsize]) -> Option<usize> {
-    const BLOCK: usize = 8;
-    // Five instructions a slot: this is what a replayed stack costs. A word with bits above 48 differs from every value.
-    let difference = |slot: u64| {
-        words
-            .get(usize::from(slot as u16))
-            .map_or(1, |word| significant(word.load(Relaxed)) as u64 ^ slot >> 16)
-    };
-    let mut done = 0;
-    for block in slots.chunks_exact(BLOCK) {
-        // One branch a block, since hits are what is common.
-        if block.iter().fold(0, |all, slot| all | difference(*slot)) != 0 {
-            break;
+/// Memory of the calling thread's current stack that can be read: the words of `[low, top)`.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    low: usize,
+    top: usize,
+}
+
+impl Seen {
+    /// The first block of eight words with one that is not what `values` says. Word number `n` is that many words from
+    /// `record` as number `n` of `offsets` says, which are packed four to a word. None of them may lie farther than
+    /// `farthest`. What was not seen to be readable counts as changed.
+    #[inline(always)]
+    pub fn first_changed_block(
+        self,
+        record: usize,
+        farthest: u16,
+        offsets: &[u64],
+        values: &[u64],
+    ) -> Option<usize> {
+        const BLOCK: usize = 8;
+        let blocks = values.len() / BLOCK;
+        let end = record.wrapping_add((usize::from(farthest) + 1) * WORD);
+        if record < self.low
+            || end > self.top
+            || end < record
+            || offsets.len() * 4 < blocks * BLOCK
+            || !values.as_ptr().addr().is_multiple_of(16)
+        {
+            return Some(0);
         }
-        done += BLOCK;
+        // SAFETY:
+        // - `record` and `farthest` words behind it lie in [low, top), of which see `Stack::word`; other threads may
+        //   write to the words of a stack.
+        // - the arrays have `blocks` blocks, and the values are aligned.
+        let block = unsafe {
+            arch::first_changed_block(record, farthest, offsets.as_ptr().cast(), values.as_ptr(), blocks)
+        };
+        (block < blocks).then_some(block)
     }
-    let rest = slots.get(done..).unwrap_or_default();
-    rest.iter().position(|slot| difference(*slot) != 0).map(|n| done + n)
+
+    /// The word at `at`.
+    pub fn word(self, at: usize) -> Option<usize> {
+        if !at.is_multiple_of(WORD) || at < self.low || at >= self.top {
+            return None;
+        }
+        // SAFETY: an aligned word in [low, top), of which see `Stack::word`. Volatile, because it belongs to others.
+        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(at).read_volatile() })
+    }
 }
 
 /// Bytes of an image that the loader has mapped, for reading its unwind tables.
@@ -296,9 +323,20 @@ mod tests {
         assert_eq!(stack.word(end.get() - 8), Some(0));
         assert_eq!(stack.word(end.get()), None);
         assert_eq!(stack.word(start.get()), None);
-        assert_eq!(stack.words(sp, end.get()).map(<[_]>::len), Some((end.get() - sp) / 8));
-        assert!(stack.words(sp, end.get() + 8).is_none());
-        assert!(stack.words(sp - 8, sp).is_none());
+        assert!(stack.seen(end.get() + 8).is_none());
+        let seen = stack.seen(end.get()).unwrap();
+        let record = sp - size_of::<CallerFrame>();
+        assert_eq!((seen.word(record), seen.word(record - 8)), (Some(0), None));
+        assert_eq!((seen.word(end.get() - 8), seen.word(end.get())), (Some(0), None));
+        let farthest = ((end.get() - record) / 8 - 1) as u16;
+        let values = crate::mem::MapVec::zeroed(8).unwrap();
+        let changed =
+            |record, farthest| seen.first_changed_block(record, farthest, &[u64::from(farthest); 2], &values);
+        assert_eq!(changed(record, farthest), None);
+        assert_eq!(changed(record, farthest + 1), Some(0));
+        assert_eq!(changed(record - 8, farthest), Some(0));
+        // An offset that lies behind what was said to be the farthest.
+        assert_eq!(seen.first_changed_block(record, 7, &[8, 0], &values), Some(0));
         assert!(!stack.switch_to(end.get()));
         assert!(stack.switch_to(start.get()));
         // SAFETY: the test's own mapping.

@@ -6,9 +6,11 @@
 pub struct Statistics {
     /// Stacks asked for.
     pub captures: u64,
-    /// Of these, replayed whole.
-    pub whole_hits: u64,
-    /// Of these, joined to a remembered stack after some frames.
+    /// Of these, not replayed whole.
+    pub missed: u64,
+    /// Of all, on another stack than the thread's own, of which each page is asked for again each time.
+    pub foreign: u64,
+    /// Of the missed ones, joined to a remembered stack after some frames.
     pub joined: u64,
     /// Frames walked by rules or otherwise, in all captures.
     pub walked: u64,
@@ -31,7 +33,8 @@ impl Statistics {
     pub const fn new() -> Statistics {
         Statistics {
             captures: 0,
-            whole_hits: 0,
+            missed: 0,
+            foreign: 0,
             joined: 0,
             walked: 0,
             unwinder_steps: 0,
@@ -43,10 +46,16 @@ impl Statistics {
         }
     }
 
+    /// Stacks that were replayed whole.
+    pub fn whole_hits(&self) -> u64 {
+        self.captures.saturating_sub(self.missed)
+    }
+
     /// Adds another thread's.
     pub fn add(&mut self, other: &Statistics) {
         self.captures += other.captures;
-        self.whole_hits += other.whole_hits;
+        self.missed += other.missed;
+        self.foreign += other.foreign;
         self.joined += other.joined;
         self.walked += other.walked;
         self.unwinder_steps += other.unwinder_steps;

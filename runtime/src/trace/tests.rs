@@ -347,7 +347,7 @@ fn replayed_stacks_are_the_walked_ones() {
     println!("{all:?}");
     assert_eq!(all.differences, 0, "{all:?}");
     assert!(
-        all.captures > 10_000 && all.whole_hits > all.captures / 20 && all.joined > all.captures / 10,
+        all.captures > 10_000 && all.whole_hits() > all.captures / 20 && all.joined > all.captures / 10,
         "{all:?}"
     );
 }

@@ -3,6 +3,8 @@
 //! References: DWARF for the Arm 64-bit Architecture (numbers; pointer authentication); AAPCS64, 6.1 (registers that calls
 //! keep) and 6.4.6 (frame records); Linux, arch/arm64/kernel/signal.c and arch/arm64/include/uapi/asm/sigcontext.h.
 
+use core::mem::offset_of;
+
 use super::{CallerFrame, USER_END};
 
 /// General registers, numbered as DWARF does: x0 to x30, sp.
@@ -34,6 +36,14 @@ pub fn callers_register(caller: &CallerFrame, place: usize) -> usize {
     match place {
         0 => caller.frame_pointer,
         place => caller.saved[(place - 1) % 10],
+    }
+}
+
+/// Where in that record the register lies, in words.
+pub const fn callers_register_at(place: usize) -> usize {
+    match place {
+        0 => offset_of!(CallerFrame, frame_pointer) / 8,
+        place => offset_of!(CallerFrame, saved) / 8 + (place - 1) % 10,
     }
 }
 

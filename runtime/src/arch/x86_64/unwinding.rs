@@ -3,6 +3,8 @@
 //! References: System V psABI AMD64 1.0, figure 3.36 (DWARF numbers), 3.2.1 (registers that calls keep); Linux,
 //! arch/x86/include/asm/sigframe.h and arch/x86/include/uapi/asm/sigcontext.h (signal frames); Intel SDM, volume 2.
 
+use core::mem::offset_of;
+
 use super::CallerFrame;
 
 /// General registers, numbered as DWARF does: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15.
@@ -39,6 +41,18 @@ pub fn callers_register(caller: &CallerFrame, place: usize) -> usize {
         3 => caller.r13,
         4 => caller.r14,
         _ => caller.r15,
+    }
+}
+
+/// Where in that record the register lies, in words.
+pub const fn callers_register_at(place: usize) -> usize {
+    match place {
+        0 => offset_of!(CallerFrame, rbx) / 8,
+        1 => offset_of!(CallerFrame, rbp) / 8,
+        2 => offset_of!(CallerFrame, r12) / 8,
+        3 => offset_of!(CallerFrame, r13) / 8,
+        4 => offset_of!(CallerFrame, r14) / 8,
+        _ => offset_of!(CallerFrame, r15) / 8,
     }
 }
 
