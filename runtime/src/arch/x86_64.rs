@@ -8,6 +8,7 @@
 
 mod compare;
 mod core_file;
+mod skip;
 mod tracing;
 pub mod unwinding;
 
@@ -15,6 +16,7 @@ use core::arch::{asm, global_asm};
 
 pub use compare::first_changed_block;
 pub use core_file::*;
+pub use skip::*;
 pub use tracing::*;
 
 /// Bytes below the stack pointer that a leaf function may use without moving it (psABI 3.2.2). They are live also in a
@@ -197,15 +199,15 @@ pub unsafe fn copy_words(to: *mut usize, from: usize, words: usize) -> usize {
     unsafe { standstill_copy_words(to, from, words) }
 }
 
-/// Called by a handler of SIGSEGV and SIGBUS: if the fault happened in [`copy_words`], makes the thread go on behind
-/// the copy and returns true.
+/// Called by a handler of SIGSEGV and SIGBUS: if the fault happened in [`copy_words`] or [`skip_words`], makes the thread
+/// go on behind the copy or the look and returns true.
 pub fn absorb_copy_fault(context: &mut libc::ucontext_t) -> bool {
     let Some(pc) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) else { return false };
     // SAFETY: a read-only table of this object, relocated before any code of ours runs.
-    let faults = unsafe { &standstill_copy_faults };
-    for [start, end, resume] in faults {
-        if (*start..*end).contains(&(*pc as usize)) {
-            *pc = *resume as i64;
+    let copies = unsafe { standstill_copy_faults };
+    for [start, end, resume] in copies.into_iter().chain(faults()) {
+        if (start..end).contains(&(*pc as usize)) {
+            *pc = resume as i64;
             return true;
         }
     }

@@ -3,7 +3,7 @@
 use crate::base::{Addr, Errno};
 use crate::harvest::Resident;
 use crate::heap::{Chunk, ChunkId, Provider};
-use crate::mem::{MapVec, ReadMemory};
+use crate::mem::{Filter, MapVec, ReadMemory};
 use crate::scan::{Marks, words};
 
 /// A vertex: index into [`Graph::vertices`].
@@ -53,7 +53,7 @@ impl Graph {
         buffer: &mut [usize],
     ) -> Result<(), Errno> {
         let Some((_, chunk)) = self.vertices.get(vertex).copied() else { return Ok(()) };
-        let filter = words::Filter::new(provider.bounds());
+        let filter = Filter::new(provider.bounds());
         let mut full = Ok(());
         let mut last = vertex;
         for part in words::parts_of_chunk(resident, chunk.range()) {

@@ -1,11 +1,11 @@
 //! Memory that the program has closed to itself (PROT_NONE) and that still holds something.
 
-use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::base::Addr;
 use crate::sys::file::{self, Fd};
 
-use super::ReadMemory;
+use super::{Filter, ReadMemory};
 
 /// Reads as `M` does, and where that fails through /proc/PID/mem, which does not ask for the protection of a page (a
 /// kernel with `proc_mem.force_override=never` does: then such pages stay unread).
@@ -13,18 +13,18 @@ pub struct WithFile<'a, M> {
     memory: &'a M,
     file: Option<Fd>,
     /// Pages got through the file.
-    pages: Cell<usize>,
+    pages: AtomicUsize,
 }
 
 impl<'a, M: ReadMemory> WithFile<'a, M> {
     /// With /proc/PID/mem, where there is one.
     pub fn new(memory: &'a M, file: Option<Fd>) -> WithFile<'a, M> {
-        WithFile { memory, file, pages: Cell::new(0) }
+        WithFile { memory, file, pages: AtomicUsize::new(0) }
     }
 
     /// How many reads were served by the file.
     pub fn served(&self) -> usize {
-        self.pages.get()
+        self.pages.load(Relaxed)
     }
 
     #[cold]
@@ -42,7 +42,7 @@ impl<'a, M: ReadMemory> WithFile<'a, M> {
         for (word, bytes) in into.iter_mut().zip(bytes.as_chunks::<WORD>().0).take(got) {
             *word = usize::from_ne_bytes(*bytes);
         }
-        self.pages.set(self.pages.get() + usize::from(got > 0));
+        self.pages.fetch_add(usize::from(got > 0), Relaxed);
         got
     }
 }
@@ -61,6 +61,11 @@ impl<M: ReadMemory> ReadMemory for WithFile<'_, M> {
             got += more;
         }
         got
+    }
+
+    #[inline]
+    fn skip_words(&self, from: Addr, words: usize, filter: Filter) -> usize {
+        self.memory.skip_words(from, words, filter)
     }
 
     #[inline]

@@ -8,6 +8,7 @@
 //! Raw memory is handled here so that the stages above it can be safe code.
 
 mod file;
+mod filter;
 mod map;
 pub mod own;
 mod pool;
@@ -17,6 +18,7 @@ mod vec;
 mod words;
 
 pub use file::WithFile;
+pub use filter::Filter;
 pub use map::{OwnMap, map_own, map_own_reserved};
 pub use read::{FaultGuard, ProcessMemory, ReadMemory};
 pub use shared::{Lists, SharedMap, Zeroed};

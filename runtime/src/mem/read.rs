@@ -14,11 +14,20 @@ use crate::arch;
 use crate::base::{Addr, Errno};
 use crate::sys::signals::{self, Action, SignalSet};
 
+use super::filter::Filter;
+
 /// Memory that can be asked for words.
 pub trait ReadMemory {
     /// Fills `into` from address `from` (a multiple of the word size) on. Returns how many words were read before the
     /// first that cannot be; the rest of `into` is unspecified.
     fn read_words(&self, from: Addr, into: &mut [usize]) -> usize;
+
+    /// How many words from address `from` on, of `words` at most, can be read and do not pass `filter`: an underestimate.
+    /// Where it says 0 the words must be read to know.
+    #[inline]
+    fn skip_words(&self, _from: Addr, _words: usize, _filter: Filter) -> usize {
+        0
+    }
 
     /// A hint that words at `addr`, which may be bad, will be asked for shortly.
     #[inline]
@@ -47,6 +56,15 @@ impl ReadMemory for ProcessMemory<'_> {
     fn read_words(&self, from: Addr, into: &mut [usize]) -> usize {
         // SAFETY: `into` is valid for its length; a fault in the source is absorbed, as the type promises.
         unsafe { arch::copy_words(into.as_mut_ptr(), from.get(), into.len()) }
+    }
+
+    #[inline]
+    fn skip_words(&self, from: Addr, words: usize, filter: Filter) -> usize {
+        // What lies across more than half of all addresses is no heap, and the routines may then not be exact.
+        if filter.span() > usize::MAX / 4 {
+            return 0;
+        }
+        arch::skip_words(from.get(), words, filter.low(), filter.span())
     }
 
     #[inline]

@@ -6,7 +6,7 @@ use crate::arch::page_size;
 use crate::base::{Addr, AddrRange};
 use crate::harvest::{Harvest, Node, Resident, Root, RootKind, RootWord, Strength};
 use crate::heap::{Chunk, ChunkId, Origin, Provider, Tag};
-use crate::mem::ReadMemory;
+use crate::mem::{Filter, ReadMemory};
 use crate::trace::StackId;
 
 /// Words by address; what is not there cannot be read, by whole pages.
@@ -50,6 +50,12 @@ impl ReadMemory for Memory {
             }
         }
         into.len()
+    }
+
+    fn skip_words(&self, from: Addr, words: usize, filter: Filter) -> usize {
+        // Blocks of four, so that a piece begins and ends anywhere.
+        let passes = |at: usize| self.word(at).is_none_or(|word| filter.passes(word));
+        (0..words).find(|i| passes(from.get() + i * 8)).unwrap_or(words) / 4 * 4
     }
 }
 

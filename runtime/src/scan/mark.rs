@@ -16,11 +16,11 @@ use crate::arch::{page_size, untagged};
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::{Harvest, Strength};
 use crate::heap::{ChunkId, Provider, Tag};
-use crate::mem::{MapVec, ReadMemory};
+use crate::mem::{Filter, MapVec, ReadMemory};
 
 use super::frontier::Frontier;
 use super::marks::{Bits, Marks};
-use super::words::{self, Filter, WORD};
+use super::words::{self, WORD};
 
 /// How many cache misses are kept under way: as many as a core has line fill buffers, rounded to a power of two.
 const RING: usize = 16;

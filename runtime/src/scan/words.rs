@@ -1,15 +1,24 @@
 //! Reading ranges word by word.
 
-use crate::arch::{page_size, untagged};
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::Resident;
-use crate::mem::{MapVec, ReadMemory};
+use crate::mem::{Filter, MapVec, ReadMemory};
 
 /// Bytes of a word, and its alignment.
 pub(crate) const WORD: usize = size_of::<usize>();
 
 /// The words a piece is read in.
 pub(super) const PIECE: usize = 512;
+
+/// Ranges of so many words are worth passing over by vectors.
+const LONG: usize = 128;
+
+/// Words looked at where vectors stopped: the widest of their blocks.
+const BLOCK: usize = 32;
+
+/// Words of a cache line: vectors are slow across its borders.
+const LINE: usize = 8;
 
 /// The whole, aligned words of a range.
 #[inline]
@@ -33,45 +42,6 @@ pub(crate) fn buffer() -> Result<MapVec<usize>, Errno> {
     Ok(buffer)
 }
 
-/// Words that are worth a look: those between two values.
-#[derive(Clone, Copy)]
-pub(crate) struct Filter {
-    low: usize,
-    span: usize,
-}
-
-impl Filter {
-    /// Lets addresses in `range` pass.
-    pub(crate) fn new(range: AddrRange) -> Filter {
-        Filter { low: range.start.get(), span: range.len() }
-    }
-
-    #[inline(always)]
-    fn passes(self, word: usize) -> bool {
-        word.wrapping_sub(self.low) < self.span
-    }
-
-    /// Calls `each` for the words that pass. Most memory holds none for long stretches: a block is first tested as a
-    /// whole, without a branch for each word.
-    #[inline(always)]
-    fn for_each(self, words: &[usize], mut each: impl FnMut(usize)) {
-        let mut some = |words: &[usize]| {
-            for word in words.iter().map(|word| untagged(*word)) {
-                if self.passes(word) {
-                    each(word);
-                }
-            }
-        };
-        let (blocks, rest) = words.as_chunks::<8>();
-        for block in blocks {
-            if block.iter().fold(false, |any, word| any | self.passes(untagged(*word))) {
-                some(block);
-            }
-        }
-        some(rest);
-    }
-}
-
 /// Calls `each` for every word of `range` that can be read and passes `filter`; a page that cannot be read is passed
 /// over. Returns the bytes read.
 #[inline]
@@ -85,17 +55,31 @@ pub(crate) fn for_each(
     let AddrRange { start: mut at, end } = aligned(range);
     let mut total = 0;
     while at < end {
-        let want = (AddrRange::new(at, end).len() / WORD).min(buffer.len());
+        let left = AddrRange::new(at, end).len() / WORD;
+        let (skipped, want) = if left < LONG { (0, left) } else { skip(memory, at, left, filter) };
+        at = at.plus(skipped * WORD);
+        let want = want.min(left - skipped).min(buffer.len());
         let Some(into) = buffer.get_mut(..want) else { break };
         let got = memory.read_words(at, into).min(want);
         filter.for_each(into.get(..got).unwrap_or_default(), &mut each);
-        total += got * WORD;
+        total += (skipped + got) * WORD;
         at = at.plus(got * WORD);
         if got < want {
             at = next_page(at);
         }
     }
     total
+}
+
+/// How many words need no look, and how many behind them to look at.
+fn skip(memory: &impl ReadMemory, at: Addr, left: usize, filter: Filter) -> (usize, usize) {
+    let unaligned = at.get() / WORD % LINE;
+    if unaligned != 0 {
+        return (0, LINE - unaligned);
+    }
+    let skipped = memory.skip_words(at, left, filter);
+    // Where pointers lie side by side a look at each block would cost more than it saves.
+    (skipped, if skipped < LONG { PIECE } else { BLOCK })
 }
 
 /// The first address of the page after the one of `at`, which cannot be read.
