@@ -207,6 +207,16 @@ pub unsafe fn copy_words(to: *mut usize, from: usize, words: usize) -> usize {
     unsafe { standstill_copy_words(to, from, words) }
 }
 
+/// How many words from `from` on are certain not to lie in `low..low + span`: nothing is known without a look at each.
+/// What a plain loop over a copy costs here was not measured against vectors.
+#[inline]
+pub fn skip_words(_from: usize, _words: usize, _low: usize, _span: usize) -> usize {
+    0
+}
+
+/// There are no wider vectors to ask for.
+pub fn widen() {}
+
 /// Called by a handler of SIGSEGV and SIGBUS: if the fault happened in [`copy_words`], makes the thread go on behind
 /// the copy and returns true.
 pub fn absorb_copy_fault(context: &mut libc::ucontext_t) -> bool {

@@ -8,7 +8,9 @@ mod errno;
 pub mod lock;
 pub mod text;
 mod tid;
+mod workers;
 
 pub use addr::{Addr, AddrRange};
 pub use errno::Errno;
 pub use tid::Tid;
+pub use workers::{Alone, WorkerDied, Workers};

@@ -2,15 +2,16 @@
 //!
 //! Contract: [`run`] is called in the stopped world: raw system calls and our own mappings only.
 
-use crate::base::{Addr, AddrRange, Errno};
+use crate::arch;
+use crate::base::{Addr, AddrRange, Alone, Errno};
 use crate::classify::{self, Kind};
 use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
 use crate::mem::{MapVec, ProcessMemory, ReadMemory, WithFile};
 use crate::report::{self, Totals};
-use crate::scan::{self, Marks};
-use crate::stop::World;
+use crate::scan::{self, CouldNotMark, Marks};
+use crate::stop::{Crew, World};
 use crate::threads;
 use crate::trace::{self, StackId};
 
@@ -26,6 +27,8 @@ pub(super) struct Analysis {
     pub(super) counts: Counts,
     pub(super) totals: Totals,
     pub(super) harvest: harvest::Notes,
+    /// Bytes that should have been read and could not be.
+    pub(super) unreadable: usize,
 }
 
 /// Why a stopped world came to nothing.
@@ -35,6 +38,8 @@ pub(super) enum Failure {
     Memory(Errno),
     /// The memory map could not be read.
     Maps(Errno),
+    /// A task that helped to mark died.
+    Worker,
 }
 
 impl From<Errno> for Failure {
@@ -52,6 +57,18 @@ impl From<CouldNotHarvest> for Failure {
     }
 }
 
+impl From<CouldNotMark> for Failure {
+    fn from(why: CouldNotMark) -> Failure {
+        match why {
+            CouldNotMark::Memory(errno) => Failure::Memory(errno),
+            CouldNotMark::WorkerDied => Failure::Worker,
+        }
+    }
+}
+
+/// Bytes from which it pays to ask for more tasks and wider vectors: what is read in half a millisecond.
+const LARGE: usize = 4 << 20;
+
 /// Harvests, marks, classifies.
 pub(super) fn run(
     world: &World,
@@ -63,9 +80,15 @@ pub(super) fn run(
     let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
     let harvest = collect(world, memory, &heap, prepared, options)?;
     let mut marks = Marks::new(&heap)?;
-    scan::mark(&heap, memory, &harvest, &mut marks)?;
+    if harvest.resident.bytes() < LARGE {
+        scan::mark(&heap, memory, &harvest, &Alone, &mut marks)?;
+    } else {
+        arch::widen();
+        scan::mark(&heap, memory, &harvest, &Crew::new(options.scan_threads as usize), &mut marks)?;
+    }
     let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
     let mut analysis = Analysis { harvest: harvest.notes, ..Analysis::default() };
+    analysis.unreadable = marks.statistics.unreadable;
     analysis.totals.threads = world.threads().len();
     analysis.totals.served = crate::heap::has_served();
     heap.for_each(&mut |_, chunk| {
@@ -206,6 +229,12 @@ impl report::Modules for Remembered {
 /// What the report says beside the leaks.
 pub(super) fn remark(analysis: &Analysis, remarks: &mut Remarks) {
     let notes = &analysis.harvest;
+    if analysis.unreadable > 0 {
+        remarks.reason(format_args!(
+            "{} bytes of reachable memory could not be read: pages that are broken, or closed to the kernel too",
+            analysis.unreadable
+        ));
+    }
     if notes.lost_stacks > 0 {
         remarks.reason(format_args!("the stacks of {} threads could not be found", notes.lost_stacks));
     }

@@ -51,6 +51,9 @@ impl Remarks {
             Failure::Maps(errno) => self.fail(format_args!(
                 "/proc/self/maps cannot be read ({errno}): mount /proc where the program runs, before a chroot"
             )),
+            Failure::Worker => self.fail(format_args!(
+                "a task that helped to scan was killed; scan_threads=1 does without"
+            )),
         }
     }
 

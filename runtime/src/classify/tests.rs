@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use crate::base::Alone;
 use crate::harvest::{Harvest, Resident, Strength};
 use crate::heap::{Provider, Tag};
 use crate::scan::made_up::{self, HEAP, Heap, Memory, World};
@@ -13,7 +14,7 @@ use super::{Kind, Leak, classify};
 
 fn leaks(world: &World) -> Vec<Leak> {
     let mut marks = Marks::new(&world.heap).unwrap();
-    mark(&world.heap, &world.memory, &world.harvest, &mut marks).unwrap();
+    mark(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks).unwrap();
     classify(&world.heap, &world.memory, &world.harvest.resident, &marks).unwrap().to_vec()
 }
 

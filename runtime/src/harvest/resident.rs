@@ -44,6 +44,11 @@ impl Resident {
         &self.extents
     }
 
+    /// How many bytes they have.
+    pub fn bytes(&self) -> usize {
+        self.extents.iter().map(|extent| extent.len()).sum()
+    }
+
     /// The readable parts of `range`, by address.
     pub fn within(&self, range: AddrRange) -> impl Iterator<Item = AddrRange> + '_ {
         let first = self.extents.partition_point(|extent| extent.end <= range.start);

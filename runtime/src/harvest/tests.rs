@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::arch::{self, Registers, page_size};
-use crate::base::{Addr, AddrRange};
+use crate::base::{Addr, AddrRange, Alone};
 use crate::heap::{Chunk, ChunkId, Provider, Tag};
 use crate::mem::ReadMemory;
 use crate::scan::made_up::Heap;
@@ -178,7 +178,7 @@ impl Secret {
         let memory = OwnMemory::open();
         let harvest = collect(input, self, &memory).unwrap();
         let mut marks = Marks::new(self).unwrap();
-        mark(self, &memory, &harvest, &mut marks).unwrap();
+        mark(self, &memory, &harvest, &Alone, &mut marks).unwrap();
         (marks.strong.contains(0), marks.weak.contains(0))
     }
 }

@@ -139,9 +139,11 @@ mod tests {
 
         #[test]
         fn stop_at_a_page_that_cannot_be_read() {
-            let start = memory::map_anonymous(Addr::NULL, 3 * PAGE, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
+            let start =
+                memory::map_anonymous(Addr::NULL, 3 * PAGE, libc::PROT_READ | libc::PROT_WRITE, 0).unwrap();
             // SAFETY: the test's own mapping.
-            unsafe { memory::protect(AddrRange::sized(start.plus(2 * PAGE), PAGE), libc::PROT_NONE) }.unwrap();
+            unsafe { memory::protect(AddrRange::sized(start.plus(2 * PAGE), PAGE), libc::PROT_NONE) }
+                .unwrap();
             let guard = FaultGuard::install().unwrap();
             for (vectors, block) in usable() {
                 for offset in [0, 8, 24, 4000, 2 * PAGE - 8, 2 * PAGE, 2 * PAGE + 64] {

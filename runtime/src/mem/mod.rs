@@ -7,6 +7,7 @@
 //!
 //! Raw memory is handled here so that the stages above it can be safe code.
 
+mod atomic_words;
 mod file;
 mod filter;
 mod map;
@@ -17,6 +18,7 @@ mod shared;
 mod vec;
 mod words;
 
+pub use atomic_words::AtomicWords;
 pub use file::WithFile;
 pub use filter::Filter;
 pub use map::{OwnMap, map_own, map_own_reserved};

@@ -1,115 +1,109 @@
-//! The marker: a flood from the roots over chunks and mappings.
+//! The driver of marking: two floods one after the other, from strong roots and then from weak ones, by as many tasks as
+//! there are.
 //!
-//! ```text
-//! word -> candidates (ring, provider's metadata prefetched) -> locate, test and set mark
-//!      -> frontier (stack)                                  -> ring (contents prefetched) -> read its words
-//! ```
+//! Every task runs the same code: it takes roots as long as there are any, floods from them, and then works off what
+//! others give it. No task waits for another between the floods: a flood is over when nobody holds a token of its sharing,
+//! and from then on nobody marks for it.
 //!
-//! The real code differs in three ways: words outside of the heap's bounds are dropped before anything else, or looked
-//! up among the mappings; a range longer than a piece puts its rest back before its words are followed, so that a large
-//! array does not flood the frontier; ranges of several pages are read only where pages are resident.
-//!
-//! Why two rings: a random graph misses the cache once for the chunk's metadata and once for its contents. Both misses
-//! are started `RING` steps before the value is needed, and so overlap.
+//! A task that cannot be started or has no memory is done without; only the first must be able to work.
 
-use crate::arch::{page_size, untagged};
-use crate::base::{Addr, AddrRange, Errno};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::arch::untagged;
+use crate::base::{Addr, AddrRange, Errno, WorkerDied, Workers};
 use crate::harvest::{Harvest, Strength};
-use crate::heap::{ChunkId, Provider, Tag};
-use crate::mem::{Filter, MapVec, ReadMemory};
+use crate::heap::{Provider, Tag};
+use crate::mem::{Filter, ReadMemory};
 
-use super::frontier::Frontier;
+use super::frontier::Overflow;
+use super::marker::Marker;
 use super::marks::{Bits, Marks};
-use super::words::{self, WORD};
+use super::piece::Piece;
+use super::sharing::Sharing;
+use super::words::WORD;
 
-/// How many cache misses are kept under way: as many as a core has line fill buffers, rounded to a power of two.
-const RING: usize = 16;
-
-/// Bytes of a chunk that are read at once; the rest waits in the frontier.
-const STEP: usize = words::PIECE * WORD;
-
-/// Marks all that `harvest` reaches. Fails only when memory for our own arrays cannot be had.
-pub fn mark(
-    provider: &impl Provider,
-    memory: &impl ReadMemory,
-    harvest: &Harvest,
-    marks: &mut Marks,
-) -> Result<(), Errno> {
-    // A thirty-second of the chunks, 16 bytes each: half a byte a chunk.
-    mark_with(provider, memory, harvest, marks, (provider.slots() / 32).clamp(1024, 1 << 20))
+/// Why marking came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CouldNotMark {
+    /// No memory for our own arrays.
+    Memory(Errno),
+    /// A task died in the middle.
+    WorkerDied,
 }
 
-/// As [`mark`], with a frontier of `limit` ranges.
-pub(super) fn mark_with(
-    provider: &impl Provider,
-    memory: &impl ReadMemory,
+impl From<Errno> for CouldNotMark {
+    fn from(errno: Errno) -> CouldNotMark {
+        CouldNotMark::Memory(errno)
+    }
+}
+
+impl From<WorkerDied> for CouldNotMark {
+    fn from(_: WorkerDied) -> CouldNotMark {
+        CouldNotMark::WorkerDied
+    }
+}
+
+/// Marks all that `harvest` reaches.
+pub fn mark(
+    provider: &(impl Provider + Sync),
+    memory: &(impl ReadMemory + Sync),
     harvest: &Harvest,
+    workers: &(impl Workers + Sync),
+    marks: &mut Marks,
+) -> Result<(), CouldNotMark> {
+    // A thirty-second of the chunks, 16 bytes each: half a byte a chunk. And room for some steps through pointers.
+    let limit = ((provider.slots() / 32).min(1 << 20) / workers.count()).max(4096);
+    mark_with(provider, memory, harvest, workers, marks, limit)
+}
+
+/// As [`mark`], with frontiers of `limit` pieces.
+pub(super) fn mark_with(
+    provider: &(impl Provider + Sync),
+    memory: &(impl ReadMemory + Sync),
+    harvest: &Harvest,
+    workers: &(impl Workers + Sync),
     marks: &mut Marks,
     limit: usize,
-) -> Result<(), Errno> {
-    let mut buffer = words::buffer()?;
-    let mut marker = Marker {
-        provider,
-        memory,
-        harvest,
-        bounds: provider.bounds(),
-        filter: Filter::new(hull(provider, harvest)),
-        before: None,
-        now: &mut marks.strong,
-        frontier: Frontier::new(provider.slots(), limit)?,
-        candidates: Ring::new(),
-        buffer: &mut buffer,
-        runs: Bits::new(harvest.runs as usize)?,
-        reached_runs: MapVec::new(),
-        chunk_bytes: 0,
-        root_bytes: 0,
-    };
-    // Room for every run now, so that no push can fail later.
-    marker.reached_runs.reserve(harvest.runs as usize)?;
-
+) -> Result<(), CouldNotMark> {
     // Marked before anything else, they are never read.
     for word in harvest.kept.iter() {
         if let Some((id, _)) = provider.locate(Addr::new(*word)) {
-            marker.now.insert(id.index());
+            marks.strong.insert(id.index());
         }
     }
-    marker.roots(Strength::Strong);
-    provider.for_each(&mut |id, chunk| {
-        if chunk.tag == Tag::Ignored && marker.now.insert(id.index()) {
-            marker.frontier.push(id, chunk.range());
-            marker.drain();
-        }
-    });
-
-    let Marker { frontier, runs, root_bytes, chunk_bytes, .. } = marker;
-    marks.statistics.runs_reached = runs.count();
-    let mut marker = Marker {
+    let world = World {
         provider,
         memory,
         harvest,
+        workers,
         bounds: provider.bounds(),
         filter: Filter::new(hull(provider, harvest)),
-        before: Some(&marks.strong),
-        now: &mut marks.weak,
-        frontier,
-        candidates: Ring::new(),
-        buffer: &mut buffer,
-        runs,
-        reached_runs: MapVec::new(),
-        chunk_bytes,
-        root_bytes,
+        overflow: Overflow::new(provider.slots())?,
+        runs: Bits::new(harvest.runs as usize)?,
+        limit,
+        bytes: AtomicUsize::new(0),
+        unreadable: AtomicUsize::new(0),
+        runs_reached: AtomicUsize::new(0),
+        tasks: AtomicUsize::new(0),
     };
-    marker.reached_runs.reserve(harvest.runs as usize)?;
-    marker.roots(Strength::Weak);
-    if harvest.weak_nodes {
-        for run in 0..harvest.runs {
-            marker.reach_run(run);
+    let strong = Flood::new(Strength::Strong, None, &marks.strong);
+    let weak = Flood::new(Strength::Weak, Some(&marks.strong), &marks.weak);
+    let first = AtomicUsize::new(0);
+    workers.run(&|task| {
+        if let Err(errno) = work(&world, [&strong, &weak], task)
+            && task == 0
+        {
+            first.store(errno.get() as usize, Relaxed);
         }
-        marker.drain();
+    })?;
+    if let Ok(errno @ 1..) = i32::try_from(first.into_inner()) {
+        return Err(CouldNotMark::Memory(Errno::new(errno)));
     }
-    marks.statistics.root_bytes += marker.root_bytes;
-    marks.statistics.chunk_bytes += marker.chunk_bytes;
-    marks.statistics.overflows += marker.frontier.overflows;
+    marks.statistics.bytes += world.bytes.into_inner();
+    marks.statistics.unreadable += world.unreadable.into_inner();
+    marks.statistics.overflows += world.overflow.total();
+    marks.statistics.runs_reached = world.runs_reached.into_inner();
+    marks.statistics.tasks = world.tasks.into_inner();
     Ok(())
 }
 
@@ -125,225 +119,142 @@ fn hull(provider: &impl Provider, harvest: &Harvest) -> AddrRange {
     }
 }
 
-/// A first-in, first-out queue of fixed size.
-struct Ring<T: Copy> {
-    slots: [Option<T>; RING],
-    /// How many were put in and how many taken out, ever.
-    put: usize,
-    taken: usize,
-}
-
-impl<T: Copy> Ring<T> {
-    const fn new() -> Self {
-        Ring { slots: [None; RING], put: 0, taken: 0 }
-    }
-
-    /// Puts a value in; from a full ring the oldest comes out.
-    #[inline(always)]
-    fn push(&mut self, value: T) -> Option<T> {
-        let oldest = if self.put - self.taken == RING { self.pop() } else { None };
-        self.slots[self.put % RING] = Some(value);
-        self.put += 1;
-        oldest
-    }
-
-    /// Takes the oldest out, before its time: for when there is nothing better to do.
-    #[inline(always)]
-    fn pop(&mut self) -> Option<T> {
-        if self.put == self.taken {
-            return None;
-        }
-        self.taken += 1;
-        self.slots[(self.taken - 1) % RING]
-    }
-}
-
-struct Marker<'a, P, M> {
-    provider: &'a P,
-    memory: &'a M,
-    harvest: &'a Harvest,
-    bounds: AddrRange,
+/// What all tasks share.
+pub(super) struct World<'a, P, M, W> {
+    pub(super) provider: &'a P,
+    pub(super) memory: &'a M,
+    pub(super) harvest: &'a Harvest,
+    pub(super) workers: &'a W,
+    pub(super) bounds: AddrRange,
     /// Lets all words pass that may point to a chunk or a node.
-    filter: Filter,
-    /// What an earlier phase marked is done with.
-    before: Option<&'a Bits>,
-    now: &'a mut Bits,
-    frontier: Frontier,
-    candidates: Ring<Addr>,
-    /// Where words are copied to. Empty while a range is read.
-    buffer: &'a mut [usize],
-    runs: Bits,
-    reached_runs: MapVec<u32>,
-    chunk_bytes: usize,
-    root_bytes: usize,
+    pub(super) filter: Filter,
+    pub(super) overflow: Overflow,
+    /// Runs of mappings that were reached, in either flood.
+    pub(super) runs: Bits,
+    /// Of each task's frontier.
+    pub(super) limit: usize,
+    bytes: AtomicUsize,
+    unreadable: AtomicUsize,
+    runs_reached: AtomicUsize,
+    tasks: AtomicUsize,
 }
 
-impl<P: Provider, M: ReadMemory> Marker<'_, P, M> {
-    /// Floods from all roots of one strength.
-    fn roots(&mut self, strength: Strength) {
-        let harvest = self.harvest;
-        for root in harvest.words.iter().filter(|root| root.strength == strength) {
-            self.word(untagged(root.word));
-        }
-        self.drain();
-        for root in harvest.roots.iter().filter(|root| root.strength == strength) {
-            self.memory_range(root.range);
-        }
-        self.drain();
-    }
+/// One of the two floods.
+pub(super) struct Flood<'a> {
+    strength: Strength,
+    /// What an earlier flood marked is done with.
+    pub(super) before: Option<&'a Bits>,
+    pub(super) now: &'a Bits,
+    pub(super) sharing: Sharing,
+    /// Roots and runs that were taken so far.
+    roots: AtomicUsize,
+    weak_runs: AtomicUsize,
+}
 
-    /// Reads the resident part of a root or a node, following what it holds as it goes.
-    fn memory_range(&mut self, range: AddrRange) {
-        let harvest = self.harvest;
-        for mut part in harvest.resident.within(range) {
-            while !part.is_empty() {
-                let end = part.start.plus(STEP).min(part.end);
-                self.root_bytes += self.read(AddrRange::new(part.start, end));
-                part.start = end;
-                if self.frontier.is_half_full() {
-                    self.chunks();
-                }
+impl<'a> Flood<'a> {
+    fn new(strength: Strength, before: Option<&'a Bits>, now: &'a Bits) -> Flood<'a> {
+        let (roots, weak_runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Flood { strength, before, now, sharing: Sharing::new(), roots, weak_runs }
+    }
+}
+
+/// One task's part of both floods.
+fn work<P: Provider, M: ReadMemory, W: Workers>(
+    world: &World<'_, P, M, W>,
+    [strong, weak]: [&Flood<'_>; 2],
+    task: usize,
+) -> Result<(), Errno> {
+    let mut marker = Marker::new(world, strong)?;
+    world.tasks.fetch_add(1, Relaxed);
+    for flood in [strong, weak] {
+        marker.flood = flood;
+        // The first task has a token from the start.
+        if task > 0 && !flood.sharing.join() {
+            continue;
+        }
+        seeds(&mut marker, flood, task == 0);
+        marker.until_all_is_done();
+        if task == 0 && flood.strength == Strength::Strong {
+            world.runs_reached.store(world.runs.count(), Relaxed);
+        }
+    }
+    world.bytes.fetch_add(marker.bytes, Relaxed);
+    world.unreadable.fetch_add(marker.unreadable, Relaxed);
+    Ok(())
+}
+
+/// Where a flood begins: single words and ignored chunks for the first task, everything else for who comes.
+fn seeds<P: Provider, M: ReadMemory, W: Workers>(
+    marker: &mut Marker<'_, P, M, W>,
+    flood: &Flood<'_>,
+    is_first: bool,
+) {
+    let harvest = marker.world.harvest;
+    let of_this = |strength| strength == flood.strength;
+    if is_first {
+        for root in harvest.words.iter().filter(|root| of_this(root.strength)) {
+            marker.word(untagged(root.word));
+        }
+    }
+    while let Some(root) = harvest.roots.get(flood.roots.fetch_add(1, Relaxed)) {
+        if of_this(root.strength) {
+            marker.root(root.range);
+        }
+    }
+    match flood.strength {
+        Strength::Strong if is_first => marker.world.provider.for_each(&mut |id, chunk| {
+            if chunk.tag == Tag::Ignored {
+                marker.reach(id, chunk.range());
+                marker.relieve();
+            }
+        }),
+        Strength::Weak if harvest.weak_nodes => {
+            while let Some(run) = u32::try_from(flood.weak_runs.fetch_add(1, Relaxed)).ok()
+                && run < harvest.runs
+            {
+                marker.reach_run(run);
+                marker.drain();
             }
         }
+        _ => {}
     }
+}
 
-    /// Empties candidates, frontier and reached mappings.
-    fn drain(&mut self) {
+impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
+    /// Works until no task has work.
+    fn until_all_is_done(&mut self) {
+        let rest = |world: &World<'_, P, M, W>| world.workers.rest().is_ok();
         loop {
-            self.chunks();
-            let Some(run) = self.reached_runs.pop() else { break };
-            let harvest = self.harvest;
-            for node in harvest.pieces(run) {
-                self.memory_range(node.range);
-            }
-        }
-    }
-
-    /// Empties candidates and frontier.
-    fn chunks(&mut self) {
-        let mut contents = Ring::new();
-        loop {
-            // A list gives one chunk at a time: it must not have to pass through the rings' whole length.
-            let due = if let Some(range) = self.frontier.pop(self.provider) {
-                self.memory.prefetch(range.start);
-                self.memory.prefetch(range.end.minus(1));
-                contents.push(range)
-            } else if let Some(addr) = self.candidates.pop() {
-                // Nothing else is under way, so that its contents may be fetched together with its metadata.
-                self.memory.prefetch(addr);
-                self.locate(addr);
-                None
-            } else if let Some(range) = contents.pop() {
-                Some(range)
-            } else {
-                break;
-            };
-            if let Some(range) = due {
-                self.contents(range);
-            }
-        }
-    }
-
-    /// Reads a chunk, or the first step of it.
-    #[inline]
-    fn contents(&mut self, range: AddrRange) {
-        if range.len() <= page_size() {
-            self.chunk_bytes += self.read(range);
-            return;
-        }
-        let harvest = self.harvest;
-        for mut part in words::parts_of_chunk(&harvest.resident, range) {
-            while !part.is_empty() {
-                let end = part.start.plus(STEP).min(part.end);
-                self.chunk_bytes += self.read(AddrRange::new(part.start, end));
-                part.start = end;
-                // A rest that looks like a small chunk is read at once, and so is any rest when there is no room: what
-                // it points to is then noted as overflow.
-                let rest = AddrRange::new(end, range.end);
-                if rest.len() > page_size() && self.frontier.push_rest(rest) {
-                    return;
+            self.drain();
+            if self.world.overflow.is_waiting() {
+                // Another task is about to note or to take it: a token must not be given up before that is settled.
+                if rest(self.world) {
+                    continue;
                 }
-            }
-        }
-    }
-
-    #[inline]
-    fn read(&mut self, range: AddrRange) -> usize {
-        let buffer = core::mem::take(&mut self.buffer);
-        let read = words::for_each(self.memory, range, buffer, self.filter, |word| self.word(word));
-        self.buffer = buffer;
-        read
-    }
-
-    /// A word of something reachable.
-    #[inline(always)]
-    fn word(&mut self, word: usize) {
-        let low = self.bounds.start.get();
-        if word.wrapping_sub(low) < self.bounds.len() + WORD {
-            let addr = Addr::new(word);
-            // Most edges of a graph lead to what is marked: then the chunk's metadata, a cache miss, is not needed.
-            if self.provider.slot(addr).is_some_and(|id| self.is_marked(id)) {
                 return;
             }
-            self.provider.prefetch(addr);
-            if let Some(oldest) = self.candidates.push(addr) {
-                self.locate(oldest);
+            let (world, flood) = (self.world, self.flood);
+            let each = |words| self.contents(Piece::from_words(words));
+            let mut patience = PATIENCE;
+            let found = flood.sharing.wait(
+                each,
+                || world.overflow.is_waiting(),
+                || {
+                    patience -= 1;
+                    if patience > 0 {
+                        core::hint::spin_loop();
+                        return true;
+                    }
+                    patience = 1;
+                    rest(world)
+                },
+            );
+            if !found {
+                return;
             }
-        } else if let Some(run) = self.harvest.run_at(word) {
-            self.reach_run(run);
-        }
-    }
-
-    /// A word in the bounds of the heap.
-    #[inline]
-    fn locate(&mut self, addr: Addr) {
-        match self.provider.locate(addr) {
-            Some((id, range)) => self.reach(id, range),
-            None => self.elsewhere(addr),
-        }
-    }
-
-    #[inline(always)]
-    fn is_marked(&self, id: ChunkId) -> bool {
-        self.now.contains(id.index()) || self.before.is_some_and(|before| before.contains(id.index()))
-    }
-
-    #[inline(always)]
-    fn reach(&mut self, id: ChunkId, range: AddrRange) {
-        if self.before.is_some_and(|before| before.contains(id.index())) || !self.now.insert(id.index()) {
-            return;
-        }
-        if range.len() >= WORD {
-            self.frontier.push(id, range);
-        }
-    }
-
-    /// A word that is in no live chunk: an empty array of C++ objects with a cookie, a mapping between the heap's
-    /// segments, or no pointer.
-    #[cold]
-    fn elsewhere(&mut self, addr: Addr) {
-        // `new T[0]` with a destructor to call is a chunk with one word, the count 0, and the program holds the address
-        // behind it (Itanium C++ ABI, 2.7).
-        if let Some((id, range)) = self.provider.locate(addr.minus(WORD)) {
-            let mut cookie = [1];
-            if range == AddrRange::new(addr.minus(WORD), addr)
-                && self.memory.read_words(range.start, &mut cookie) == 1
-                && cookie == [0]
-            {
-                self.reach(id, range);
-            }
-            return;
-        }
-        if let Some(run) = self.harvest.run_at(addr.get()) {
-            self.reach_run(run);
-        }
-    }
-
-    #[cold]
-    fn reach_run(&mut self, run: u32) {
-        if self.runs.insert(run as usize) {
-            // Room was made for every run.
-            let _ = self.reached_runs.push(run);
         }
     }
 }
+
+/// Looks for work before a task that has none lets the others have the CPU: a few microseconds.
+const PATIENCE: u32 = 200;

@@ -1,70 +1,85 @@
 //! The result of marking: one bit a chunk.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use crate::base::Errno;
 use crate::heap::{ChunkId, Provider};
-use crate::mem::MapVec;
+use crate::mem::AtomicWords;
 
 /// A dense set of ordinals.
+///
+/// Several tasks may add and remove at once; that one of them sees what another added says nothing about other memory.
 pub struct Bits {
-    words: MapVec<u64>,
+    words: AtomicWords,
 }
 
 impl Bits {
     /// An empty set that can hold `0..len`.
     pub fn new(len: usize) -> Result<Bits, Errno> {
-        Ok(Bits { words: MapVec::zeroed(len.div_ceil(64))? })
+        Ok(Bits { words: AtomicWords::zeroed(len.div_ceil(64))? })
     }
 
     /// True when `index` is in the set; false for an index outside of it.
     #[inline]
     pub fn contains(&self, index: usize) -> bool {
-        self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 != 0)
+        self.words.get(index / 64).is_some_and(|word| word.load(Relaxed) >> (index % 64) & 1 != 0)
     }
 
-    /// Puts `index` in. Returns true when it was not in (and can be).
+    /// Puts `index` in. Returns true when it was not in (and can be): to one of several callers only.
+    #[inline]
+    pub fn add(&self, index: usize) -> bool {
+        let Some(word) = self.words.get(index / 64) else { return false };
+        let bit = 1 << (index % 64);
+        // The look first: most edges lead to what is marked, and a write takes the line from all other CPUs.
+        word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Relaxed) & bit == 0
+    }
+
+    /// As [`Bits::add`], for who has the set alone.
     #[inline]
     pub fn insert(&mut self, index: usize) -> bool {
-        let Some(word) = self.words.get_mut(index / 64) else { return false };
+        let Some(word) = self.words.exclusive().get_mut(index / 64) else { return false };
         let bit = 1 << (index % 64);
         let new = *word & bit == 0;
         *word |= bit;
         new
     }
 
-    /// Takes the lowest index that is at least `from` out of the set.
-    pub fn take_from(&mut self, from: usize) -> Option<usize> {
-        let mut at = from / 64;
+    /// Takes an index out of the set, the lowest that is at least `from`; each goes to one caller only.
+    pub fn take_from(&self, from: usize) -> Option<usize> {
         let mut keep = u64::MAX << (from % 64);
-        while let Some(word) = self.words.get_mut(at) {
-            let bits = *word & keep;
-            if bits != 0 {
-                let bit = bits.trailing_zeros();
-                *word &= !(1 << bit);
-                return Some(at * 64 + bit as usize);
-            }
-            at += 1;
+        for (at, word) in self.words.iter().enumerate().skip(from / 64) {
+            let mut bits = word.load(Relaxed) & keep;
             keep = u64::MAX;
+            while bits != 0 {
+                let bit = bits.trailing_zeros();
+                if word.fetch_and(!(1 << bit), Relaxed) >> bit & 1 != 0 {
+                    return Some(at * 64 + bit as usize);
+                }
+                bits &= bits - 1;
+            }
         }
         None
     }
 
     /// How many are in.
     pub fn count(&self) -> usize {
-        self.words.iter().map(|word| word.count_ones() as usize).sum()
+        self.words.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
     }
 }
 
 /// What marking did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Bytes of roots and nodes that were read.
-    pub root_bytes: usize,
-    /// Bytes of chunks that were read.
-    pub chunk_bytes: usize,
+    /// Bytes of roots, mappings and chunks that were read.
+    pub bytes: usize,
+    /// Bytes of roots and chunks that should have been read and could not be.
+    pub unreadable: usize,
     /// Chunks that did not fit in the frontier and were found again by a sweep.
     pub overflows: usize,
     /// Mappings that something reachable pointed into.
     pub runs_reached: usize,
+    /// Tasks that took part.
+    pub tasks: usize,
 }
 
 /// Which chunks are reachable.

@@ -8,15 +8,22 @@
 //! strong roots and the mappings they reach; ignored chunks; then weak roots and mappings that nothing reached, whose
 //! finds are "possible".
 
+mod atomics;
 mod frontier;
 mod mark;
+mod marker;
 mod marks;
+mod piece;
+mod ring;
+mod sharing;
 pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod made_up;
+#[cfg(all(loom, test))]
+mod model;
 #[cfg(test)]
 mod tests;
 
-pub use mark::mark;
+pub use mark::{CouldNotMark, mark};
 pub use marks::{Bits, Marks, Statistics};

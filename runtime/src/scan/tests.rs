@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::base::Addr;
+use crate::base::{Addr, Alone, WorkerDied, Workers};
 use crate::harvest::{Harvest, Resident, Strength};
 use crate::heap::{ChunkId, Tag};
 
@@ -19,7 +19,43 @@ fn indices(world: &World, marks: &Marks) -> (BTreeSet<usize>, BTreeSet<usize>) {
     (all(&|id| marks.strong.contains(id.index())), all(&|id| marks.weak.contains(id.index())))
 }
 
+/// Threads of the test.
+struct Threads(usize);
+
+impl Workers for Threads {
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, work: &(dyn Fn(usize) + Sync)) -> Result<(), WorkerDied> {
+        std::thread::scope(|scope| {
+            for task in 1..self.0 {
+                scope.spawn(move || work(task));
+            }
+            work(0);
+        });
+        Ok(())
+    }
+
+    fn rest(&self) -> Result<(), WorkerDied> {
+        std::thread::yield_now();
+        Ok(())
+    }
+}
+
 proptest! {
+
+    #[test]
+    fn several_tasks_mark_what_one_marks(
+        recipe in made_up::recipes::recipe(),
+        limit in prop_oneof![Just(1usize), 1usize..8, Just(1000)],
+        tasks in 2usize..5,
+    ) {
+        let world = made_up::build(&recipe);
+        let mut marks = Marks::new(&world.heap).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, limit).unwrap();
+        prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
+    }
 
     #[test]
     fn marks_what_the_naive_flood_marks(
@@ -28,7 +64,7 @@ proptest! {
     ) {
         let world = made_up::build(&recipe);
         let mut marks = Marks::new(&world.heap).unwrap();
-        mark_with(&world.heap, &world.memory, &world.harvest, &mut marks, limit).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks, limit).unwrap();
         prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
     }
 }
@@ -46,7 +82,7 @@ fn world(count: usize) -> World {
 
 fn marked(world: &World) -> (Vec<usize>, Vec<usize>) {
     let mut marks = Marks::new(&world.heap).unwrap();
-    mark(&world.heap, &world.memory, &world.harvest, &mut marks).unwrap();
+    mark(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks).unwrap();
     let (strong, weak) = indices(world, &marks);
     (strong.into_iter().collect(), weak.into_iter().collect())
 }
@@ -118,10 +154,10 @@ fn an_array_wider_than_the_frontier_loses_nothing() {
     w.memory.write(GLOBALS, array);
     for limit in [1, 2, 64, 100_000] {
         let mut marks = Marks::new(&w.heap).unwrap();
-        mark_with(&w.heap, &w.memory, &w.harvest, &mut marks, limit).unwrap();
+        mark_with(&w.heap, &w.memory, &w.harvest, &Alone, &mut marks, limit).unwrap();
         assert_eq!(marks.strong.count(), 8001);
         assert_eq!(marks.statistics.overflows > 0, limit < 100, "limit {limit}");
-        assert_eq!(marks.statistics.chunk_bytes, 8000 * 48 + 4000 * 8);
+        assert_eq!(marks.statistics.bytes, 8000 * 48 + 4000 * 8 + 8);
     }
 }
 
@@ -133,8 +169,8 @@ fn the_statistics_count_what_was_read() {
     w.harvest.roots.push(made_up::root(GLOBALS, 0x3000, Strength::Strong)).unwrap();
     w.memory.write(GLOBALS + 0x2000, HEAP);
     let mut marks = Marks::new(&w.heap).unwrap();
-    mark(&w.heap, &w.memory, &w.harvest, &mut marks).unwrap();
-    assert_eq!((marks.statistics.root_bytes, marks.statistics.chunk_bytes), (0x2000, 48));
+    mark(&w.heap, &w.memory, &w.harvest, &Alone, &mut marks).unwrap();
+    assert_eq!((marks.statistics.bytes, marks.statistics.unreadable), (0x2000 + 48, 0x1000));
 }
 
 /// A pointer may keep something in its top byte where the processor ignores it, and nowhere else: in a register, in a

@@ -23,6 +23,7 @@
 mod await_end;
 mod blocked;
 mod collect;
+mod crew;
 mod ending;
 pub mod exec;
 mod gather;
@@ -47,6 +48,7 @@ use crate::arch::{self, CallerFrame, Registers};
 use crate::base::Addr;
 use crate::sys::{process, task};
 
+pub use crew::Crew;
 pub use notes::{Backend, CouldNotStop, Death, Missing, Refusal, StopNotes};
 pub use proc_files::ProcFiles;
 pub use record::{QueuedSignal, StopKind, ThreadRecord, World};

@@ -19,7 +19,7 @@ use super::proc_files::ProcFiles;
 use super::record::World;
 use super::session::{CURRENT, Plan, SessionMap};
 use super::tracees::Tracees;
-use super::{Options, Work, exec, helper, yama};
+use super::{Options, Work, crew, exec, helper, yama};
 
 /// What the caller knows of itself.
 pub(super) struct Request<'a> {
@@ -118,7 +118,8 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, way: Way) -> Result<StopN
     };
     drop(signals);
     let ending = session.said.ending();
-    if end == End::Stuck {
+    // Its workers were told to die with it, and what they share with it lies in the map.
+    if end == End::Stuck || !crew::await_none(helper) {
         // CURRENT stays: the abandoned helper's handlers read it.
         map.abandon();
         return Err(ending.reason().unwrap_or(CouldNotStop::HelperDied(Death::Stuck)));

@@ -27,8 +27,11 @@ pub(super) const FAULTS: [i32; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGSYS, libc::SIGABRT];
 
 /// The signals that the helper does not block.
-pub(super) const UNBLOCKED: SignalSet = {
-    let mut set = SignalSet::EMPTY.with(libc::SIGALRM);
+pub(super) const UNBLOCKED: SignalSet = FAULT_SIGNALS.with(libc::SIGALRM);
+
+/// Those that a task brings about itself.
+pub(super) const FAULT_SIGNALS: SignalSet = {
+    let mut set = SignalSet::EMPTY;
     let mut i = 0;
     while i < FAULTS.len() {
         set = set.with(FAULTS[i]);

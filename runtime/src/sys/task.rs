@@ -219,6 +219,18 @@ fn links_at(directory: i32, path: &core::ffi::CStr, flags: i32) -> Result<usize,
     Ok(status.st_nlink as usize)
 }
 
+/// `sched_getaffinity(0)`: how many CPUs the calling task may use; 1 when the kernel does not say.
+pub fn usable_cpus() -> usize {
+    // Room for 8192 CPUs, the most that a kernel can be built for.
+    let mut set = [0u64; 128];
+    let (bytes, at) = (size_of_val(&set), set.as_mut_ptr().addr());
+    // SAFETY: the kernel writes at most `bytes` bytes to words that we hold exclusively.
+    match unsafe { syscall(libc::SYS_sched_getaffinity, [0, bytes, at, 0, 0, 0]) } {
+        Ok(_) => set.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1),
+        Err(_) => 1,
+    }
+}
+
 /// `prctl(PR_GET_SECCOMP)`: 2 when a filter is in force.
 pub fn seccomp_mode() -> usize {
     control(libc::PR_GET_SECCOMP, 0).unwrap_or(0)
