@@ -4,7 +4,9 @@ fn main() {
     // Constructors of libraries that the program links would otherwise run before ours: their fork handlers would run
     // while ours hold the heap's locks, and their exit handlers after the check (ld.so: DF_1_INITFIRST).
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,initfirst");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}/shared.ld", env!("CARGO_MANIFEST_DIR"));
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=shared.ld");
     // The archive is made of them: see rustc.sh.
     println!("cargo:rerun-if-changed=exports.txt");
     println!("cargo:rerun-if-changed=rustc.sh");

@@ -2,8 +2,8 @@
 //!
 //! The static library starts from `.preinit_array`, which ld.so (and glibc's static start) runs before the constructors
 //! of all libraries; the shared library from `.init_array`, since preinit functions belong to the executable alone
-//! (ELF gABI). Both sections are in one object: ld.so ignores `.preinit_array` of a shared object, and a second call
-//! does nothing. musl knows no preinit and passes no arguments.
+//! (ELF gABI). Both sections are in one object, of which the link of the shared library drops the first (shared.ld); a
+//! second call does nothing. musl knows no preinit and passes no arguments.
 //!
 //! Allocations come before it (libc's and other libraries' constructors) and work with default options.
 
