@@ -23,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a program and report its leaks and those of its child processes
     Run(Run),
+    /// Run a program and say, when it exits, why objects are alive: who holds them, from a variable or a stack on
+    Explain(Explain),
     /// Turn raw records into a report
     Render(Render),
 }
@@ -46,6 +48,9 @@ pub struct Shape {
     /// Print also what is only possibly leaked: held by nothing but an unreached mapping or a register that may be dead
     #[arg(long)]
     pub possible: bool,
+    /// Print the N variables, threads and other roots that alone hold the most memory (with `run`, asks the program for it)
+    #[arg(long, value_name = "N")]
+    pub retained: Option<usize>,
     /// Look for separate debug files under DIR too, laid out as /usr/lib/debug is. May be given several times
     #[arg(long, value_name = "DIR")]
     pub debug_dir: Vec<PathBuf>,
@@ -94,6 +99,13 @@ pub struct Run {
     /// Keep N frames of each call stack, instead of 30
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub depth: Option<u32>,
+    /// Print also what is still reachable, by call stack and by the kind of the first root that reaches it
+    #[arg(long)]
+    pub reachable: bool,
+    /// Say why objects are alive: the one at an address (0x..), those of a size in bytes, or those whose call stack has a
+    /// function, source file or library that matches (as in suppressions); `all`: every one. One object of each call stack
+    #[arg(long, value_name = "WHAT", value_parser = explainable)]
+    pub explain: Option<String>,
     /// List address and size of each leaked object
     #[arg(long)]
     pub objects: bool,
@@ -110,6 +122,35 @@ pub struct Run {
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
+}
+
+/// Arguments of `standstill explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_HELP)]
+pub struct Explain {
+    /// An address (0x..), a size in bytes, or a pattern for functions, source files and libraries of the call stack that
+    /// allocated the object; `all`: every one. One object of each call stack is explained
+    #[arg(value_name = "WHAT", value_parser = explainable)]
+    pub what: String,
+    /// How to run the program.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+const EXPLAIN_HELP: &str = "\
+The same as `standstill run --explain WHAT -- PROGRAM`, with all its options.
+
+Examples:
+  standstill explain make_node -- ./server --config test.conf
+  standstill explain 4096 -- ./server
+  setarch -R standstill explain 0x7ffff7a03c40 -- ./server";
+
+/// The text goes into an option of the library, in quotes.
+fn explainable(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('\'') || text.len() > 1000 {
+        return Err("must be an address, a size, or a pattern without quotes".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 const RUN_HELP: &str = "\

@@ -2,6 +2,7 @@
 //! of them by call stack, symbolized and suppressed.
 
 mod processes;
+mod survey;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use crate::record::{Check, Leak, Module};
 pub use crate::record::{Kind, Verdict};
 use crate::symbols::Symbolizer;
 pub use processes::{Ending, Seen, State, gather};
+pub use survey::{Named, Variable};
 
 /// One line of a call stack. Several frames share an address where calls were inlined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct Process {
     pub leaked: (u64, u64),
     /// Objects and bytes possibly leaked, after suppressions.
     pub possible: (u64, u64),
+    /// What it told of objects that are no leaks.
+    pub survey: Named,
 }
 
 impl Findings {
@@ -117,7 +121,8 @@ pub fn assemble(
     let mut merged = Merged::default();
     let mut processes = Vec::new();
     for (index, seen) in seen.into_iter().enumerate() {
-        let mut process = Process { seen, verdict: None, leaked: (0, 0), possible: (0, 0) };
+        let (leaked, possible, survey) = ((0, 0), (0, 0), Named::default());
+        let mut process = Process { seen, verdict: None, leaked, possible, survey };
         if let State::Checked(check) = &process.seen.state {
             let left = merged.add(index, check, &mut suppressions, symbolizer, depth);
             let of = |possible: bool| {
@@ -125,6 +130,7 @@ pub fn assemble(
                 sum(chosen.map(|leak| (leak.objects, leak.bytes)))
             };
             (process.leaked, process.possible) = (of(false), of(true));
+            process.survey = Named::of(check, symbolizer);
             process.verdict = Some(match check.verdict {
                 Verdict::CouldNotCheck => Verdict::CouldNotCheck,
                 _ if process.leaked.0 > 0 => Verdict::Leaks,

@@ -1,6 +1,8 @@
 //! The findings for machines; docs/JSON.md describes each field. `format` grows when a field changes its meaning or
 //! goes; new fields come without that.
 
+mod survey;
+
 use std::path::Path;
 
 use serde::Serialize;
@@ -54,6 +56,7 @@ struct OneProcess<'a> {
     possible: Sum,
     heap: Option<Heap>,
     checks: usize,
+    survey: Option<survey::OneSurvey<'a>>,
 }
 
 #[derive(Serialize)]
@@ -159,6 +162,7 @@ fn process(process: &Process) -> OneProcess<'_> {
             Heap { chunks, bytes, threads }
         }),
         checks: process.seen.checks,
+        survey: survey::survey(&process.survey),
     }
 }
 

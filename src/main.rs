@@ -9,6 +9,11 @@ use standstill_command::{render, run};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Explain(options) => {
+            let (what, mut options) = (options.what, options.run);
+            options.explain = Some(what);
+            run::run(&options)
+        }
         Command::Render(options) => render::render(&options),
     };
     match result {

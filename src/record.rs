@@ -4,6 +4,8 @@
 //! Contract: a record comes from the process that is checked, so it is not trusted: any bytes give a value or an error,
 //! never a panic, and no more memory than a small multiple of their length.
 
+mod survey;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 
 use standstill_runtime::report::record::VERSION;
 pub use standstill_runtime::report::{Kind, Verdict};
+pub use survey::Survey;
 
 /// One file of a process.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,6 +79,8 @@ pub struct Check {
     pub stacks: std::collections::HashMap<u32, Vec<u64>>,
     /// Leaks by kind, stack and the stack of what holds them.
     pub leaks: Vec<Leak>,
+    /// What is no leak.
+    pub survey: Survey,
 }
 
 /// A program or library.
@@ -89,6 +94,8 @@ pub struct Module {
     pub bias: u64,
     /// False after dlclose.
     pub loaded: bool,
+    /// All of it in memory, first address and the one past the end.
+    pub image: Option<(u64, u64)>,
     /// Where its code was, first address and the one past the end.
     pub ranges: Vec<(u64, u64)>,
 }
@@ -152,6 +159,7 @@ impl Default for Check {
             modules: Vec::new(),
             stacks: Default::default(),
             leaks: Vec::new(),
+            survey: Survey::default(),
         }
     }
 }
@@ -239,7 +247,7 @@ fn head<'a, I: Iterator<Item = &'a [u8]>>(
     Some(())
 }
 
-/// A line of a check. Unknown words are skipped, for records of a newer library.
+/// A line of a check.
 fn body<'a, I: Iterator<Item = &'a [u8]>>(
     word: &[u8],
     fields: &mut Fields<'a, I>,
@@ -273,8 +281,13 @@ fn body<'a, I: Iterator<Item = &'a [u8]>>(
                 build_id: unhex(fields.str()?)?,
                 loaded: fields.decimal::<u8>()? != 0,
                 path: fields.path()?,
+                image: None,
                 ranges: Vec::new(),
             });
+        }
+        b"image" => {
+            let index: usize = fields.decimal()?;
+            check.modules.get_mut(index)?.image = Some((fields.hex()?, fields.hex()?));
         }
         b"range" => {
             let index: usize = fields.decimal()?;
@@ -304,7 +317,10 @@ fn body<'a, I: Iterator<Item = &'a [u8]>>(
             });
         }
         b"object" => check.leaks.last_mut()?.listed.push((fields.hex()?, fields.decimal()?)),
-        _ => {}
+        // Unknown words are skipped, for records of a newer library.
+        _ => {
+            check.survey.line(word, fields)?;
+        }
     }
     Some(())
 }

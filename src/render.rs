@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use standstill_runtime::report::suppressions::Suppressions;
+use standstill_runtime::report::survey::Extent;
 use standstill_runtime::report::text::Style;
 
 use crate::cli::{Render, Shape, When};
@@ -100,7 +101,11 @@ fn as_told(record: &Record, style: &mut Style) {
             "print_summary" => style.print_summary = on,
             "verdict_when_clean" => style.verdict_when_clean = on,
             "report_possible" => style.report_possible = on,
-            "max_leaks" => style.max_leaks = *value as usize,
+            "max_leaks" => {
+                style.max_leaks = *value as usize;
+                style.extent.reachable = *value as usize;
+            }
+            "report_retained" => style.extent.retained = *value as usize,
             _ => {}
         }
     }
@@ -116,6 +121,7 @@ pub fn style(shape: &Shape, terminal: bool) -> Style {
         },
         max_leaks: shape.max_leaks.unwrap_or(0),
         report_possible: shape.possible,
+        extent: Extent { reachable: shape.max_leaks.unwrap_or(0), retained: shape.retained.unwrap_or(0) },
         ..Style::default()
     }
 }

@@ -141,6 +141,15 @@ fn environment(
     if options.objects {
         ours += ":report_objects=1";
     }
+    if options.reachable {
+        ours += ":report_reachable=1";
+    }
+    if let Some(count) = options.shape.retained {
+        ours += &format!(":report_retained={count}");
+    }
+    if let Some(what) = &options.explain {
+        ours += &format!(":explain='{what}'");
+    }
     set("STANDSTILL_OPTIONS", &|old| match old {
         Some(old) => [old.as_os_str(), ":".as_ref(), ours.as_ref()].iter().copied().collect(),
         None => ours.clone().into(),

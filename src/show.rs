@@ -1,12 +1,15 @@
 //! The findings for people: LeakSanitizer's text through the runtime's renderer, then a line on each process.
 
+mod survey;
+
 use std::fmt::Write;
 
 use standstill_runtime::base::Addr;
+use standstill_runtime::report::survey::Place;
 use standstill_runtime::report::text::{StackText, Style, module_and_offset, render};
 use standstill_runtime::report::{self, Module, Modules, Outcome, Report, Sink, Stacks, Totals};
 
-use crate::findings::{Findings, Frame, Process, State, Verdict};
+use crate::findings::{Findings, Frame, Named, Process, State, Verdict};
 
 /// What to print around the leaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,7 @@ pub fn text(findings: &Findings, style: &Style, pid: i32, lines: Lines) -> Vec<u
         totals: Totals::default(),
         reasons: &[],
         notes: &[],
+        survey: report::Survey::default(),
         suppressions: &findings.suppressions,
         stacks: &stacks,
         modules: &stacks,
@@ -47,12 +51,35 @@ pub fn text(findings: &Findings, style: &Style, pid: i32, lines: Lines) -> Vec<u
     // The verdicts are said a process each, below.
     let style = Style { verdict_when_clean: false, ..*style };
     render(&report, &style, &stacks, &mut out);
+    surveys(findings, &style, &mut out);
     if lines != Lines::None {
         let mut said = String::new();
         processes(findings, lines, &mut said);
         out.bytes(said.as_bytes());
     }
     out.0
+}
+
+/// What each process told of its live objects.
+fn surveys(findings: &Findings, style: &Style, out: &mut Buffer) {
+    for process in &findings.processes {
+        let survey = process.survey.survey.view();
+        if !survey.is_empty() && findings.processes.len() > 1 {
+            let pid = process.seen.process.pid;
+            out.bytes(format!("Of process {} ({pid}):\n", name(process)).as_bytes());
+        }
+        report::survey::render(&survey, style.extent, &survey::Names(&process.survey), out);
+    }
+    let asked = findings.processes.iter().map(|process| &process.survey.survey);
+    let wanted = asked.clone().map(|survey| &survey.wanted).find(|wanted| !wanted.is_empty());
+    if let Some(wanted) = wanted.filter(|_| asked.clone().all(|survey| survey.paths.is_empty())) {
+        out.bytes(format!("Standstill: explain: no live object matches {}\n", printable(wanted)).as_bytes());
+    }
+}
+
+/// A root word in words.
+pub fn root(named: &Named, place: &Place) -> String {
+    survey::root(named, place)
 }
 
 struct Buffer(Vec<u8>);
@@ -114,6 +141,17 @@ impl StackText for Shown<'_> {
         for (number, frame) in group.iter().flat_map(|group| &group.frames).enumerate() {
             print_frame(number, frame, out);
         }
+    }
+
+    // The leaks' own report has no survey; those of the processes are printed with names of their own.
+    fn allocated(&self, _: u32, _: &mut dyn Sink) {}
+
+    fn frame(&self, _: usize, _: &mut dyn Sink) {}
+
+    fn place(&self, _: &Place, _: &mut dyn Sink) {}
+
+    fn same_place(&self, _: &Place, _: &Place) -> bool {
+        false
     }
 
     fn after(&self, group: &report::Group, out: &mut dyn Sink) {

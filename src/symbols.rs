@@ -15,6 +15,7 @@ use std::rc::Rc;
 use addr2line::Loader;
 
 pub use demangle::demangle;
+use object::SymbolKind;
 use table::Table;
 
 /// One function that was executing at an address. An address has several when calls were inlined.
@@ -62,6 +63,7 @@ pub struct Symbolizer {
 struct Source {
     dwarf: Option<Loader>,
     table: Table,
+    variables: Table,
 }
 
 impl Symbolizer {
@@ -82,6 +84,14 @@ impl Symbolizer {
         };
         self.found.insert((path.to_path_buf(), address), found.clone());
         found
+    }
+
+    /// The variable at `address` of the file `path`, and how far behind its beginning that is. `None` when no symbol
+    /// table names one.
+    pub fn variable(&mut self, path: &Path, build_id: &[u8], address: u64) -> Option<(String, u64)> {
+        let source = self.source(path, build_id)?;
+        let (name, start) = source.variables.find(address)?;
+        Some((demangle(name), address - start))
     }
 
     fn source(&mut self, path: &Path, build_id: &[u8]) -> Option<Rc<Source>> {
@@ -105,7 +115,8 @@ impl Symbolizer {
                 return None;
             }
         };
-        let table = Table::read(debug.tables());
+        let table = Table::read(debug.tables(), SymbolKind::Text);
+        let variables = Table::read(debug.tables(), SymbolKind::Data);
         let dwarf = debug.dwarf.as_ref().and_then(|dwarf| {
             Loader::new_with_sup(dwarf, debug.supplement.as_ref())
                 .inspect_err(|error| {
@@ -113,14 +124,14 @@ impl Symbolizer {
                 })
                 .ok()
         });
-        Some(Source { dwarf, table })
+        Some(Source { dwarf, table, variables })
     }
 }
 
 impl Source {
     fn find(&self, address: u64) -> Vec<Symbol> {
         let mut list = self.frames(address);
-        let name = || self.table.find(address).map(demangle);
+        let name = || self.table.find(address).map(|(name, _)| demangle(name));
         match list.last_mut() {
             None => list.extend(name().map(|name| Symbol { function: Some(name), ..Symbol::default() })),
             Some(outermost) if outermost.function.is_none() => outermost.function = name(),

@@ -13,6 +13,7 @@ mod outcome;
 mod question;
 mod remarks;
 mod stopped;
+mod survey;
 mod turn;
 
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
@@ -105,6 +106,7 @@ fn conclude(occasion: &Occasion, options: &Options, analysis: Analysis, remarks:
         default_suppressions: hooks::default_suppressions(),
         stacks: &analysis::Depot,
         modules: &analysis::Remembered,
+        survey: analysis.survey.view(options),
         quiet: occasion.is_quiet(),
     };
     let delivered = report::deliver(findings, options);

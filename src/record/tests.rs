@@ -27,6 +27,7 @@ struct Made {
     modules: Vec<Module>,
     stacks: Vec<Vec<usize>>,
     leaks: Vec<report::Leak>,
+    survey: Survey,
     list: bool,
 }
 
@@ -50,6 +51,9 @@ impl Modules for Made {
                 path: module.path.as_os_str().as_encoded_bytes(),
                 build_id: &module.build_id,
                 bias: module.bias as usize,
+                image: module.image.map_or(AddrRange::default(), |(start, end)| {
+                    AddrRange::new(Addr::new(start as usize), Addr::new(end as usize))
+                }),
                 ranges: &ranges,
                 loaded: module.loaded,
             });
@@ -88,6 +92,7 @@ impl Made {
             totals: Totals { chunks: 1, bytes: 2, served: true, threads: 4 },
             reasons: &reasons,
             notes: &reasons,
+            survey: self.survey.view(),
             suppressions: &rules,
             stacks: self,
             modules: self,
@@ -110,6 +115,7 @@ fn module() -> impl Strategy<Value = Module> {
             build_id,
             bias,
             loaded,
+            image: Some((bias, bias.wrapping_add(4096))),
             ranges,
         },
     )
@@ -129,6 +135,56 @@ fn leak() -> impl Strategy<Value = report::Leak> {
     })
 }
 
+fn survey() -> impl Strategy<Value = Survey> {
+    use standstill_runtime::explain::{Holder, Hop};
+    use standstill_runtime::harvest::Strength;
+    use standstill_runtime::report::survey::{Path, Place, Reachable, Retained};
+    use standstill_runtime::trace::StackId;
+    let holder = || prop::sample::select(Holder::ALL.to_vec());
+    let hop = (holder(), any::<i32>(), any::<bool>(), any::<u32>(), 0u32..4, any::<usize>()).prop_map(
+        |(holder, tid, weak, at, stack, word)| Hop {
+            holder,
+            tid,
+            strength: if weak { Strength::Weak } else { Strength::Strong },
+            range: AddrRange::sized(Addr::new(at as usize), 64),
+            at: Addr::new(at as usize + 8),
+            word,
+            stack: StackId(stack),
+            pc: word / 2,
+            times: 1 + word % 3,
+        },
+    );
+    let path = (any::<u32>(), 0usize..1000, 0u32..4, prop::collection::vec(hop, 0..4));
+    let reachable = (0u32..4, holder(), any::<u32>());
+    let place = (holder(), any::<i32>(), any::<usize>());
+    let several = 0..4usize;
+    (
+        prop::collection::vec(reachable, several.clone()),
+        prop::collection::vec(path, several.clone()),
+        prop::collection::vec(place, several.clone()),
+        prop::collection::vec((any::<u32>(), any::<u32>()), several),
+        "[ -~]{0,9}",
+    )
+        .prop_map(|(reachable, paths, places, retained, wanted)| {
+            let mut survey = Survey { wanted, ..Survey::default() };
+            for (stack, root, n) in reachable {
+                survey.reachable.push(Reachable { stack, root, objects: n as usize, bytes: n as usize });
+            }
+            for (object, size, stack, hops) in paths {
+                let (object, first) = (Addr::new(object as usize), survey.hops.len());
+                survey.paths.push(Path { object, size, stack, first, hops: hops.len() });
+                survey.hops.extend(hops);
+            }
+            for (holder, tid, at) in places {
+                survey.places.push(Place { holder, tid, at: Addr::new(at) });
+            }
+            for (first, last) in retained {
+                survey.retained.push(Retained { first, last, objects: 1, bytes: last as usize });
+            }
+            survey
+        })
+}
+
 fn made() -> impl Strategy<Value = Made> {
     (
         (name(), prop::collection::vec(name(), 0..4), prop::collection::vec(".{0,20}", 0..3)),
@@ -138,10 +194,10 @@ fn made() -> impl Strategy<Value = Made> {
             prop::collection::vec(module(), 0..3),
         ),
         prop::collection::vec(prop::collection::vec(any::<usize>(), 0..40), 4),
-        prop::collection::vec(leak(), 0..30),
+        (prop::collection::vec(leak(), 0..30), survey()),
         any::<bool>(),
     )
-        .prop_map(|(names, failure, (patterns, modules), stacks, leaks, list)| Made {
+        .prop_map(|(names, failure, (patterns, modules), stacks, (leaks, survey), list)| Made {
             program: names.0,
             arguments: names.1,
             reasons: names.2,
@@ -150,6 +206,7 @@ fn made() -> impl Strategy<Value = Made> {
             modules,
             stacks,
             leaks,
+            survey,
             list,
         })
 }
@@ -171,6 +228,7 @@ proptest! {
         prop_assert_eq!((check.sequence, check.totals), (9, [1, 2, 1, 4]));
         prop_assert_eq!(&check.reasons, &made.reasons);
         prop_assert_eq!(&check.failure, &made.failure);
+        prop_assert_eq!(&check.survey, &made.survey);
         prop_assert_eq!(&check.modules, &made.modules);
         let patterns: Vec<_> = check.suppressions.iter().map(|(_, _, pattern)| pattern.clone()).collect();
         prop_assert_eq!(&patterns, &made.patterns);

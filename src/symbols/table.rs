@@ -1,4 +1,4 @@
-//! Functions by address, from ELF symbol tables.
+//! Functions or variables by address, from ELF symbol tables.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use object::read::ReadCache;
 use object::{Object, ObjectSymbol, SymbolKind};
 
-/// Function symbols, sorted by address.
+/// Symbols of one kind, sorted by address.
 #[derive(Default)]
 pub struct Table {
-    symbols: Vec<Function>,
+    symbols: Vec<Named>,
 }
 
-struct Function {
+struct Named {
     start: u64,
     /// One past the end; 0 when the symbol has no size.
     end: u64,
@@ -20,21 +20,21 @@ struct Function {
 }
 
 impl Table {
-    /// The functions of all of `files`, which describe the same addresses (a file and its debug file). A file that
+    /// The symbols of one kind of all of `files`, which describe the same addresses (a file and its debug file). A file that
     /// cannot be read adds nothing.
-    pub fn read<'a>(files: impl Iterator<Item = &'a Path>) -> Table {
+    pub fn read<'a>(files: impl Iterator<Item = &'a Path>, kind: SymbolKind) -> Table {
         let mut symbols = Vec::new();
         for path in files {
             let Ok(file) = File::open(path) else { continue };
             let cache = ReadCache::new(file);
             let Ok(object) = object::File::parse(&cache) else { continue };
             for symbol in object.symbols().chain(object.dynamic_symbols()) {
-                let function = matches!(symbol.kind(), SymbolKind::Text) && symbol.is_definition();
+                let wanted = symbol.kind() == kind && symbol.is_definition();
                 let Ok(name) = symbol.name() else { continue };
-                if function && !name.is_empty() {
+                if wanted && !name.is_empty() {
                     let (start, size) = (symbol.address(), symbol.size());
                     let end = if size > 0 { start.saturating_add(size) } else { 0 };
-                    symbols.push(Function { start, end, name: name.to_owned() });
+                    symbols.push(Named { start, end, name: name.to_owned() });
                 }
             }
         }
@@ -42,7 +42,7 @@ impl Table {
         // with leading underscores are the internal ones and come last.
         symbols.sort_by(|a, b| {
             let underscores = |name: &str| name.bytes().take_while(|byte| *byte == b'_').count();
-            let key = |f: &Function| (f.start, std::cmp::Reverse(f.end), underscores(&f.name));
+            let key = |f: &Named| (f.start, std::cmp::Reverse(f.end), underscores(&f.name));
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
         symbols.dedup_by_key(|function| function.start);
@@ -53,7 +53,7 @@ impl Table {
     pub fn read_known(path: &Path) -> Option<Table> {
         let cache = ReadCache::new(File::open(path).ok()?);
         object::File::parse(&cache).ok()?;
-        Some(Table::read(std::iter::once(path)))
+        Some(Table::read(std::iter::once(path), SymbolKind::Text))
     }
 
     /// Their names; of several names for one function only one.
@@ -61,11 +61,11 @@ impl Table {
         self.symbols.iter().map(|function| function.name.as_str())
     }
 
-    /// The mangled name of the function at `address`. A function without a size reaches to the next one; an address
+    /// The mangled name of what is at `address`, and where that begins. A function without a size reaches to the next one; an address
     /// behind the end of a function belongs to none, rather than to the nearest exported one.
-    pub fn find(&self, address: u64) -> Option<&str> {
+    pub fn find(&self, address: u64) -> Option<(&str, u64)> {
         let index = self.symbols.partition_point(|function| function.start <= address).checked_sub(1)?;
         let function = &self.symbols[index];
-        (function.end == 0 || address < function.end).then_some(function.name.as_str())
+        (function.end == 0 || address < function.end).then_some((function.name.as_str(), function.start))
     }
 }

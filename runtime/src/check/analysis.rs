@@ -19,6 +19,7 @@ use super::hooks;
 use super::outcome::Counts;
 use super::remarks::Remarks;
 use super::stopped::Prepared;
+use super::survey::{self, Survey};
 
 /// What the stopped world came to.
 #[derive(Default)]
@@ -29,6 +30,7 @@ pub(super) struct Analysis {
     pub(super) harvest: harvest::Notes,
     /// Bytes that should have been read and could not be.
     pub(super) unreadable: usize,
+    pub(super) survey: Survey,
 }
 
 /// Why a stopped world came to nothing.
@@ -87,7 +89,8 @@ pub(super) fn run(
         scan::mark(&heap, memory, &harvest, &Crew::new(options.scan_threads as usize), &mut marks)?;
     }
     let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
-    let mut analysis = Analysis { harvest: harvest.notes, ..Analysis::default() };
+    let survey = survey::make(world, &heap, memory, &harvest, &marks, options)?;
+    let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };
     analysis.unreadable = marks.statistics.unreadable;
     analysis.totals.threads = world.threads().len();
     analysis.totals.served = crate::heap::has_served();
@@ -219,6 +222,7 @@ impl report::Modules for Remembered {
                 path: module.path(&mut path),
                 build_id: module.build_id(&mut build_id),
                 bias: module.bias(),
+                image: module.range(),
                 ranges: ranges.get(..count).unwrap_or_default(),
                 loaded: module.is_loaded(),
             });

@@ -23,6 +23,66 @@ pub enum Holder {
     Skipped,
 }
 
+impl Holder {
+    /// Every one, for whoever reads names.
+    pub const ALL: [Holder; 14] = [
+        Holder::Root(RootKind::Globals),
+        Holder::Root(RootKind::Tls),
+        Holder::Root(RootKind::ThreadSpecific),
+        Holder::Root(RootKind::Region),
+        Holder::Root(RootKind::Stack),
+        Holder::Root(RootKind::Register),
+        Holder::Root(RootKind::Kernel),
+        Holder::Root(RootKind::InTransit),
+        Holder::Chunk,
+        Holder::Mapping,
+        Holder::UnreachedMapping,
+        Holder::Ignored,
+        Holder::Kept,
+        Holder::Skipped,
+    ];
+
+    /// The word in records and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Holder::Root(RootKind::Globals) => "global",
+            Holder::Root(RootKind::Tls) => "thread-local",
+            Holder::Root(RootKind::ThreadSpecific) => "thread-specific",
+            Holder::Root(RootKind::Region) => "region",
+            Holder::Root(RootKind::Stack) => "stack",
+            Holder::Root(RootKind::Register) => "register",
+            Holder::Root(RootKind::Kernel) => "kernel",
+            Holder::Root(RootKind::InTransit) => "in-transit",
+            Holder::Chunk => "object",
+            Holder::Mapping => "mapping",
+            Holder::UnreachedMapping => "unreached-mapping",
+            Holder::Ignored => "ignored",
+            Holder::Kept => "kept",
+            Holder::Skipped => "skipped",
+        }
+    }
+
+    /// In a sentence, where nothing more is known.
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Holder::Root(RootKind::Globals) => "a variable",
+            Holder::Root(RootKind::Tls) => "a thread-local variable",
+            Holder::Root(RootKind::ThreadSpecific) => "a thread-specific value",
+            Holder::Root(RootKind::Region) => "a root region",
+            Holder::Root(RootKind::Stack) => "a stack",
+            Holder::Root(RootKind::Register) => "a register",
+            Holder::Root(RootKind::Kernel) => "the kernel",
+            Holder::Root(RootKind::InTransit) => "a call of malloc, realloc or free",
+            Holder::Chunk => "an object",
+            Holder::Mapping => "a mapping",
+            Holder::UnreachedMapping => "a mapping that nothing reaches",
+            Holder::Ignored => "the program's word that it is no leak",
+            Holder::Kept => "the C library or the kernel",
+            Holder::Skipped => "others",
+        }
+    }
+}
+
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hop {

@@ -160,6 +160,12 @@ options! {
     report_objects: bool = "0" => false;
     /// Print also what is only possibly leaked: held by nothing but an unreached mapping or a register that may be dead.
     report_possible: bool = "0" => false;
+    /// Print also what is still reachable, by call stack and by the kind of the first root that reaches it.
+    report_reachable: bool = "0" => false;
+    /// Print so many variables, threads and other roots that alone hold the most memory; 0 prints none.
+    report_retained: u32 = "0" => 0;
+    /// Say why objects are alive: the one at an address (0x..), those of a size, or those that a matching function allocated (needs the command standstill; patterns as in suppressions). One object of each call stack.
+    explain: Word = "" => Word::new();
     /// Print only so many groups of leaks, the largest first; 0 prints all.
     max_leaks: u32 = "0" => 0;
     /// A file of suppressions, one leak:PATTERN a line; patterns match names of modules, functions and source files.

@@ -15,6 +15,7 @@ pub mod own;
 mod pool;
 mod read;
 mod shared;
+mod tally;
 mod vec;
 mod words;
 
@@ -24,5 +25,6 @@ pub use filter::Filter;
 pub use map::{OwnMap, map_own, map_own_reserved};
 pub use read::{FaultGuard, ProcessMemory, ReadMemory};
 pub use shared::{Lists, SharedMap, Zeroed};
+pub use tally::{Sum, Tally};
 pub use vec::MapVec;
 pub use words::ForeverWords;

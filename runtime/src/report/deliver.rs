@@ -18,6 +18,7 @@ use super::record::{self, Process};
 use super::render_child;
 use super::sink::Sink;
 use super::suppressions::Suppressions;
+use super::survey::{Extent, Survey};
 use super::text::{self, Style, Unsymbolized};
 
 /// What a check found; see [`Report`] for the fields.
@@ -38,6 +39,8 @@ pub struct Findings<'a> {
     pub stacks: &'a dyn Stacks,
     /// Programs and libraries.
     pub modules: &'a dyn Modules,
+    /// What is no leak.
+    pub survey: Survey<'a>,
     /// Print and record nothing.
     pub quiet: bool,
 }
@@ -47,7 +50,8 @@ impl Findings<'_> {
     fn is_silent(&self, options: &Options) -> bool {
         let clean =
             self.leaks.is_empty() && self.reasons.is_empty() && matches!(self.outcome, Outcome::Checked);
-        let unasked = options.verbosity == 0 && options.report_dir.as_str().is_empty();
+        let unasked =
+            self.survey.is_empty() && options.verbosity == 0 && options.report_dir.as_str().is_empty();
         // What is wrong with suppressions is said even when there is nothing to suppress.
         clean && unasked && options.suppressions.as_str().is_empty() && self.default_suppressions.is_none()
     }
@@ -163,7 +167,8 @@ impl Delivery<'_> {
             .findings
             .leaks
             .iter()
-            .any(|leak| leak.kind != Kind::Possible || self.options.report_possible);
+            .any(|leak| leak.kind != Kind::Possible || self.options.report_possible)
+            || !self.findings.survey.is_empty();
         if !(worth && self.options.symbolize)
             || matches!(self.findings.outcome, Outcome::CouldNotCheck { .. })
         {
@@ -199,7 +204,7 @@ impl Delivery<'_> {
         // No file is made for a report without a word.
         let suppressed = options.print_suppressions && self.rules.used().next().is_some();
         let possible = options.report_possible && !self.findings.leaks.is_empty();
-        let clean = verdict == Verdict::Clean && options.verbosity == 0;
+        let clean = verdict == Verdict::Clean && options.verbosity == 0 && self.findings.survey.is_empty();
         if !self.findings.quiet && (!clean || suppressed || possible) {
             let choice = self.choice();
             let mut out = output::open(&choice, &mut complain);
@@ -253,6 +258,10 @@ impl Delivery<'_> {
             print_summary: options.print_summary,
             verdict_when_clean: options.verbosity > 0,
             report_possible: options.report_possible,
+            extent: Extent {
+                reachable: options.max_leaks as usize,
+                retained: options.report_retained as usize,
+            },
         }
     }
 
@@ -285,6 +294,7 @@ impl Delivery<'_> {
             totals: self.findings.totals,
             reasons: self.findings.reasons,
             notes: self.findings.notes,
+            survey: self.findings.survey,
             suppressions: &self.rules,
             stacks: &stacks,
             modules: self.findings.modules,

@@ -20,6 +20,7 @@ pub mod render_child;
 mod say;
 mod sink;
 pub mod suppressions;
+pub mod survey;
 pub mod text;
 
 pub use deliver::{Delivered, Findings, announce, deliver};
@@ -30,6 +31,7 @@ pub use model::{
 };
 pub use say::say;
 pub use sink::{Sink, write_to};
+pub use survey::Survey;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use crate::base::text::Text;
 use crate::base::{Addr, AddrRange};
 
 use super::suppressions::Suppressions;
+use super::survey::Survey;
 
 /// One sentence for the user: a reason, a remark.
 pub type Sentence = Text<240>;
@@ -142,6 +143,8 @@ pub struct Module<'a> {
     pub build_id: &'a [u8],
     /// What must be subtracted from an address to get the address that the file speaks of (`dlpi_addr`).
     pub bias: usize,
+    /// From its first segment to the end of its last.
+    pub image: AddrRange,
     /// Where its code was.
     pub ranges: &'a [AddrRange],
     /// False after dlclose.
@@ -156,9 +159,19 @@ pub trait Modules {
     /// Calls `found` for the module that holds `pc`, if any. Where an unloaded module and a loaded one shared an
     /// address the loaded one is meant, since the caller resolves addresses of chunks that are still allocated.
     fn find(&self, pc: Addr, found: &mut dyn FnMut(&Module<'_>)) {
+        self.choose(&|module| module.ranges.iter().any(|range| range.contains(pc)), found);
+    }
+
+    /// Calls `found` for the module whose image holds `addr`, data included.
+    fn containing(&self, addr: Addr, found: &mut dyn FnMut(&Module<'_>)) {
+        self.choose(&|module| module.image.contains(addr), found);
+    }
+
+    /// Calls `found` for the module that `is` is true of; of several for a loaded one.
+    fn choose(&self, is: &dyn Fn(&Module<'_>) -> bool, found: &mut dyn FnMut(&Module<'_>)) {
         let (mut index, mut best, mut best_loaded) = (0, None, false);
         self.for_each(&mut |module| {
-            if module.ranges.iter().any(|range| range.contains(pc)) && (module.loaded || !best_loaded) {
+            if is(module) && (module.loaded || !best_loaded) {
                 (best, best_loaded) = (Some(index), module.loaded);
             }
             index += 1;
@@ -191,6 +204,8 @@ pub struct Report<'a> {
     pub reasons: &'a [Sentence],
     /// What the user should know beside that.
     pub notes: &'a [Sentence],
+    /// What is no leak.
+    pub survey: Survey<'a>,
     /// The suppressions with their counts.
     pub suppressions: &'a Suppressions,
     /// Call stacks.

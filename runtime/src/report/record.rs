@@ -22,9 +22,16 @@
 //! suppression OBJECTS BYTES PATTERN each that was given, with what it covered so far
 //! module INDEX BIAS BUILD-ID LOADED PATH
 //! range INDEX START END             code of module INDEX
+//! image INDEX START END             all of module INDEX
 //! stack NUMBER PC...                leaf first; may come again with the same frames
 //! leak KIND STACK UNDER OBJECTS BYTES RETAINED-OBJECTS RETAINED-BYTES
 //! object ADDRESS SIZE               each of the last `leak` line; only with report_objects
+//! reachable STACK HOLDER OBJECTS BYTES
+//! explain TEXT                      which paths were asked for
+//! path ADDRESS SIZE STACK           why an object is alive
+//! hop HOLDER TID WEAK START LENGTH AT WORD STACK PC TIMES   each of the last `path`, root first
+//! place HOLDER TID AT               each root word, in order
+//! retained FIRST LAST OBJECTS BYTES what is reached from place FIRST to LAST and from no other
 //! end
 //! ```
 //!
@@ -33,6 +40,8 @@
 //! Why lines of text and no binary form: they can be read when something went wrong, and a torn one is seen.
 
 use crate::base::Addr;
+use crate::harvest::Strength;
+use crate::mem::MapVec;
 
 use super::model::{MAX_FRAMES, Outcome, Report};
 use super::sink::{Sink, write_to};
@@ -92,6 +101,7 @@ pub fn write(process: &Process<'_>, sequence: u32, report: &Report<'_>, style: &
     }
     modules(report, out);
     leaks(report, style, out);
+    survey(report, out);
     out.bytes(b"end\n");
 }
 
@@ -132,6 +142,7 @@ fn styles(style: &Style, out: &mut dyn Sink) {
         say!(out, "style {name} {}\n", u8::from(on));
     }
     say!(out, "style max_leaks {}\n", style.max_leaks);
+    say!(out, "style report_retained {}\n", style.extent.retained);
 }
 
 fn modules(report: &Report<'_>, out: &mut dyn Sink) {
@@ -147,6 +158,7 @@ fn modules(report: &Report<'_>, out: &mut dyn Sink) {
         say!(out, " {} ", u8::from(module.loaded));
         escaped(module.path, out);
         out.bytes(b"\n");
+        say!(out, "image {index} {:x} {:x}\n", module.image.start.get(), module.image.end.get());
         for range in module.ranges {
             say!(out, "range {index} {:x} {:x}\n", range.start.get(), range.end.get());
         }
@@ -154,15 +166,58 @@ fn modules(report: &Report<'_>, out: &mut dyn Sink) {
     });
 }
 
+fn stack(report: &Report<'_>, number: u32, out: &mut dyn Sink) {
+    let mut frames = [0; MAX_FRAMES];
+    let count = report.stacks.frames(number, &mut frames);
+    say!(out, "stack {number}");
+    for pc in frames.iter().take(count) {
+        say!(out, " {:x}", Addr::new(*pc).get());
+    }
+    out.bytes(b"\n");
+}
+
+fn survey(report: &Report<'_>, out: &mut dyn Sink) {
+    let survey = &report.survey;
+    let mut stacks = MapVec::new();
+    let all = survey.reachable.iter().map(|group| group.stack);
+    let all = all.chain(survey.paths.iter().map(|path| path.stack));
+    for number in all.chain(survey.hops.iter().map(|hop| hop.stack.0)) {
+        // Without memory the frames are missing from the report.
+        let _ = stacks.push(number);
+    }
+    stacks.sort_unstable();
+    for run in stacks.chunk_by(|a, b| a == b) {
+        run.first().iter().for_each(|number| stack(report, **number, out));
+    }
+    for group in survey.reachable {
+        let (root, objects, bytes) = (group.root.name(), group.objects, group.bytes);
+        say!(out, "reachable {} {root} {objects} {bytes}\n", group.stack);
+    }
+    if !survey.wanted.is_empty() {
+        out.bytes(b"explain ");
+        escaped(survey.wanted.as_bytes(), out);
+        out.bytes(b"\n");
+    }
+    for path in survey.paths {
+        say!(out, "path {:x} {} {}\n", path.object.get(), path.size, path.stack);
+        for hop in survey.hops.get(path.first..path.first + path.hops).unwrap_or_default() {
+            let weak = u8::from(hop.strength == Strength::Weak);
+            let (start, len, at) = (hop.range.start.get(), hop.range.len(), hop.at.get());
+            say!(out, "hop {} {} {weak} {start:x} {len} {at:x} ", hop.holder.name(), hop.tid);
+            say!(out, "{:x} {} {:x} {}\n", hop.word, hop.stack.0, hop.pc, hop.times);
+        }
+    }
+    for place in survey.places {
+        say!(out, "place {} {} {:x}\n", place.holder.name(), place.tid, place.at.get());
+    }
+    for sum in survey.retained {
+        say!(out, "retained {} {} {} {}\n", sum.first, sum.last, sum.objects, sum.bytes);
+    }
+}
+
 fn leaks(report: &Report<'_>, style: &Style, out: &mut dyn Sink) {
     for group in report.groups {
-        let mut frames = [0; MAX_FRAMES];
-        let count = report.stacks.frames(group.stack, &mut frames);
-        say!(out, "stack {}", group.stack);
-        for pc in frames.iter().take(count) {
-            say!(out, " {:x}", Addr::new(*pc).get());
-        }
-        out.bytes(b"\n");
+        stack(report, group.stack, out);
         let end = group.first.saturating_add(group.objects);
         let members = report.leaks.get(group.first..end).unwrap_or_default();
         for run in members.chunk_by(|a, b| a.under == b.under) {

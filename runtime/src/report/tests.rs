@@ -4,9 +4,13 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::suppressions::Suppressions;
+use super::survey::{Extent, Path, Place, Reachable, Retained};
 use super::text::{Style, Unsymbolized, render};
 use super::*;
 use crate::base::{Addr, AddrRange};
+use crate::explain::{Holder, Hop};
+use crate::harvest::{RootKind, Strength};
+use crate::trace::StackId;
 
 struct Made;
 
@@ -17,8 +21,9 @@ impl Stacks for Made {
             2 => &[0x7000_0010, 0x40_1200, 0x1234],
             _ => &[],
         };
-        into[..frames.len()].copy_from_slice(frames);
-        frames.len()
+        let count = frames.len().min(into.len());
+        into[..count].copy_from_slice(&frames[..count]);
+        count
     }
 }
 
@@ -26,12 +31,20 @@ impl Modules for Made {
     fn for_each(&self, each: &mut dyn FnMut(&Module<'_>)) {
         let range = |start, end| [AddrRange::new(Addr::new(start), Addr::new(end))];
         let code = range(0x40_1000, 0x40_2000);
-        each(&Module { path: b"/bin/a b", build_id: &[], bias: 0, ranges: &code, loaded: true });
+        each(&Module {
+            path: b"/bin/a b",
+            build_id: &[],
+            bias: 0,
+            image: code[0],
+            ranges: &code,
+            loaded: true,
+        });
         let library = range(0x7000_0000, 0x7000_1000);
         let old = Module {
             path: b"/lib/gone.so",
             build_id: &[1],
             bias: 0x7000_0000,
+            image: AddrRange::new(Addr::new(0x7000_0000), Addr::new(0x7000_3000)),
             ranges: &library,
             loaded: false,
         };
@@ -74,6 +87,7 @@ fn with_all<R>(
         totals: Totals { chunks: 9, bytes: 900, served: true, threads: 2 },
         reasons,
         notes: &[],
+        survey: Survey::default(),
         suppressions,
         stacks: &Made,
         modules: &Made,
@@ -238,4 +252,93 @@ fn fields_are_escaped_so_that_a_line_stays_a_line() {
         out.push(b'|');
     }
     assert_eq!(String::from_utf8(out).unwrap(), "-|%2D|a%20b|%25|%C3%A9%0A|");
+}
+
+/// A variable of the library, in it an object of stack 2, in that one of stack 1.
+fn survey() -> (Vec<Hop>, [Place; 3]) {
+    let hop = |holder, start: usize, len: usize, at: usize, word, stack| Hop {
+        holder,
+        tid: 0,
+        strength: Strength::Strong,
+        range: AddrRange::sized(Addr::new(start), len),
+        at: Addr::new(at),
+        word,
+        stack: StackId(stack),
+        pc: 0,
+        times: 1,
+    };
+    let globals = Holder::Root(RootKind::Globals);
+    let hops = vec![
+        hop(globals, 0x7000_2000, 0x1000, 0x7000_2010, 0x5000, 0),
+        Hop { times: 3, ..hop(Holder::Chunk, 0x5000, 64, 0x5018, 0x6004, 2) },
+    ];
+    let place = |holder, tid, at: usize| Place { holder, tid, at: Addr::new(at) };
+    let stack = Holder::Root(RootKind::Stack);
+    let places = [place(globals, 0, 0x7000_2010), place(globals, 0, 0x7000_2020), place(stack, 9, 0x9000)];
+    (hops, places)
+}
+
+#[test]
+fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
+    let (hops, places) = survey();
+    let retained = [(0, 0, 1), (0, 1, 10), (1, 2, 100), (2, 2, 1000)].map(|(first, last, bytes)| Retained {
+        first,
+        last,
+        objects: 1,
+        bytes,
+    });
+    let reachable = [Reachable { stack: 1, root: Holder::Root(RootKind::Tls), objects: 2, bytes: 20 }];
+    let paths = [
+        Path { object: Addr::new(0x6000), size: 8, stack: 1, first: 0, hops: 2 },
+        Path { object: Addr::new(0x6100), size: 16, stack: 1, first: 2, hops: 0 },
+    ];
+    let survey = Survey {
+        reachable: &reachable,
+        wanted: "f",
+        paths: &paths,
+        hops: &hops,
+        places: &places,
+        retained: &retained,
+    };
+    let (text, record) = with_report(vec![], Outcome::Checked, |report| {
+        let report = Report { survey, ..*report };
+        let extent = Extent { reachable: 0, retained: 5 };
+        let text = text(&report, &Style { extent, ..Style::default() });
+        let mut record = Vec::new();
+        let process = super::record::Process {
+            pid: 77,
+            parent: 1,
+            image: 1,
+            time_ns: 1,
+            program: b"/bin/a b",
+            arguments: b"",
+        };
+        super::record::write(&process, 1, &report, &Style::default(), &mut record);
+        (text, String::from_utf8(record).unwrap())
+    });
+    for line in [
+        "Still reachable: 20 byte(s) in 2 object(s) allocated from:",
+        "  first held by a thread-local variable",
+        "Alive: 8 byte(s) at 0x6000 allocated from:",
+        "    a variable at 0x70002010 (/lib/s.so+0x2010)",
+        "    -> 64 byte(s) at 0x5000, in offset 24, allocated in",
+        ", the first of a list of 3",
+        "    -> the object, at offset 4",
+        "Lost: 16 byte(s) at 0x6100 allocated from:",
+        // The two words of one library belong together here, so what both reach is its own.
+        "          11          2 a variable at 0x70002010 (/lib/s.so+0x2010)",
+        "        1000          1 a stack of thread 9 at 0x9000",
+        "         100          1 several roots together",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    for line in [
+        "image 1 70000000 70003000\n",
+        "reachable 1 thread-local 2 20\n",
+        "explain f\npath 6000 8 1\nhop global 0 0 70002000 4096 70002010 5000 0 0 1\n",
+        "hop object 0 0 5000 64 5018 6004 2 0 3\npath 6100 16 1\n",
+        "place stack 9 9000\nretained 0 0 1 1\n",
+    ] {
+        assert!(record.contains(line), "{line}\n{record}");
+    }
 }

@@ -10,6 +10,7 @@ use crate::base::Addr;
 use super::model::{Group, Kind, MAX_FRAMES, Outcome, Report, Verdict};
 use super::sink::{Sink, write_to};
 use super::suppressions::Printable;
+use super::survey::{self, Extent, Place};
 
 macro_rules! say {
     ($out:expr, $($format:tt)*) => { write_to($out, format_args!($($format)*)) };
@@ -32,6 +33,8 @@ pub struct Style {
     pub verdict_when_clean: bool,
     /// Print what is only possibly leaked with its stacks.
     pub report_possible: bool,
+    /// How much to print of what is no leak.
+    pub extent: Extent,
 }
 
 impl Default for Style {
@@ -44,6 +47,7 @@ impl Default for Style {
             print_summary: true,
             verdict_when_clean: false,
             report_possible: false,
+            extent: Extent::default(),
         }
     }
 }
@@ -55,6 +59,18 @@ pub trait StackText {
 
     /// Prints lines of its own behind a group's frames.
     fn after(&self, _group: &Group, _out: &mut dyn Sink) {}
+
+    /// Prints `, allocated in ..` for the caller of malloc in stack `stack`; nothing when it is not known.
+    fn allocated(&self, stack: u32, out: &mut dyn Sink);
+
+    /// Prints ` of ..` for the function that an address of code is in.
+    fn frame(&self, pc: usize, out: &mut dyn Sink);
+
+    /// Names a root word.
+    fn place(&self, place: &Place, out: &mut dyn Sink);
+
+    /// True when two root words, of which the second follows the first, are parts of one variable, thread or module.
+    fn same_place(&self, first: &Place, second: &Place) -> bool;
 }
 
 /// Frames as module and offset, for a process without a symbolizer.
@@ -76,6 +92,45 @@ impl StackText for Unsymbolized<'_> {
             }
             out.bytes(b"\n");
         }
+    }
+
+    fn allocated(&self, stack: u32, out: &mut dyn Sink) {
+        let mut frames = [0; 2];
+        if self.0.stacks.frames(stack, &mut frames) == 2 {
+            out.bytes(b", allocated in");
+            self.frame(frames[1], out);
+        }
+    }
+
+    fn frame(&self, pc: usize, out: &mut dyn Sink) {
+        self.0.modules.find(Addr::new(pc), &mut |module| {
+            module_and_offset(module.path, pc.wrapping_sub(module.bias), &[], out);
+        });
+    }
+
+    fn place(&self, place: &Place, out: &mut dyn Sink) {
+        out.bytes(place.holder.phrase().as_bytes());
+        if place.tid != 0 {
+            say!(out, " of thread {}", place.tid);
+        }
+        if !place.at.is_null() {
+            say!(out, " at {:#x}", place.at);
+            self.0.modules.containing(place.at, &mut |module| {
+                module_and_offset(module.path, place.at.get().wrapping_sub(module.bias), &[], out);
+            });
+        }
+    }
+
+    /// By module: without symbols no smaller unit is known.
+    fn same_place(&self, first: &Place, second: &Place) -> bool {
+        let mut module = None;
+        self.0.modules.containing(first.at, &mut |found| module = Some(found.bias));
+        let mut same = (first.holder, first.tid) == (second.holder, second.tid);
+        if let Some(bias) = module {
+            same = false;
+            self.0.modules.containing(second.at, &mut |found| same = found.bias == bias);
+        }
+        same
     }
 }
 
@@ -110,6 +165,7 @@ pub fn render(report: &Report<'_>, style: &Style, stacks: &dyn StackText, out: &
             one_group(report, style, stacks, group, (blue, plain), out);
         }
     }
+    survey::render(&report.survey, style.extent, stacks, out);
     if style.print_suppressions && report.suppressions.used().next().is_some() {
         suppressions(report, out);
     }

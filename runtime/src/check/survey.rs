@@ -1,0 +1,174 @@
+//! What the options want to know of objects that are no leaks, found in the stopped world.
+
+use crate::base::text::parse_number;
+use crate::base::{Addr, Errno};
+use crate::explain::{Holder, Hop, Owners, Paths, frames};
+use crate::harvest::Harvest;
+use crate::heap::{Chunk, HeapView, Provider, Tag};
+use crate::init::options::Options;
+use crate::mem::{MapVec, ReadMemory, Tally};
+use crate::report;
+use crate::report::survey::{Path, Place, Reachable, Retained};
+use crate::scan::{Bits, Marks};
+use crate::stop::World;
+
+/// See [`report::Survey`].
+#[derive(Default)]
+pub(super) struct Survey {
+    reachable: MapVec<Reachable>,
+    paths: MapVec<Path>,
+    hops: MapVec<Hop>,
+    places: MapVec<Place>,
+    retained: MapVec<Retained>,
+}
+
+/// Of which objects the option `explain` wants the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wanted {
+    /// The one that contains an address.
+    Address(Addr),
+    /// Those of this size: one of each call stack.
+    Size(usize),
+    /// One of each call stack. A pattern is such a wish as well: names are known only where symbols are.
+    Each,
+}
+
+impl Wanted {
+    fn read(text: &str) -> Option<Wanted> {
+        match text {
+            "" => None,
+            _ => Some(match (text.strip_prefix("0x"), parse_number(text)) {
+                (Some(_), Some(address)) => Wanted::Address(Addr::new(address as usize)),
+                (None, Some(size)) => Wanted::Size(size as usize),
+                _ => Wanted::Each,
+            }),
+        }
+    }
+
+    fn is(&self, chunk: &Chunk) -> bool {
+        match self {
+            Wanted::Address(address) => chunk.range().contains(*address) || chunk.base == *address,
+            Wanted::Size(size) => chunk.size == *size,
+            Wanted::Each => true,
+        }
+    }
+}
+
+/// Makes it, as far as the options want it.
+pub(super) fn make(
+    world: &World,
+    heap: &HeapView,
+    memory: &impl ReadMemory,
+    harvest: &Harvest,
+    marks: &Marks,
+    options: &Options,
+) -> Result<Survey, Errno> {
+    let mut survey = Survey::default();
+    if options.report_reachable || options.report_retained > 0 {
+        let owners = Owners::new(heap, memory, harvest, options.report_retained > 0)?;
+        if options.report_reachable {
+            survey.add_reachable(heap, marks, &owners)?;
+        }
+        if options.report_retained > 0 {
+            survey.add_retained(heap, marks, &owners)?;
+        }
+    }
+    if let Some(wanted) = Wanted::read(options.explain.as_str()) {
+        survey.add_paths(heap, memory, harvest, &wanted)?;
+        frames::name(world, &mut survey.hops);
+    }
+    Ok(survey)
+}
+
+impl Survey {
+    /// For the report.
+    pub(super) fn view<'a>(&'a self, options: &'a Options) -> report::Survey<'a> {
+        report::Survey {
+            reachable: &self.reachable,
+            wanted: options.explain.as_str(),
+            paths: &self.paths,
+            hops: &self.hops,
+            places: &self.places,
+            retained: &self.retained,
+        }
+    }
+
+    fn add_reachable(&mut self, heap: &HeapView, marks: &Marks, owners: &Owners) -> Result<(), Errno> {
+        let (mut tally, mut full) = (Tally::new(), Ok(()));
+        heap.for_each(&mut |id, chunk| {
+            if full.is_ok() && chunk.tag == Tag::Allocated && marks.strong.contains(id.index()) {
+                let entry = owners.first(id).and_then(|first| owners.entries.get(first as usize));
+                let root = entry.map_or(Holder::Kept, |entry| entry.holder);
+                let rank = Holder::ALL.iter().position(|holder| *holder == root).unwrap_or(0);
+                full = tally.add((chunk.stack.0, rank), chunk.size);
+            }
+        });
+        full?;
+        for sum in tally.sums().iter() {
+            let (stack, rank) = sum.key;
+            let root = Holder::ALL.get(rank).copied().unwrap_or(Holder::Kept);
+            self.reachable.push(Reachable { stack, root, objects: sum.objects, bytes: sum.bytes })?;
+        }
+        self.reachable.sort_unstable_by_key(|group| (core::cmp::Reverse(group.bytes), group.stack));
+        Ok(())
+    }
+
+    fn add_retained(&mut self, heap: &HeapView, marks: &Marks, owners: &Owners) -> Result<(), Errno> {
+        let (mut tally, mut full) = (Tally::new(), Ok(()));
+        heap.for_each(&mut |id, chunk| {
+            if full.is_ok()
+                && marks.strong.contains(id.index())
+                && let Some(between) = owners.between(id)
+            {
+                full = tally.add(between, chunk.size);
+            }
+        });
+        full?;
+        for sum in tally.sums().iter() {
+            let ((first, last), objects, bytes) = (sum.key, sum.objects, sum.bytes);
+            self.retained.push(Retained { first, last, objects, bytes })?;
+        }
+        for entry in owners.entries.iter() {
+            self.places.push(Place { holder: entry.holder, tid: entry.tid, at: entry.at })?;
+        }
+        Ok(())
+    }
+
+    fn add_paths(
+        &mut self,
+        heap: &HeapView,
+        memory: &impl ReadMemory,
+        harvest: &Harvest,
+        wanted: &Wanted,
+    ) -> Result<(), Errno> {
+        let paths = Paths::new(heap, memory, harvest)?;
+        let mut last_stack = 0;
+        heap.for_each(&mut |_, chunk| last_stack = last_stack.max(chunk.stack.0));
+        let mut told = Bits::new(last_stack as usize + 1)?;
+        let mut full = Ok(());
+        heap.for_each(&mut |id, chunk| {
+            if full.is_ok() && wanted.is(&chunk) && told.insert(chunk.stack.0 as usize) {
+                let first = self.hops.len();
+                full = paths.chain(heap, memory, harvest, id, &mut self.hops).and_then(|()| {
+                    let hops = self.hops.len() - first;
+                    let (object, size, stack) = (chunk.base, chunk.size, chunk.stack.0);
+                    self.paths.push(Path { object, size, stack, first, hops })
+                });
+            }
+        });
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_a_size_or_a_pattern() {
+        assert_eq!(Wanted::read(""), None);
+        assert_eq!(Wanted::read("0x7f00"), Some(Wanted::Address(Addr::new(0x7f00))));
+        assert_eq!(Wanted::read("48"), Some(Wanted::Size(48)));
+        assert_eq!(Wanted::read("make_node"), Some(Wanted::Each));
+    }
+}
