@@ -27,6 +27,8 @@ pub enum Command {
     Explain(Explain),
     /// Turn raw records into a report
     Render(Render),
+    /// Put functions and source lines into text that was printed without them
+    Symbolize(Symbolize),
 }
 
 /// How the report looks.
@@ -186,4 +188,18 @@ pub struct Render {
     /// Print as the process that wrote the record was told to print, and nothing more: how the library calls this
     #[arg(long, hide = true)]
     pub as_told: bool,
+}
+
+/// Arguments of `standstill symbolize`.
+///
+/// Lines such as `#1 0x7f12 (/lib/libc.so.6+0x27249) (BuildId: 5f..)`, as Standstill and LeakSanitizer print where no
+/// symbolizer is at hand, get their functions and source lines. Everything else passes as it is.
+#[derive(Debug, Args)]
+pub struct Symbolize {
+    /// Look for separate debug files under DIR too, laid out as /usr/lib/debug is. May be given several times
+    #[arg(long, value_name = "DIR")]
+    pub debug_dir: Vec<PathBuf>,
+    /// Files to read; `-` or nothing: standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }

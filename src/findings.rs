@@ -11,7 +11,7 @@ use standstill_runtime::report::suppressions::Suppressions;
 
 use crate::record::{Check, Leak, Module};
 pub use crate::record::{Kind, Verdict};
-use crate::symbols::Symbolizer;
+use crate::symbols::{Symbol, Symbolizer};
 pub use processes::{Ending, Seen, State, gather};
 pub use survey::{Named, Variable};
 
@@ -272,21 +272,27 @@ fn frames(addresses: &[u64], modules: &[Module], symbolizer: &mut Symbolizer) ->
             build_id: module.build_id.clone(),
             ..Frame::default()
         };
-        let symbols = symbolizer.find(&module.path, &module.build_id, offset);
-        if symbols.is_empty() {
-            frames.push(base);
-            continue;
-        }
-        frames.extend(symbols.iter().map(|symbol| Frame {
+        frames.extend(base.named(symbolizer));
+    }
+    frames
+}
+
+impl Frame {
+    /// The frames that were executing at this one's address, innermost first; itself where nothing is known.
+    pub(crate) fn named(self, symbolizer: &mut Symbolizer) -> Vec<Frame> {
+        let (Some(module), Some(offset)) = (&self.module, self.offset) else { return vec![self] };
+        let symbols = symbolizer.find(module, &self.build_id, offset);
+        let named = |symbol: &Symbol| Frame {
             function: symbol.function.clone(),
             file: symbol.file.clone(),
             line: symbol.line,
             column: symbol.column,
             inlined: symbol.inlined,
-            ..base.clone()
-        }));
+            ..self.clone()
+        };
+        let frames: Vec<Frame> = symbols.iter().map(named).collect();
+        if frames.is_empty() { vec![self] } else { frames }
     }
-    frames
 }
 
 /// The module at an address: of a loaded one and one that lay there before, the loaded one.

@@ -17,4 +17,5 @@ pub mod record;
 pub mod render;
 pub mod run;
 pub mod show;
+pub mod symbolize;
 pub mod symbols;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use standstill_command::cli::{Cli, Command};
-use standstill_command::{render, run};
+use standstill_command::{render, run, symbolize};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             run::run(&options)
         }
         Command::Render(options) => render::render(&options),
+        Command::Symbolize(options) => symbolize::symbolize(&options),
     };
     match result {
         Ok(code) => code,

@@ -82,7 +82,9 @@ pub fn root(named: &Named, place: &Place) -> String {
     survey::root(named, place)
 }
 
-struct Buffer(Vec<u8>);
+/// Takes text.
+#[derive(Default)]
+pub(crate) struct Buffer(pub(crate) Vec<u8>);
 
 impl Sink for Buffer {
     fn bytes(&mut self, bytes: &[u8]) {
@@ -177,7 +179,7 @@ impl StackText for Shown<'_> {
 }
 
 /// One frame in LeakSanitizer's form.
-fn print_frame(number: usize, frame: &Frame, out: &mut dyn Sink) {
+pub(crate) fn print_frame(number: usize, frame: &Frame, out: &mut dyn Sink) {
     let mut line = format!("    #{number} {:#x} ", frame.address);
     // Writing to a String cannot fail.
     if let Some(function) = &frame.function {

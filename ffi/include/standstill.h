@@ -221,6 +221,22 @@ void standstill_ignore_object(const void *object);
 void standstill_register_root_region(const void *start, size_t size);
 void standstill_unregister_root_region(const void *start, size_t size);
 
+/* ----------------------------------------------------------------------------------------- thread dump */
+
+/*
+ * int standstill_dump_threads(int fd)
+ *   Prints what each thread is doing: name, system call or state, processor time, address of its thread-local storage,
+ *   signals blocked and waiting, call stack. With functions and lines where the command standstill is found.
+ *   The option `dump_signal` does the same when that signal arrives.
+ *   fd            where to; -1 = where reports go. Stays open.
+ *   result code   STANDSTILL_DONE; STANDSTILL_INCOMPLETE (some thread could not be stopped or read);
+ *                 STANDSTILL_COULD_NOT_CHECK (nothing printed but one line where reports go, which says why).
+ *   exits         never.
+ *   repeatable    yes.
+ *   check at exit not affected.
+ */
+int standstill_dump_threads(int fd);
+
 /* ------------------------------------------------------------------------------------------- core file */
 
 /* What standstill_write_core wrote. */

@@ -15,7 +15,7 @@ use standstill_runtime::sys::file;
 use standstill_runtime::{check, report};
 
 use crate::weak::weak;
-use crate::{layout, modules, process};
+use crate::{layout, modules, process, thread_dump};
 
 unsafe extern "C" {
     static environ: *const *const c_char;
@@ -45,7 +45,7 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     if STARTED.swap(true, AcqRel) {
         return;
     }
-    let envp = if passes_environment().is_some() { envp } else { core::ptr::null() };
+    let envp = if is_glibc() { envp } else { core::ptr::null() };
     // SAFETY: getauxval(3) only looks in the auxiliary vector.
     let secure = unsafe { getauxval(libc::AT_SECURE as usize) } != 0;
     let environment = Environment {
@@ -67,6 +67,12 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     check::on_default_suppressions(program_suppressions);
     report::announce(init::options());
     process::start();
+    thread_dump::start();
+}
+
+/// The C library is glibc.
+pub(crate) fn is_glibc() -> bool {
+    passes_environment().is_some()
 }
 
 fn program_options() -> Option<&'static [u8]> {

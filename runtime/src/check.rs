@@ -8,6 +8,7 @@
 
 mod analysis;
 mod caller;
+mod dump;
 mod hooks;
 mod outcome;
 mod question;
@@ -25,6 +26,7 @@ use crate::init::options::Options;
 use crate::report::{self, Findings, Verdict};
 use crate::sys::process;
 
+pub use dump::{Asker, dump_threads};
 pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};
 pub use outcome::{Counts, Outcome, Total};
 pub use question::{Answer, Question, ask};

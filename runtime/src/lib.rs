@@ -49,8 +49,9 @@ pub mod explain;
 // What is said of it.
 pub mod report;
 
-// The stopped world as a core file.
+// The stopped world as a core file, and as text for people.
 pub mod core_file;
+pub mod thread_dump;
 
 // The driver.
 pub mod check;

@@ -184,6 +184,8 @@ options! {
     log_exe_name: bool = "0" => false;
     /// Appended to the name of the log file.
     log_suffix: Word = "" => Word::new();
+    /// Print what each thread is doing when this signal (its number) arrives; 0 never. The program goes on. A program that handles the signal itself takes it over.
+    dump_signal: u32 = "0" => 0;
     /// A directory for machine-readable records in place of printed reports; set by the command standstill.
     report_dir: Word = "" => Word::new();
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.

@@ -29,7 +29,7 @@ pub use misuse::{MisuseReport, misuse};
 pub use model::{
     Group, Kind, Leak, MAX_FRAMES, Module, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict,
 };
-pub use say::say;
+pub use say::{destination, say};
 pub use sink::{Sink, write_to};
 pub use survey::Survey;
 

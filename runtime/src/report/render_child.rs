@@ -72,6 +72,31 @@ impl Rendered {
 
 /// Runs the command on the record that `write` writes. `None` when there is no command, or it failed.
 pub fn render(modules: &dyn Modules, write: &mut dyn FnMut(&mut dyn Sink)) -> Option<Rendered> {
+    match filter(modules, &[c"standstill", c"render", c"--as-told"], write)? {
+        (status @ (0 | LEAKS), text) => Rendered::read(status == LEAKS, text),
+        _ => None,
+    }
+}
+
+/// Runs the command on the text that `write` writes, to put functions and lines into it, and prints what comes out.
+/// False, and nothing printed, when there is no command, or it failed.
+pub fn symbolize(modules: &dyn Modules, write: &mut dyn FnMut(&mut dyn Sink), out: &mut dyn Sink) -> bool {
+    match filter(modules, &[c"standstill", c"symbolize"], write) {
+        Some((0, text)) => {
+            Rendered { leaks: false, left: [(0, 0); 2], text, start: 0 }.print(out);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Runs the command with `arguments` and what `write` writes as its standard input. Its exit status and its standard
+/// output; `None` when there is no command, or it did not exit.
+fn filter(
+    modules: &dyn Modules,
+    arguments: &[&CStr],
+    write: &mut dyn FnMut(&mut dyn Sink),
+) -> Option<(i32, Fd)> {
     if is_secure() {
         return None;
     }
@@ -83,24 +108,29 @@ pub fn render(modules: &dyn Modules, write: &mut dyn FnMut(&mut dyn Sink)) -> Op
     sink.finish().ok()?;
     file::rewind(&record).ok()?;
     let text = file::in_memory(c"standstill-report").ok()?;
-    let pid = start(&command, &environment, &record, &text).ok()?;
+    let pid = start(&command, arguments, &environment, &record, &text).ok()?;
     match wait_for(pid) {
-        Some(Change::Exited(status @ (0 | LEAKS))) => Rendered::read(status == LEAKS, text),
+        Some(Change::Exited(status)) => Some((status, text)),
         _ => None,
     }
 }
 
-fn start(command: &CPath, environment: &[u8], record: &Fd, text: &Fd) -> Result<i32, Errno> {
+fn start(
+    command: &CPath,
+    arguments: &[&CStr],
+    environment: &[u8],
+    record: &Fd,
+    text: &Fd,
+) -> Result<i32, Errno> {
     let mut variables = MapVec::<&CStr>::new();
     for variable in strings(environment).filter(|variable| is_kept(variable.to_bytes())) {
         variables.push(variable)?;
     }
-    let arguments = [c"standstill", c"render", c"--as-told"];
     let mut scratch = MapVec::new();
     scratch.resize(arguments.len() + variables.len() + 2, 0)?;
     let what = Spawn {
         path: command.as_c_str(),
-        arguments: &arguments,
+        arguments,
         environment: &variables,
         stdin: Some(record.raw()),
         stdout: Some(text.raw()),
@@ -250,7 +280,8 @@ mod tests {
         let (record, text) = (file::in_memory(c"r").unwrap(), file::in_memory(c"t").unwrap());
         file::write_all(record.raw(), b"hello\n").unwrap();
         file::rewind(&record).unwrap();
-        let pid = start(&command, path.as_bytes(), &record, &text).unwrap();
+        let arguments = [c"standstill", c"render", c"--as-told"];
+        let pid = start(&command, &arguments, path.as_bytes(), &record, &text).unwrap();
         let ended = wait_for(pid);
         std::fs::remove_dir_all(&directory).unwrap();
         assert_eq!(ended, Some(Change::Exited(23)));

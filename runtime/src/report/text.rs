@@ -7,7 +7,7 @@
 
 use crate::base::Addr;
 
-use super::model::{Group, Kind, MAX_FRAMES, Outcome, Report, Verdict};
+use super::model::{Group, Kind, MAX_FRAMES, Modules, Outcome, Report, Verdict};
 use super::sink::{Sink, write_to};
 use super::suppressions::Printable;
 use super::survey::{self, Extent, Place};
@@ -81,16 +81,7 @@ impl StackText for Unsymbolized<'_> {
         let mut frames = [0; MAX_FRAMES];
         let count = self.0.stacks.frames(stack, &mut frames);
         for (number, pc) in frames.iter().take(count).enumerate() {
-            say!(out, "    #{number} {pc:#x} ");
-            let mut known = false;
-            self.0.modules.find(Addr::new(*pc), &mut |module| {
-                known = true;
-                module_and_offset(module.path, pc.wrapping_sub(module.bias), module.build_id, out);
-            });
-            if !known {
-                out.bytes(b" (<unknown module>)");
-            }
-            out.bytes(b"\n");
+            frame(number, *pc, self.0.modules, out);
         }
     }
 
@@ -132,6 +123,20 @@ impl StackText for Unsymbolized<'_> {
         }
         same
     }
+}
+
+/// Prints a frame's line with module and offset.
+pub fn frame(number: usize, pc: usize, modules: &dyn Modules, out: &mut dyn Sink) {
+    say!(out, "    #{number} {pc:#x} ");
+    let mut known = false;
+    modules.find(Addr::new(pc), &mut |module| {
+        known = true;
+        module_and_offset(module.path, pc.wrapping_sub(module.bias), module.build_id, out);
+    });
+    if !known {
+        out.bytes(b" (<unknown module>)");
+    }
+    out.bytes(b"\n");
 }
 
 /// Prints ` (module+0x12) (BuildId: 0123..)`.
