@@ -28,12 +28,11 @@ pub(crate) fn allocate(
 ) -> *mut c_void {
     // Nothing asked for counts as a byte, as in LeakSanitizer: such a block can leak too.
     let size = size.max(1);
-    let block = threads::with(|thread| {
-        let stack = trace::capture(&mut thread.trace, frame, entry);
-        let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
-        heap::allocate(&mut thread.heap, &Request { size, align, zeroed, origin, tag, stack })
-    });
-    block.flatten().map_or(null_mut(), |block| block.as_ptr().cast())
+    let Some(mut thread) = threads::enter() else { return null_mut() };
+    let stack = trace::capture(&mut thread.trace, frame, entry);
+    let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
+    let block = heap::allocate(&mut thread.heap, &Request { size, align, zeroed, origin, tag, stack });
+    block.map_or(null_mut(), |block| block.as_ptr().cast())
 }
 
 /// As C functions report a lack of memory.

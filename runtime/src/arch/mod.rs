@@ -7,8 +7,11 @@
 //! This module holds instructions: system calls, the thread pointer, register capture. Each file cites the ABI document
 //! that its assembly rests on.
 
+mod block;
 #[cfg(any(test, target_arch = "aarch64"))]
 mod plain;
+
+pub use block::Block;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]

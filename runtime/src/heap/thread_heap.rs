@@ -98,14 +98,15 @@ fn non_null(addr: usize) -> Option<NonNull<u8>> {
 /// Allocates. `None`: there is no memory (ENOMEM).
 #[inline(always)]
 pub fn allocate(heap: &mut ThreadHeap, request: &Request) -> Option<NonNull<u8>> {
+    // The request is copied for who needs it in memory, so that it is in registers elsewhere.
     if request.size <= LARGEST && request.align <= GRANULE {
         let class = size_class::of(request.size);
         if let Some(entry) = heap.cache().and_then(|cache| cache.pop(class)) {
             return hand_out(entry, request);
         }
-        return allocate_from_bin(heap, class, request);
+        return allocate_from_bin(heap, class, &{ *request });
     }
-    allocate_otherwise(heap, request)
+    allocate_otherwise(heap, &{ *request })
 }
 
 /// Makes a cached block live.

@@ -3,13 +3,15 @@
 //! # Safety
 //!
 //! A [`ThreadState`] is reached by `&mut` only by its owner, through the thread's word, and only while `busy` says that
-//! nobody else on that thread is inside: `with` sets it before it makes the reference and clears it after. The list
+//! nobody else on that thread is inside: `enter` sets it before it makes the reference and clears it after. The list
 //! itself only grows; a published state stays mapped for good.
 
+use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicPtr, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    compiler_fence,
 };
 
 use crate::arch;
@@ -39,35 +41,71 @@ pub fn on_first_use(hook: fn()) {
 /// Runs `inside` with the state of the calling thread. `None` when there is no memory for one.
 #[inline(always)]
 pub fn with<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
+    enter().map(|mut thread| inside(&mut thread))
+}
+
+/// The state of the calling thread, which is inside the runtime as long as this lives.
+pub struct Inside {
+    state: NonNull<ThreadState>,
+    /// False for a state that was made or taken for this.
+    usual: bool,
+}
+
+/// The state of the calling thread. `None` when there is no memory for one.
+///
+/// No closure, so that what malloc does with it is inlined there.
+#[inline(always)]
+pub fn enter() -> Option<Inside> {
     // SAFETY: the word is the calling thread's own.
-    let state = unsafe { *arch::thread_word() } as *mut ThreadState;
+    let word = NonNull::new(unsafe { *arch::thread_word() } as *mut ThreadState);
     // SAFETY: a word that is not 0 was set by `adopt` below and points to a state that stays mapped.
-    match unsafe { state.as_ref() } {
-        Some(shared) if !shared.busy.load(Relaxed) => Some(enter(state, inside)),
-        Some(_) => with_spare(inside),
-        None => with_new(inside),
+    let usual = word.filter(|state| !unsafe { state.as_ref() }.busy.load(Relaxed));
+    let state = match usual {
+        Some(state) => state,
+        None if word.is_none() => adopt()?,
+        None => take()?,
+    };
+    // SAFETY: mapped for good, see above. `busy` is touched by this thread alone (and its signal handlers, which find
+    // it set and take another state), so plain stores in program order are enough.
+    unsafe { state.as_ref() }.busy.store(true, Relaxed);
+    compiler_fence(SeqCst);
+    Some(Inside { state, usual: usual.is_some() })
+}
+
+impl Deref for Inside {
+    type Target = ThreadState;
+
+    #[inline(always)]
+    fn deref(&self) -> &ThreadState {
+        // SAFETY: `busy` was clear and is set now: there is no other reference.
+        unsafe { self.state.as_ref() }
     }
 }
 
-/// Runs `inside` on a state that is the caller's and not busy.
-#[inline(always)]
-fn enter<R>(state: *mut ThreadState, inside: impl FnOnce(&mut ThreadState) -> R) -> R {
-    // SAFETY: mapped for good, see above. `busy` is touched by this thread alone (and its signal handlers, which find
-    // it set and take another state), so plain stores in program order are enough.
-    unsafe { &(*state).busy }.store(true, Relaxed);
-    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-    // SAFETY: `busy` was clear and is set now: the one reference.
-    let result = inside(unsafe { &mut *state });
-    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-    // SAFETY: as above; `inside` has returned, its reference is gone.
-    unsafe { &(*state).busy }.store(false, Relaxed);
-    result
+impl DerefMut for Inside {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut ThreadState {
+        // SAFETY: as above.
+        unsafe { self.state.as_mut() }
+    }
+}
+
+impl Drop for Inside {
+    #[inline(always)]
+    fn drop(&mut self) {
+        compiler_fence(SeqCst);
+        // SAFETY: as in `enter`.
+        unsafe { self.state.as_ref() }.busy.store(false, Relaxed);
+        if !self.usual {
+            put_back(self.state.as_ptr());
+        }
+    }
 }
 
 /// The thread has no state yet.
 #[cold]
 #[inline(never)]
-fn with_new<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
+fn adopt() -> Option<NonNull<ThreadState>> {
     let state = take()?;
     // SAFETY: the word is the calling thread's own.
     unsafe { *arch::thread_word() = state.as_ptr().expose_provenance() };
@@ -77,22 +115,24 @@ fn with_new<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
         let hook = unsafe { core::mem::transmute::<usize, fn()>(hook) };
         hook();
     }
-    Some(enter(state.as_ptr(), inside))
+    Some(state)
 }
 
-/// The thread is inside already: a signal handler has interrupted it there (or jumped out of there for good). It gets a
-/// state for this one call. Frees then go the way of a free by another thread, so both sides stay whole.
+/// Ends a use of a state that was not the usual one. The thread was inside already: a signal handler has interrupted it
+/// there (or jumped out of there for good), and got a state for this one call. Frees then go the way of a free by another
+/// thread, so both sides stay whole.
 #[cold]
 #[inline(never)]
-fn with_spare<R>(inside: impl FnOnce(&mut ThreadState) -> R) -> Option<R> {
-    let state = take()?;
-    let result = enter(state.as_ptr(), inside);
+fn put_back(state: *mut ThreadState) {
+    // SAFETY: the word is the calling thread's own.
+    if unsafe { *arch::thread_word() } == state.addr() {
+        return;
+    }
     // SAFETY: the state is ours until `life` says otherwise.
     unsafe {
-        heap::thread_exit(&mut (*state.as_ptr()).heap);
-        (*state.as_ptr()).life.store(life::FREE, Release);
+        heap::thread_exit(&mut (*state).heap);
+        (*state).life.store(life::FREE, Release);
     }
-    Some(result)
 }
 
 /// A state that nobody owns, made the caller's.
@@ -193,10 +233,10 @@ pub fn leaving() {
     if shared.busy.load(Relaxed) {
         return;
     }
-    enter(state, |state| {
+    if let Some(mut state) = enter() {
         heap::thread_exit(&mut state.heap);
         state.trace.release();
-    });
+    }
     shared.life.store(life::LEAVING, Release);
 }
 

@@ -1,7 +1,7 @@
 //! A chain: a stack as it was read, in words of the replay cache.
 //!
 //! ```text
-//! return address | sp | entry point | id, ended | counts | - | offsets, 4 a word | values | tags, 4 a word
+//! return address | sp | entry point | id, ended | counts | - | blocks of slots | tags, 4 a word
 //! ```
 //!
 //! A *slot* is one word of the stack: its distance in words from the entry point's record (16 bits) and its value. Its
@@ -10,11 +10,12 @@
 //! CFA through it, not where it was saved. So the slots before one, being equal, say where that one lies. A register
 //! that was not saved before it is needed lies in the entry point's record, which is memory like any other.
 //!
-//! Slots are compared in blocks of eight. The slots that prove the frames that are kept fill whole blocks, and so do all:
+//! Slots are kept and compared in blocks of eight ([`Block`]). The slots that prove the frames that are kept fill whole blocks, and so do all:
 //! the last slot is repeated ([`Tag::FILLING`]).
 
-use crate::arch::CallerFrame;
 use crate::arch::unwinding::{CALLEE_SAVED, FRAME_POINTER_PLACE, STACK_POINTER, significant};
+
+use crate::arch::{Block, CallerFrame};
 
 use super::rule::Rule;
 use super::stack_read::Seen;
@@ -26,12 +27,13 @@ const SP: usize = 1;
 const ENTRY: usize = 2;
 const ID: usize = 3;
 const COUNTS: usize = 4;
-/// Words before the offsets; even, so that the values are aligned for the comparison.
+/// Words before the blocks; even, so that they are aligned.
 const HEADER: usize = 6;
 
-/// Slots that are compared at once.
+/// Slots in a block, and its words.
 const BLOCK: usize = 8;
-const OFFSET_WORDS: usize = BLOCK / 4;
+const BLOCK_WORDS: usize = size_of::<Block>() / 8;
+/// Words of the tags of a block.
 const TAG_WORDS: usize = BLOCK / 4;
 
 /// A set of callee-saved registers: a bit for each place in [`CALLEE_SAVED`].
@@ -125,37 +127,49 @@ pub fn live_before(rule: &Rule, behind: Live) -> Option<Live> {
 
 /// The counts of a chain, in a word.
 #[derive(Clone, Copy)]
-struct Counts {
-    /// Slots, with filling; a multiple of [`BLOCK`].
-    slots: usize,
-    /// Slots there is room for, another such multiple: where what follows lies.
-    room: usize,
-    /// Blocks that prove the frames that are kept.
-    checked: usize,
-    /// The farthest offset of those, and of all.
-    farthest_checked: u16,
-    farthest: u16,
-}
+struct Counts(u64);
 
 impl Counts {
-    #[inline(always)]
-    fn of(word: u64) -> Counts {
-        Counts {
-            farthest_checked: word as u16,
-            farthest: (word >> 16) as u16,
-            checked: (word >> 32) as usize & 0xff,
-            slots: (word >> 40) as usize % 0x1000,
-            room: (word >> 52) as usize,
-        }
+    /// `blocks`: all. `room`: blocks that there is room for, behind which the tags lie. `checked`: blocks that prove the
+    /// frames that are kept. Then the farthest offset of those, and of all.
+    fn new(blocks: usize, room: usize, checked: usize, farthest_checked: u16, farthest: u16) -> Counts {
+        Counts(
+            u64::from(farthest_checked)
+                | u64::from(farthest) << 16
+                | (checked as u64) << 32
+                | (blocks as u64) << 40
+                | (room as u64) << 48,
+        )
     }
 
-    fn word(self) -> u64 {
-        u64::from(self.farthest_checked)
-            | u64::from(self.farthest) << 16
-            | (self.checked as u64) << 32
-            | (self.slots as u64) << 40
-            | (self.room as u64) << 52
+    #[inline(always)]
+    fn farthest_checked(self) -> u16 {
+        self.0 as u16
     }
+
+    fn farthest(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    #[inline(always)]
+    fn checked(self) -> usize {
+        usize::from((self.0 >> 32) as u8)
+    }
+
+    fn blocks(self) -> usize {
+        usize::from((self.0 >> 40) as u8)
+    }
+
+    fn room(self) -> usize {
+        usize::from((self.0 >> 48) as u8)
+    }
+}
+
+/// Where slot number `n` of a chain lies: the word of its offset, the word of its value, and that of its tag with room for
+/// `room` blocks.
+fn slot_at(n: usize, room: usize) -> (usize, usize, usize) {
+    let block = HEADER + n / BLOCK * BLOCK_WORDS;
+    (block + n % BLOCK / 4, block + 2 + n % BLOCK, HEADER + room * BLOCK_WORDS + n / 4)
 }
 
 /// A chain in memory.
@@ -169,7 +183,7 @@ impl<'a> Chain<'a> {
     /// The chain that begins with the first of `words`.
     #[inline(always)]
     pub fn new(words: &'a [u64]) -> Option<Chain<'a>> {
-        Some(Chain { words, counts: Counts::of(*words.get(COUNTS)?) })
+        Some(Chain { words, counts: Counts(*words.get(COUNTS)?) })
     }
 
     #[inline(always)]
@@ -190,7 +204,7 @@ impl<'a> Chain<'a> {
 
     /// All slots, with filling.
     pub fn slots(self) -> usize {
-        self.counts.slots
+        self.counts.blocks() * BLOCK
     }
 
     /// True when the last frame is the outermost.
@@ -198,18 +212,14 @@ impl<'a> Chain<'a> {
         self.word(ID) >> 32 != 0
     }
 
-    fn values_at(self) -> usize {
-        HEADER + self.counts.room / 4
-    }
-
     /// The distance of slot number `n`, in words.
     pub fn offset(self, n: usize) -> usize {
-        (self.word(HEADER + n / 4) >> (n % 4 * 16)) as usize & 0xffff
+        (self.word(slot_at(n, 0).0) >> (n % 4 * 16)) as usize & 0xffff
     }
 
     /// The word that slot number `n` held.
     pub fn held(self, n: usize) -> usize {
-        self.word(self.values_at() + n) as usize
+        self.word(slot_at(n, 0).1) as usize
     }
 
     /// As far as it makes an address.
@@ -219,7 +229,7 @@ impl<'a> Chain<'a> {
 
     /// What slot number `n` is.
     pub fn tag(self, n: usize) -> Tag {
-        Tag((self.word(self.values_at() + self.counts.room + n / 4) >> (n % 4 * 16)) as u16)
+        Tag((self.word(slot_at(n, self.counts.room()).2) >> (n % 4 * 16)) as u16)
     }
 
     /// True when the chain begins at the entry point and the leaf of `caller`.
@@ -233,27 +243,35 @@ impl<'a> Chain<'a> {
     /// Where the slots that prove what is kept end, for a record at `record`.
     #[inline(always)]
     pub fn end_of_checked(self, record: usize) -> usize {
-        record + (usize::from(self.counts.farthest_checked) + 1) * size_of::<usize>()
+        record + (usize::from(self.counts.farthest_checked()) + 1) * size_of::<usize>()
     }
 
     /// Where all slots end, if the chain's leaf is the caller's.
     pub fn end(self) -> usize {
-        self.record() + (usize::from(self.counts.farthest) + 1) * size_of::<usize>()
+        self.record() + (usize::from(self.counts.farthest()) + 1) * size_of::<usize>()
     }
 
     /// The first block, of those that prove what is kept, with a word that has changed. `seen` reaches to
     /// [`Chain::end_of_checked`].
     #[inline(always)]
     pub fn first_changed_block(self, record: usize, seen: Seen) -> Option<usize> {
-        self.changed_block(0, self.counts.checked, record, self.counts.farthest_checked, seen)
+        self.changed_block(0, self.counts.checked(), record, self.counts.farthest_checked(), seen)
     }
 
     /// The first slot of a block whose word has changed, and what it holds.
+    #[inline(always)]
     pub fn change_in(self, block: usize, record: usize, seen: Seen) -> Option<(usize, usize)> {
-        (block * BLOCK..block * BLOCK + BLOCK).find_map(|n| {
-            let word = seen.word(record + self.offset(n) * 8)?;
-            (word != self.held(n)).then_some((n, word))
-        })
+        let words = self.words.get(HEADER + block * BLOCK_WORDS..)?.first_chunk::<BLOCK_WORDS>()?;
+        let [offsets, more_offsets, held @ ..] = words;
+        let mut offsets = u128::from(*offsets) | u128::from(*more_offsets) << 64;
+        for (n, held) in held.iter().enumerate() {
+            let word = seen.word(record + usize::from(offsets as u16) * 8)?;
+            if word as u64 != *held {
+                return Some((block * BLOCK + n, word));
+            }
+            offsets >>= 16;
+        }
+        None
     }
 
     #[inline(always)]
@@ -265,14 +283,9 @@ impl<'a> Chain<'a> {
         farthest: u16,
         seen: Seen,
     ) -> Option<usize> {
-        let (offsets, values) = (HEADER, self.values_at());
-        let (Some(offsets), Some(values)) = (
-            self.words.get(offsets + from * OFFSET_WORDS..offsets + to * OFFSET_WORDS),
-            self.words.get(values + from * BLOCK..values + to * BLOCK),
-        ) else {
-            return Some(from);
-        };
-        seen.first_changed_block(record, farthest, offsets, values).map(|block| from + block)
+        let words = HEADER + from * BLOCK_WORDS..HEADER + to * BLOCK_WORDS;
+        let Some(blocks) = self.words.get(words) else { return Some(from) };
+        seen.first_changed_block(record, farthest, blocks, to - from).map(|block| from + block)
     }
 
     /// The first slot behind `joint` and before `to` whose word has changed, without those that lie below it: what they
@@ -281,7 +294,7 @@ impl<'a> Chain<'a> {
         let (from, bottom) = (joint + 1, self.offset(joint));
         let (mut block, end) = (from / BLOCK, to.div_ceil(BLOCK));
         while block < end {
-            block = self.changed_block(block, end, self.record(), self.counts.farthest, seen)?;
+            block = self.changed_block(block, end, self.record(), self.counts.farthest(), seen)?;
             let mut inside = (block * BLOCK).max(from)..(block * BLOCK + BLOCK).min(to);
             let changed = |n: &usize| {
                 self.offset(*n) > bottom
@@ -356,33 +369,35 @@ impl<'a> Chain<'a> {
 /// Writes a chain into words that other chains lie in as well.
 pub struct Writer {
     at: usize,
-    counts: Counts,
+    /// Blocks there is room for.
+    room: usize,
     /// Slots so far.
     len: usize,
+    farthest: u16,
     returns: usize,
     /// How many return addresses prove what is kept.
     proof: usize,
-    proved: bool,
+    /// Blocks up to there, and their farthest.
+    checked: Option<(usize, u16)>,
 }
 
 impl Writer {
-    /// Words of a chain of up to `most` slots.
+    /// Words of a chain of up to `most` slots; even, so that the next chain's blocks are aligned as well.
     pub const fn words(most: usize) -> usize {
-        HEADER + Self::room(most) / BLOCK * (OFFSET_WORDS + BLOCK + TAG_WORDS)
+        HEADER + Self::room(most) * (BLOCK_WORDS + TAG_WORDS)
     }
 
-    /// Slots with the filling behind the proof and at the end.
+    /// Blocks with the filling behind the proof and at the end.
     const fn room(most: usize) -> usize {
-        (most + 2 * BLOCK).next_multiple_of(BLOCK)
+        (most + 2 * BLOCK).div_ceil(BLOCK)
     }
 
     /// Begins a chain of at most `most` slots at word `at`, which is even. What is kept is proved by the slots up to the
     /// return address number `proof`; by all slots if there are fewer. `None`: too long.
     pub fn new(at: usize, most: usize, proof: usize) -> Option<Writer> {
-        let counts =
-            Counts { slots: 0, room: Self::room(most), checked: 0, farthest_checked: 0, farthest: 0 };
-        let fits = counts.room < 0x1000 && counts.room / BLOCK <= 0xff;
-        fits.then_some(Writer { at, counts, len: 0, returns: 0, proof, proved: proof == 0 })
+        let room = Self::room(most);
+        let checked = (proof == 0).then_some((0, 0));
+        (room <= 0xff).then_some(Writer { at, room, len: 0, farthest: 0, returns: 0, proof, checked })
     }
 
     /// Return addresses so far.
@@ -392,44 +407,43 @@ impl Writer {
 
     /// True when what is kept is proved.
     pub fn is_proof(&self) -> bool {
-        self.proved
+        self.checked.is_some()
     }
 
     /// Appends a slot. `None` if there is no room, or it is too far away.
     pub fn push(&mut self, words: &mut [u64], offset: usize, value: usize, tag: Tag) -> Option<()> {
         let offset = u16::try_from(offset).ok()?;
         self.put(words, offset, value as u64, tag)?;
-        self.counts.farthest = self.counts.farthest.max(offset);
+        self.farthest = self.farthest.max(offset);
         if tag.is_return() {
             self.returns += 1;
             if self.returns == self.proof {
                 self.fill(words)?;
-                self.proved = true;
-                self.counts.checked = self.len / BLOCK;
-                self.counts.farthest_checked = self.counts.farthest;
+                self.checked = Some((self.len / BLOCK, self.farthest));
             }
         }
         Some(())
     }
 
     fn put(&mut self, words: &mut [u64], offset: u16, value: u64, tag: Tag) -> Option<()> {
-        let (n, room) = (self.len, self.counts.room);
-        if n == room {
+        let n = self.len;
+        if n == self.room * BLOCK {
             return None;
         }
-        let start = self.at + HEADER;
-        set_part(words.get_mut(start + n / 4)?, n, offset);
-        *words.get_mut(start + room / 4 + n)? = value;
-        set_part(words.get_mut(start + room / 4 + room + n / 4)?, n, tag.0);
+        let (offset_at, value_at, tag_at) = slot_at(n, self.room);
+        let words = words.get_mut(self.at..)?;
+        set_part(words.get_mut(offset_at)?, n, offset);
+        *words.get_mut(value_at)? = value;
+        set_part(words.get_mut(tag_at)?, n, tag.0);
         self.len += 1;
         Some(())
     }
 
     /// Fills the last block.
     fn fill(&mut self, words: &mut [u64]) -> Option<()> {
-        let chain = Chain { words: words.get(self.at..)?, counts: self.counts };
         let Some(last) = self.len.checked_sub(1) else { return Some(()) };
-        let (offset, value) = (chain.offset(last) as u16, chain.word(chain.values_at() + last));
+        let chain = Chain { words: words.get(self.at..)?, counts: Counts(0) };
+        let (offset, value) = (chain.offset(last) as u16, chain.held(last) as u64);
         while !self.len.is_multiple_of(BLOCK) {
             self.put(words, offset, value, Tag::FILLING)?;
         }
@@ -446,19 +460,15 @@ impl Writer {
         id: u32,
     ) -> Option<usize> {
         self.fill(words)?;
-        self.counts.slots = self.len;
-        if !self.proved {
-            self.counts.checked = self.len / BLOCK;
-            self.counts.farthest_checked = self.counts.farthest;
-        }
+        let blocks = self.len / BLOCK;
+        let (checked, farthest_checked) = self.checked.unwrap_or((blocks, self.farthest));
         let header = words.get_mut(self.at..self.at + HEADER)?;
         header[PC] = caller.return_address as u64;
         header[SP] = caller.stack_pointer() as u64;
         header[ENTRY] = key.entry as u64;
         header[ID] = u64::from(id) | u64::from(ended) << 32;
-        header[COUNTS] = self.counts.word();
-        let room = self.counts.room;
-        Some(HEADER + room / BLOCK * (OFFSET_WORDS + BLOCK + TAG_WORDS))
+        header[COUNTS] = Counts::new(blocks, self.room, checked, farthest_checked, self.farthest).0;
+        Some(HEADER + self.room * (BLOCK_WORDS + TAG_WORDS))
     }
 }
 

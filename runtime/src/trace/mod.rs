@@ -150,31 +150,40 @@ impl Default for ThreadTrace {
 /// The stack of an entry point's caller: frame 0 is `entry`, then come the calls that led there. `caller` must be the
 /// record that the entry point made, on the stack of the calling thread, whose `thread` is.
 ///
-/// What is inlined into malloc is the common case alone: a stack of the thread's own that a chain proves. It is short of
-/// stores above all: a program that writes to fresh blocks has its store buffer full of misses, and each further store
-/// waits behind those.
+/// The common case, a stack of the thread's own that a chain proves, is short of stores above all: a program that writes to
+/// fresh blocks has its store buffer full of misses, and each further store waits behind those.
 #[inline(always)]
 pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     thread.statistics.captures += 1;
-    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
-    if REPLAY.load(Relaxed) == Mode::Use as u8 && thread.replay.is_of(key) {
-        let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
-        if let Ok(id) = thread.replay.find(key, caller, |end| own.seen(record, end)) {
-            return StackId(id);
-        }
+    match replayed(thread, caller, entry) {
+        StackId::NONE => slow_capture(thread, caller, entry),
+        id => id,
     }
-    slow_capture(thread, caller, key)
+}
+
+/// The stack, if a chain proves it and it is the thread's own; else none. A function of its own: what calls it has few
+/// registers to save then.
+#[inline(never)]
+fn replayed(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
+    if !thread.replay.is_armed(key) {
+        return StackId::NONE;
+    }
+    let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
+    thread.replay.find(key, caller, |end| own.seen(record, end)).map_or(StackId::NONE, StackId)
 }
 
 /// Any stack, in any mode.
 #[cold]
 #[inline(never)]
-fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, key: Key) -> StackId {
+fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     let mode = REPLAY.load(Relaxed);
+    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
     let mut stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
     thread.statistics.foreign += u64::from(stack.is_foreign());
     let (mut found, mut place) = (None, None);
-    if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures, key.epoch) {
+    if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures, key) {
+        thread.replay.arm(key, mode == Mode::Use as u8);
         match thread.replay.find(key, caller, |end| stack.seen(end)) {
             Ok(id) => found = Some(id),
             Err(missed) => place = missed,

@@ -110,29 +110,44 @@ pub struct Replay {
     recent: u32,
     /// Of the code that all chains belong to.
     epoch: u32,
+    /// The same, if [`Replay::is_armed`].
+    armed: Option<u32>,
     refused: bool,
 }
 
 impl Replay {
     /// Empty, without memory.
     pub const fn new() -> Replay {
-        Replay { memory: MapVec::new(), room: 0, used: FIRST, recent: 0, epoch: 0, refused: false }
+        Replay {
+            memory: MapVec::new(),
+            room: 0,
+            used: FIRST,
+            recent: 0,
+            epoch: 0,
+            armed: None,
+            refused: false,
+        }
     }
 
-    /// True when the chains are of the code that `key` is asked for.
+    /// True when the chains are of the code that `key` is asked for, and are all that is asked.
     #[inline(always)]
-    pub fn is_of(&self, key: Key) -> bool {
-        self.epoch == key.epoch
+    pub fn is_armed(&self, key: Key) -> bool {
+        self.armed == Some(key.epoch)
+    }
+
+    /// Says whether the next stack may be taken from a chain without more ado.
+    pub fn arm(&mut self, key: Key, may: bool) {
+        self.armed = may.then_some(key.epoch);
     }
 
     /// True when there is a cache for the code of `epoch`; makes one when `captures` say that it is worth it.
-    pub fn is_ready(&mut self, captures: u64, epoch: u32) -> bool {
+    pub fn is_ready(&mut self, captures: u64, key: Key) -> bool {
         if self.room == 0 && (captures < WARM_UP || self.refused || !self.make(SMALLEST)) {
             return false;
         }
-        if self.epoch != epoch {
+        if self.epoch != key.epoch {
             self.begin_anew();
-            self.epoch = epoch;
+            self.epoch = key.epoch;
         }
         true
     }
@@ -141,7 +156,7 @@ impl Replay {
         let words = room as usize;
         match MapVec::zeroed(words + words / WORDS_AN_INDEX) {
             Ok(memory) => {
-                *self = Replay { memory, room, used: FIRST, recent: 0, epoch: self.epoch, refused: false };
+                *self = Replay { memory, room, used: FIRST, recent: 0, ..*self };
                 true
             }
             // Not asked for again: a thread without a cache walks, and is right.

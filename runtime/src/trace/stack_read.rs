@@ -21,7 +21,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::arch::unwinding::significant;
-use crate::arch::{self, CallerFrame, page_size};
+use crate::arch::{self, Block, CallerFrame, page_size};
 use crate::base::{Addr, AddrRange};
 use crate::sys::probe::is_readable;
 
@@ -201,36 +201,28 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The first block of eight words with one that is not what `values` says. Word number `n` is that many words from
-    /// `record` as number `n` of `offsets` says, which are packed four to a word. None of them may lie farther than
-    /// `farthest`. What was not seen to be readable counts as changed.
+    /// The first of `count` blocks, which `words` are, with a word that is not what it was. Offsets count from `record`,
+    /// and none of them may lie farther than `farthest`. What was not seen to be readable counts as changed.
     #[inline(always)]
     pub fn first_changed_block(
         self,
         record: usize,
         farthest: u16,
-        offsets: &[u64],
-        values: &[u64],
+        words: &[u64],
+        count: usize,
     ) -> Option<usize> {
-        const BLOCK: usize = 8;
-        let blocks = values.len() / BLOCK;
         let end = record.wrapping_add((usize::from(farthest) + 1) * WORD);
-        if record < self.low
-            || end > self.top
-            || end < record
-            || offsets.len() * 4 < blocks * BLOCK
-            || !values.as_ptr().addr().is_multiple_of(16)
-        {
+        let start = words.as_ptr().cast::<Block>();
+        let readable = record >= self.low && end <= self.top && end > record;
+        if !readable || !start.is_aligned() || size_of_val(words) < count * size_of::<Block>() {
             return Some(0);
         }
-        // SAFETY:
-        // - `record` and `farthest` words behind it lie in [low, top), of which see `Stack::word`; other threads may
-        //   write to the words of a stack.
-        // - the arrays have `blocks` blocks, and the values are aligned.
-        let block = unsafe {
-            arch::first_changed_block(record, farthest, offsets.as_ptr().cast(), values.as_ptr(), blocks)
-        };
-        (block < blocks).then_some(block)
+        // SAFETY: any words are blocks, if they are aligned; there are enough of them.
+        let stop = unsafe { start.add(count) };
+        // SAFETY: as above; and `record` and `farthest` words behind it lie in [low, top), of which see `Stack::word`.
+        // Other threads may write to the words of a stack.
+        let changed = unsafe { arch::first_changed_block(record, farthest, start, stop) };
+        (changed != stop).then(|| (changed.addr() - start.addr()) / size_of::<Block>())
     }
 
     /// The word at `at`.
@@ -329,14 +321,19 @@ mod tests {
         assert_eq!((seen.word(record), seen.word(record - 8)), (Some(0), None));
         assert_eq!((seen.word(end.get() - 8), seen.word(end.get())), (Some(0), None));
         let farthest = ((end.get() - record) / 8 - 1) as u16;
-        let values = crate::mem::MapVec::zeroed(8).unwrap();
-        let changed =
-            |record, farthest| seen.first_changed_block(record, farthest, &[u64::from(farthest); 2], &values);
+        let blocks = |offset: u16| {
+            let mut words = crate::mem::MapVec::zeroed(10).unwrap();
+            words[..2].fill(u64::from(offset));
+            words
+        };
+        let changed = |record, farthest| seen.first_changed_block(record, farthest, &blocks(farthest), 1);
         assert_eq!(changed(record, farthest), None);
         assert_eq!(changed(record, farthest + 1), Some(0));
         assert_eq!(changed(record - 8, farthest), Some(0));
         // An offset that lies behind what was said to be the farthest.
-        assert_eq!(seen.first_changed_block(record, 7, &[8, 0], &values), Some(0));
+        assert_eq!(seen.first_changed_block(record, 7, &blocks(8), 1), Some(0));
+        assert_eq!(seen.first_changed_block(record, 8, &blocks(8), 1), None);
+        assert_eq!(seen.first_changed_block(record, 8, &blocks(8), 2), Some(0));
         assert!(!stack.switch_to(end.get()));
         assert!(stack.switch_to(start.get()));
         // SAFETY: the test's own mapping.

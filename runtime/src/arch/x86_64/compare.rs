@@ -6,80 +6,74 @@
 
 use core::arch::asm;
 
-/// Compares word number `offsets[n]` of those that begin at `base` with `values[n]`, for `blocks` blocks of eight.
-/// Returns the number of the first block with a difference; `blocks` if there is none. An offset above `farthest` counts
-/// as a difference, and is not read.
+use super::super::block::Block;
+
+/// Compares the words of `[at, end)` with what they are now; they are counted from `base`. Returns the first block with
+/// a difference; `end` if there is none. An offset above `farthest` counts as a difference, and is not read.
 ///
 /// # Safety
 ///
 /// - `base` and the `farthest` words behind it can be read. Other threads may write to them.
-/// - `offsets` and `values` are valid for reads of `blocks * 8` values each, and `values` is aligned to 16 bytes.
+/// - `[at, end)` is valid for reads.
 #[inline(always)]
 pub unsafe fn first_changed_block(
     base: usize,
     farthest: u16,
-    offsets: *const u16,
-    values: *const u64,
-    blocks: usize,
-) -> usize {
-    let mut done = 0usize;
+    mut at: *const Block,
+    end: *const Block,
+) -> *const Block {
     // SAFETY:
-    // - Reads only: 16 bytes of offsets and 64 of values a block, which the caller answers for; and words whose offsets
-    //   were just compared with `farthest` (psubusw leaves 0 where they are not above).
-    // - pcmpeqd reads aligned memory: `values` is, and moves on by 64 bytes.
+    // - Reads only: blocks, which the caller answers for; and words whose offsets were just compared with `farthest`
+    //   (psubusw leaves 0 where they are not above).
+    // - pcmpeqd reads aligned memory: a block is aligned, and its values begin 16 bytes into it.
     unsafe {
         asm!(
-            "movd {limit}, {farthest:e}",
+            "movd {limit}, {i:e}",
             "pshuflw {limit}, {limit}, 0",
             "punpcklqdq {limit}, {limit}",
             "pxor {zero}, {zero}",
             "2:",
-            "cmp {done}, {blocks}",
+            "cmp {at}, {end}",
             "je 3f",
-            "movdqu {a}, xmmword ptr [{offsets}]",
+            "movdqa {a}, xmmword ptr [{at}]",
             "psubusw {a}, {limit}",
             "pcmpeqw {a}, {zero}",
             "pmovmskb {i:e}, {a}",
             "cmp {i:e}, 0xffff",
             "jne 3f",
-            "movzx {i:e}, word ptr [{offsets}]",
-            "movzx {j:e}, word ptr [{offsets} + 2]",
+            "movzx {i:e}, word ptr [{at}]",
+            "movzx {j:e}, word ptr [{at} + 2]",
             "movq {a}, qword ptr [{base} + {i}*8]",
             "movhps {a}, qword ptr [{base} + {j}*8]",
-            "movzx {i:e}, word ptr [{offsets} + 4]",
-            "movzx {j:e}, word ptr [{offsets} + 6]",
+            "movzx {i:e}, word ptr [{at} + 4]",
+            "movzx {j:e}, word ptr [{at} + 6]",
             "movq {b}, qword ptr [{base} + {i}*8]",
             "movhps {b}, qword ptr [{base} + {j}*8]",
-            "pcmpeqd {a}, xmmword ptr [{values}]",
-            "pcmpeqd {b}, xmmword ptr [{values} + 16]",
+            "pcmpeqd {a}, xmmword ptr [{at} + 16]",
+            "pcmpeqd {b}, xmmword ptr [{at} + 32]",
             "pand {a}, {b}",
-            "movzx {i:e}, word ptr [{offsets} + 8]",
-            "movzx {j:e}, word ptr [{offsets} + 10]",
+            "movzx {i:e}, word ptr [{at} + 8]",
+            "movzx {j:e}, word ptr [{at} + 10]",
             "movq {b}, qword ptr [{base} + {i}*8]",
             "movhps {b}, qword ptr [{base} + {j}*8]",
-            "movzx {i:e}, word ptr [{offsets} + 12]",
-            "movzx {j:e}, word ptr [{offsets} + 14]",
+            "movzx {i:e}, word ptr [{at} + 12]",
+            "movzx {j:e}, word ptr [{at} + 14]",
             "movq {c}, qword ptr [{base} + {i}*8]",
             "movhps {c}, qword ptr [{base} + {j}*8]",
-            "pcmpeqd {b}, xmmword ptr [{values} + 32]",
-            "pcmpeqd {c}, xmmword ptr [{values} + 48]",
+            "pcmpeqd {b}, xmmword ptr [{at} + 48]",
+            "pcmpeqd {c}, xmmword ptr [{at} + 64]",
             "pand {b}, {c}",
             "pand {a}, {b}",
             "pmovmskb {i:e}, {a}",
+            "add {at}, 80",
             "cmp {i:e}, 0xffff",
-            "jne 3f",
-            "add {offsets}, 16",
-            "add {values}, 64",
-            "inc {done}",
-            "jmp 2b",
+            "je 2b",
+            "sub {at}, 80",
             "3:",
             base = in(reg) base,
-            farthest = in(reg) u32::from(farthest),
-            offsets = inout(reg) offsets => _,
-            values = inout(reg) values => _,
-            blocks = in(reg) blocks,
-            done = inout(reg) done,
-            i = out(reg) _,
+            at = inout(reg) at,
+            end = in(reg) end,
+            i = inout(reg) u64::from(farthest) => _,
             j = out(reg) _,
             limit = out(xmm_reg) _,
             zero = out(xmm_reg) _,
@@ -89,5 +83,7 @@ pub unsafe fn first_changed_block(
             options(nostack, readonly),
         );
     }
-    done
+    at
 }
+
+const _: () = assert!(size_of::<Block>() == 80 && core::mem::offset_of!(Block, values) == 16);
