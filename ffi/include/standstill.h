@@ -69,13 +69,23 @@ void standstill_check(void);
 /* Bits of standstill_check_options.flags. */
 #define STANDSTILL_CHECK_QUIET UINT32_C(1) /* print no report; only the result is filled in */
 
+/* Where to scan: values of standstill_check_options.snapshot. */
+enum standstill_snapshot {
+  STANDSTILL_SNAPSHOT_OPTION = 0, /* as the option `snapshot` says */
+  STANDSTILL_SNAPSHOT_AUTO = 1,   /* on a copy of the memory when that pays, otherwise in place */
+  STANDSTILL_SNAPSHOT_NEVER = 2,  /* in place: the program stands still during the whole scan */
+  STANDSTILL_SNAPSHOT_ALWAYS = 3  /* on a copy whenever one can be made: the program stands still for a fork */
+};
+
 /* How to check. All fields zero (but `size`) is the default. */
 struct standstill_check_options {
   size_t size;          /* sizeof(struct standstill_check_options) */
   uint32_t flags;       /* STANDSTILL_CHECK_..., or 0 */
   uint32_t deadline_ms; /* longest time the program may stand still, in milliseconds; 0 = the option `deadline_ms` */
+  uint32_t snapshot;    /* enum standstill_snapshot */
+  uint32_t reserved;    /* 0 */
 };
-#define STANDSTILL_OPTIONS_INIT { sizeof(struct standstill_check_options), 0, 0 }
+#define STANDSTILL_OPTIONS_INIT { sizeof(struct standstill_check_options), 0, 0, 0, 0 }
 
 /* What a check found, in numbers. Sizes are what the program asked for, in bytes. */
 struct standstill_check_result {
@@ -89,8 +99,12 @@ struct standstill_check_result {
   uint64_t suppressed_objects; /* lost, but matched by a suppression; in none of the numbers above */
   uint64_t suppressed_bytes;
   uint64_t pause_ns;           /* how long the other threads stood still, in nanoseconds; 0 if there were none */
+  uint64_t scan_ns;            /* how long the scan took, in nanoseconds */
+  uint64_t copied_pages;       /* on a snapshot: pages that the program wrote to meanwhile, and the kernel copied for it */
+  uint32_t on_snapshot;        /* 1: scanned on a copy while the program ran; 0: in place */
+  uint32_t reserved;
 };
-#define STANDSTILL_RESULT_INIT { sizeof(struct standstill_check_result), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define STANDSTILL_RESULT_INIT { sizeof(struct standstill_check_result), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /*
  * int standstill_check_recoverable(options, result)
@@ -106,6 +120,49 @@ struct standstill_check_result {
  */
 int standstill_check_recoverable(const struct standstill_check_options *options,
                                  struct standstill_check_result *result);
+
+/* A check that was begun. */
+struct standstill_pending;
+
+/*
+ * int standstill_check_begin(const struct standstill_check_options *options, struct standstill_pending **pending)
+ *   The first half of standstill_check_recoverable(): when it returns, the program has been stopped and runs again, and
+ *   the scan goes on in a snapshot, a process of its own. Where no snapshot is made the scan was made in place.
+ *   options       as there; with the default `snapshot` a program with one thread is worth a snapshot too.
+ *   pending       receives the check when the result is STANDSTILL_DONE; to be given to standstill_check_finish() once,
+ *                 by any thread of this process.
+ *   returns       STANDSTILL_DONE, or STANDSTILL_COULD_NOT_CHECK, STANDSTILL_TURNED_OFF, STANDSTILL_BAD_ARGUMENT: nothing
+ *                 was begun.
+ *   exits         never.
+ *   repeatable    yes; several may be pending. One that is never finished leaves a process that has ended unreaped.
+ *   check at exit not affected. When the process ends the snapshot ends with it.
+ *   The snapshot is a child process that neither SIGCHLD nor a wait without __WALL tells of. It has no descriptor of the
+ *   program's. Pages that the program writes to while it lives are copied by the kernel.
+ */
+int standstill_check_begin(const struct standstill_check_options *options, struct standstill_pending **pending);
+
+/*
+ * int standstill_check_descriptor(const struct standstill_pending *pending)
+ *   A new descriptor, close-on-exec, that poll(2) and its kin call readable when standstill_check_finish() need not wait.
+ *   The caller closes it. -1: it need not wait now, or the kernel has no such descriptors (before Linux 5.3).
+ *   exits         never.
+ *   repeatable    yes.
+ *   check at exit not affected.
+ */
+int standstill_check_descriptor(const struct standstill_pending *pending);
+
+/*
+ * int standstill_check_finish(struct standstill_pending *pending, struct standstill_check_result *result)
+ *   The second half: waits for the scan, prints the report, fills in the result. `pending` is gone afterwards, unless
+ *   the result is STANDSTILL_BAD_ARGUMENT.
+ *   returns       as standstill_check_recoverable(). STANDSTILL_COULD_NOT_CHECK also in a forked child of the process that
+ *                 began the check.
+ *   result        as there.
+ *   exits         never.
+ *   repeatable    once for each check that was begun.
+ *   check at exit not affected.
+ */
+int standstill_check_finish(struct standstill_pending *pending, struct standstill_check_result *result);
 
 /* -------------------------------------------------------------------------------- why an object is alive */
 

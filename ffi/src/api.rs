@@ -7,6 +7,7 @@ use standstill_runtime::base::{Addr, AddrRange};
 use standstill_runtime::check::{self, Counts, Occasion, Outcome};
 use standstill_runtime::harvest::user_regions;
 use standstill_runtime::heap::{self, Tag};
+use standstill_runtime::init::options::Snapshot;
 use standstill_runtime::report::say;
 use standstill_runtime::sys::process::exit_group;
 use standstill_runtime::{entry_point, init, threads};
@@ -25,16 +26,18 @@ entry_point!(/// `void standstill_check(void)`
 /// `struct standstill_check_options`
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
-struct CheckOptions {
+pub(crate) struct CheckOptions {
     size: usize,
     flags: u32,
     deadline_ms: u32,
+    snapshot: u32,
+    reserved: u32,
 }
 
 /// `struct standstill_check_result`
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
-struct CheckResult {
+pub(crate) struct CheckResult {
     size: usize,
     direct_objects: u64,
     direct_bytes: u64,
@@ -45,6 +48,10 @@ struct CheckResult {
     suppressed_objects: u64,
     suppressed_bytes: u64,
     pause_ns: u64,
+    scan_ns: u64,
+    copied_pages: u64,
+    on_snapshot: u32,
+    reserved: u32,
 }
 
 /// STANDSTILL_CHECK_QUIET
@@ -71,17 +78,51 @@ unsafe extern "C" fn check_recoverable(
     frame: &CallerFrame,
 ) -> c_int {
     // SAFETY: standstill.h: null, or a struct whose first member tells its size.
-    let Some(options) = (unsafe { read_versioned(options) }) else { return code::BAD_ARGUMENT };
+    let Some(occasion) = (unsafe { occasion(options) }) else { return code::BAD_ARGUMENT };
     // SAFETY: as above.
-    if options.flags & !QUIET != 0 || !unsafe { acceptable(result) } {
+    if !unsafe { acceptable(result) } {
         return code::BAD_ARGUMENT;
     }
+    let outcome = check::run(&occasion, frame);
+    // SAFETY: checked above.
+    unsafe { conclude(&outcome, result) }
+}
+
+/// The check that a program asks for; `None` when it asks for something that does not exist.
+///
+/// # Safety
+///
+/// - As [`read_versioned`].
+pub(crate) unsafe fn occasion(options: *const CheckOptions) -> Option<Occasion> {
+    // SAFETY: the caller's duty.
+    let options = unsafe { read_versioned(options) }?;
+    let snapshot = match options.snapshot {
+        0 => None,
+        1 => Some(Snapshot::Auto),
+        2 => Some(Snapshot::Never),
+        3 => Some(Snapshot::Always),
+        _ => return None,
+    };
+    let known = options.flags & !QUIET == 0 && options.reserved == 0;
     let quiet = options.flags & QUIET != 0;
-    let outcome = check::run(&Occasion::Recoverable { quiet, deadline_ms: options.deadline_ms }, frame);
+    known.then_some(Occasion::Recoverable { quiet, deadline_ms: options.deadline_ms, snapshot })
+}
+
+/// Writes the numbers of a check where there are some; its code.
+///
+/// # Safety
+///
+/// - `result` is null or was found acceptable, and is writable.
+pub(crate) unsafe fn conclude(outcome: &Outcome, result: *mut CheckResult) -> c_int {
     if !matches!(outcome, Outcome::CouldNotCheck | Outcome::TurnedOff) {
-        // SAFETY: checked above.
+        // SAFETY: the caller's duty.
         unsafe { write_versioned(result, &counted(&outcome.counts())) };
     }
+    code_of(outcome)
+}
+
+/// As `enum standstill_code`.
+pub(crate) fn code_of(outcome: &Outcome) -> c_int {
     match outcome {
         Outcome::Clean(_) => code::CLEAN,
         Outcome::Leaks { .. } => code::LEAKS,
@@ -103,6 +144,10 @@ fn counted(counts: &Counts) -> CheckResult {
         suppressed_objects: counts.suppressed.objects,
         suppressed_bytes: counts.suppressed.bytes,
         pause_ns: counts.pause_ns,
+        scan_ns: counts.scan_ns,
+        copied_pages: counts.copied_pages,
+        on_snapshot: u32::from(counts.on_snapshot),
+        reserved: 0,
     }
 }
 

@@ -31,6 +31,7 @@ mod api;
 mod core_file;
 mod explain;
 mod lsan;
+mod pending;
 mod thread_dump;
 
 #[panic_handler]

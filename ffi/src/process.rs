@@ -9,7 +9,7 @@ use core::sync::atomic::{
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::base::text::Text;
 use standstill_runtime::check::{self, Occasion};
-use standstill_runtime::harvest::user_regions;
+use standstill_runtime::harvest::{uncarried, user_regions};
 use standstill_runtime::sys::{invoke::syscall, task};
 use standstill_runtime::{entry_point, heap, init, threads, trace};
 
@@ -169,6 +169,27 @@ pub unsafe extern "C" fn sigaltstack(new: *const libc::stack_t, old: *mut libc::
             }
             0
         }
+        Err(errno) => {
+            crate::malloc::set_errno(errno.get());
+            -1
+        }
+    }
+}
+
+/// madvise(2), noted: what is marked is missing in a forked copy, and only /proc/self/smaps tells, which is costly to read.
+///
+/// # Safety
+///
+/// As in C: memory that `advice` drops is needed by nobody.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn madvise(start: *mut c_void, len: usize, advice: c_int) -> c_int {
+    if matches!(advice, libc::MADV_DONTFORK | libc::MADV_WIPEONFORK) {
+        uncarried::note_advice();
+    }
+    let arguments = [start.expose_provenance(), len, advice as usize, 0, 0, 0];
+    // SAFETY: the caller's duty, passed on.
+    match unsafe { syscall(libc::SYS_madvise, arguments) } {
+        Ok(_) => 0,
         Err(errno) => {
             crate::malloc::set_errno(errno.get());
             -1

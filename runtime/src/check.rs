@@ -7,12 +7,14 @@
 //! asked for on a thread that is inside a check (from a signal handler, say) is refused with a sentence.
 
 mod analysis;
+mod begun;
 mod caller;
 mod dump;
 mod hooks;
 mod outcome;
 mod question;
 mod remarks;
+mod snapshot;
 mod stopped;
 mod survey;
 mod turn;
@@ -22,10 +24,11 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use crate::arch::CallerFrame;
 use crate::heap;
 use crate::init;
-use crate::init::options::Options;
+use crate::init::options::{Options, Snapshot};
 use crate::report::{self, Findings, Verdict};
 use crate::sys::process;
 
+pub use begun::Begun;
 pub use dump::{Asker, dump_threads};
 pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};
 pub use outcome::{Counts, Outcome, Total};
@@ -34,7 +37,6 @@ pub use turn::{after_fork, before_fork};
 
 use analysis::Analysis;
 use remarks::Remarks;
-use stopped::in_stopped_world;
 use turn::Turn;
 
 /// Why a check is made, which decides what follows from it.
@@ -50,12 +52,14 @@ pub enum Occasion {
         quiet: bool,
         /// Longest time to wait for threads, in milliseconds; 0 for the option's.
         deadline_ms: u32,
+        /// On a copy of the memory or in place; `None` for what the option says.
+        snapshot: Option<Snapshot>,
     },
 }
 
 impl Occasion {
     /// As `__lsan_do_recoverable_leak_check` has it.
-    pub const RECOVERABLE: Occasion = Occasion::Recoverable { quiet: false, deadline_ms: 0 };
+    pub const RECOVERABLE: Occasion = Occasion::Recoverable { quiet: false, deadline_ms: 0, snapshot: None };
 
     fn is_quiet(&self) -> bool {
         matches!(self, Occasion::Recoverable { quiet: true, .. })
@@ -64,23 +68,31 @@ impl Occasion {
 
 /// Makes a check for the caller that `frame` describes.
 pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
+    match begin(occasion, false, frame) {
+        Ok(begun) => begun.finish(frame),
+        Err(outcome) => outcome,
+    }
+}
+
+/// The first half of a check: the world was stopped and runs again, and the scan is done or goes on. `later`: the caller
+/// does something else before it asks for the result.
+///
+/// # Errors
+///
+/// There is no check.
+pub fn begin(occasion: &Occasion, later: bool, frame: &CallerFrame) -> Result<Begun, Outcome> {
     let options = init::options();
     if !options.detect_leaks || hooks::turned_off() || is_repeated(occasion) {
-        return Outcome::TurnedOff;
+        return Err(Outcome::TurnedOff);
     }
-    let Some(_turn) = Turn::wait() else { return refused(occasion) };
+    let Some(_turn) = Turn::wait() else { return Err(refused(occasion)) };
 
-    let mut remarks = Remarks::new();
-    if !heap::has_served() {
-        // Nothing was ever allocated, so nothing can be lost: most of the small programs that a build starts.
-        return conclude(occasion, options, Analysis::default(), &remarks);
+    let mut begun = Begun::new(occasion, later, options);
+    if heap::has_served() {
+        begun.stop_and_scan(frame, options);
     }
-    let seen = in_stopped_world(occasion, frame, options, &mut remarks, &mut |world, memory, prepared| {
-        analysis::run(world, memory, prepared, options)
-    });
-    let analysis = seen.unwrap_or_default();
-    analysis::remark(&analysis, &mut remarks);
-    conclude(occasion, options, analysis, &remarks)
+    // Otherwise nothing was ever allocated, so nothing can be lost: most of the small programs that a build starts.
+    Ok(begun)
 }
 
 /// The one-shot check is the last one of its process, and so is the check at exit. A forked child has its own.
@@ -104,7 +116,7 @@ fn conclude(occasion: &Occasion, options: &Options, analysis: Analysis, remarks:
         leaks: analysis.leaks,
         totals: analysis.totals,
         reasons: remarks.reasons(),
-        notes: &[],
+        notes: remarks.notes(),
         default_suppressions: hooks::default_suppressions(),
         stacks: &analysis::Depot,
         modules: &analysis::Remembered,

@@ -1,16 +1,18 @@
 //! The stages that run while the world stands still, one after another, and what they hand to the report.
 //!
-//! Contract: [`run`] is called in the stopped world: raw system calls and our own mappings only.
+//! Contract: [`look`] is called in the stopped world, [`Seen::analyse`] there or in a copy of it: raw system calls and our own mappings only.
 
 use crate::arch;
 use crate::base::{Addr, AddrRange, Alone, Errno};
 use crate::classify::{self, Kind};
+use crate::explain::Hop;
 use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
-use crate::mem::{MapVec, ProcessMemory, ReadMemory, WithFile};
+use crate::mem::{MapVec, ReadMemory};
 use crate::report::{self, Totals};
 use crate::scan::{self, CouldNotMark, Marks};
+use crate::stop::snapshot::Handover;
 use crate::stop::{Crew, World};
 use crate::threads;
 use crate::trace::{self, StackId};
@@ -42,6 +44,8 @@ pub(super) enum Failure {
     Maps(Errno),
     /// A task that helped to mark died.
     Worker,
+    /// A snapshot lacked memory that it should have had.
+    Hole,
 }
 
 impl From<Errno> for Failure {
@@ -71,38 +75,65 @@ impl From<CouldNotMark> for Failure {
 /// Bytes from which it pays to ask for more tasks and wider vectors: what is read in half a millisecond.
 const LARGE: usize = 4 << 20;
 
-/// Harvests, marks, classifies.
-pub(super) fn run(
+/// All that marking starts from. A forked copy has it too.
+pub(super) struct Seen {
+    pub(super) heap: HeapView,
+    pub(super) harvest: Harvest,
+    /// The program uses userfaultfd(2).
+    pub(super) faults_elsewhere: bool,
+}
+
+/// Harvests.
+pub(super) fn look(
     world: &World,
-    memory: &ProcessMemory<'_>,
+    memory: &impl ReadMemory,
     prepared: &Prepared<'_>,
     options: &Options,
-) -> Result<Analysis, Failure> {
+) -> Result<Seen, Failure> {
     let heap = HeapView::new()?;
-    let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
-    let harvest = collect(world, memory, &heap, prepared, options)?;
-    let mut marks = Marks::new(&heap)?;
-    if harvest.resident.bytes() < LARGE {
-        scan::mark(&heap, memory, &harvest, &Alone, &mut marks)?;
-    } else {
-        arch::widen();
-        scan::mark(&heap, memory, &harvest, &Crew::new(options.scan_threads as usize), &mut marks)?;
+    let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options)?;
+    Ok(Seen { heap, harvest, faults_elsewhere })
+}
+
+impl Seen {
+    /// Marks, classifies.
+    pub(super) fn analyse(
+        &self,
+        world: &World,
+        memory: &(impl ReadMemory + Sync),
+        options: &Options,
+    ) -> Result<Analysis, Failure> {
+        let Seen { heap, harvest, .. } = self;
+        let mut marks = Marks::new(heap)?;
+        if harvest.resident.bytes() < LARGE {
+            scan::mark(heap, memory, harvest, &Alone, &mut marks)?;
+        } else {
+            arch::widen();
+            scan::mark(heap, memory, harvest, &Crew::new(options.scan_threads as usize), &mut marks)?;
+        }
+        let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
+        let survey = survey::make(world, heap, memory, harvest, &marks, options)?;
+        let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };
+        analysis.unreadable = marks.statistics.unreadable;
+        analysis.totals.threads = world.threads().len();
+        analysis.totals.served = crate::heap::has_served();
+        heap.for_each(&mut |_, chunk| {
+            analysis.totals.chunks += 1;
+            analysis.totals.bytes += chunk.size;
+        });
+        analysis.leaks.reserve(leaks.len())?;
+        for leak in leaks.iter() {
+            analysis.enter(heap, leak)?;
+        }
+        Ok(analysis)
     }
-    let leaks = classify::classify(&heap, memory, &harvest.resident, &marks)?;
-    let survey = survey::make(world, &heap, memory, &harvest, &marks, options)?;
-    let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };
-    analysis.unreadable = marks.statistics.unreadable;
-    analysis.totals.threads = world.threads().len();
-    analysis.totals.served = crate::heap::has_served();
-    heap.for_each(&mut |_, chunk| {
-        analysis.totals.chunks += 1;
-        analysis.totals.bytes += chunk.size;
-    });
-    analysis.leaks.reserve(leaks.len())?;
-    for leak in leaks.iter() {
-        analysis.enter(&heap, leak)?;
+
+    /// More bytes than [`Analysis::hand_over`] can need.
+    pub(super) fn most_bytes(&self) -> usize {
+        // Pages that are never touched cost address space only. Chains of a survey may be long.
+        const REST: usize = 64 << 20;
+        self.heap.slots() * (size_of::<report::Leak>() + size_of::<Hop>()) + REST
     }
-    Ok(analysis)
 }
 
 /// The roots of this world, as the options want them.
@@ -112,7 +143,7 @@ pub(super) fn collect(
     heap: &HeapView,
     prepared: &Prepared<'_>,
     options: &Options,
-) -> Result<Harvest, Failure> {
+) -> Result<(Harvest, bool), Failure> {
     let mut stopped = MapVec::new();
     for record in world.threads() {
         if let Some(thread) = Thread::of(world, record) {
@@ -139,7 +170,7 @@ pub(super) fn collect(
     for signal in world.queued_signals() {
         kernel.push(signal.value())?;
     }
-    harvest::kernel::words(world.proc(), &mut kernel)?;
+    let faults_elsewhere = harvest::kernel::words(world.proc(), &mut kernel)?;
     let own = own_library();
     let proc = world.proc();
     let input = Input {
@@ -162,7 +193,7 @@ pub(super) fn collect(
         maps: proc.open_of_memory("maps"),
         pagemap: proc.open_of_memory("pagemap"),
     };
-    Ok(harvest::collect(input, heap, memory)?)
+    Ok((harvest::collect(input, heap, memory)?, faults_elsewhere))
 }
 
 /// The image of the shared library that this code is in; nothing when it is linked into the program.
@@ -173,7 +204,41 @@ fn own_library() -> Option<AddrRange> {
     (own.range() != program.range()).then_some(own.range())
 }
 
+/// The part of an analysis that is one plain value.
+#[derive(Clone, Copy)]
+struct Rest {
+    counts: Counts,
+    totals: Totals,
+    harvest: harvest::Notes,
+    unreadable: usize,
+}
+
 impl Analysis {
+    /// From a snapshot: puts all of it, or why there is none, where the program finds it.
+    pub(super) fn hand_over(result: &Result<Analysis, Failure>, handover: &Handover) -> Result<(), Errno> {
+        match result {
+            Ok(Analysis { leaks, counts, totals, harvest, unreadable, survey }) => {
+                let rest =
+                    Rest { counts: *counts, totals: *totals, harvest: *harvest, unreadable: *unreadable };
+                handover.write::<Result<Rest, Failure>>(&[Ok(rest)])?;
+                handover.write::<report::Leak>(leaks)?;
+                survey.hand_over(handover)
+            }
+            Err(failure) => handover.write::<Result<Rest, Failure>>(&[Err(*failure)]),
+        }
+    }
+
+    /// In the program: takes it out again.
+    pub(super) fn take_over(handover: &Handover) -> Result<Analysis, Failure> {
+        let mut lists = handover.lists();
+        let head = lists.take::<Result<Rest, Failure>>()?;
+        let Rest { counts, totals, harvest, unreadable } =
+            head.first().copied().unwrap_or(Err(Failure::Memory(Errno::new(libc::ENOSPC))))?;
+        let leaks = lists.take()?;
+        let survey = Survey::take_over(&mut lists)?;
+        Ok(Analysis { leaks, counts, totals, harvest, unreadable, survey })
+    }
+
     fn enter(&mut self, heap: &HeapView, leak: &classify::Leak) -> Result<(), Errno> {
         let (kind, total) = match leak.kind {
             Kind::Direct => (report::Kind::Direct, &mut self.counts.direct),

@@ -30,6 +30,14 @@ pub struct Counts {
     pub suppressed: Total,
     /// How long other threads stood still, in nanoseconds.
     pub pause_ns: u64,
+    /// A copy of the memory was scanned, the program running meanwhile.
+    pub on_snapshot: bool,
+    /// How long marking and classifying took, in nanoseconds.
+    pub scan_ns: u64,
+    /// Pages of the program that a scanned copy had; 0 without one.
+    pub resident_pages: u64,
+    /// Pages that the kernel copied since the program wrote to them before the scan was done.
+    pub copied_pages: u64,
 }
 
 impl Counts {

@@ -15,13 +15,22 @@ const KEPT: usize = 8;
 pub(super) struct Remarks {
     reasons: [Sentence; KEPT],
     reason_count: usize,
+    notes: [Sentence; KEPT],
+    note_count: usize,
     failure: Option<Sentence>,
     pause_ns: u64,
 }
 
 impl Remarks {
     pub(super) const fn new() -> Remarks {
-        Remarks { reasons: [Sentence::new(); KEPT], reason_count: 0, failure: None, pause_ns: 0 }
+        Remarks {
+            reasons: [Sentence::new(); KEPT],
+            reason_count: 0,
+            notes: [Sentence::new(); KEPT],
+            note_count: 0,
+            failure: None,
+            pause_ns: 0,
+        }
     }
 
     /// Something was not seen.
@@ -29,6 +38,14 @@ impl Remarks {
         if let Some(slot) = self.reasons.get_mut(self.reason_count) {
             *slot = Sentence::of(sentence);
             self.reason_count += 1;
+        }
+    }
+
+    /// The user should know.
+    pub(super) fn note(&mut self, sentence: Arguments<'_>) {
+        if let Some(slot) = self.notes.get_mut(self.note_count) {
+            *slot = Sentence::of(sentence);
+            self.note_count += 1;
         }
     }
 
@@ -54,6 +71,7 @@ impl Remarks {
             Failure::Worker => self.fail(format_args!(
                 "a task that helped to scan was killed; scan_threads=1 does without"
             )),
+            Failure::Hole => self.fail(format_args!("the snapshot lacks memory that the program has (snapshot=0 does without)")),
         }
     }
 
@@ -87,6 +105,10 @@ impl Remarks {
 
     pub(super) fn reasons(&self) -> &[Sentence] {
         self.reasons.get(..self.reason_count).unwrap_or_default()
+    }
+
+    pub(super) fn notes(&self) -> &[Sentence] {
+        self.notes.get(..self.note_count).unwrap_or_default()
     }
 
     pub(super) fn failure(&self) -> Option<&str> {

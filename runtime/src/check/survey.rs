@@ -6,11 +6,12 @@ use crate::explain::{Holder, Hop, Owners, Paths, frames};
 use crate::harvest::Harvest;
 use crate::heap::{Chunk, HeapView, Provider, Tag};
 use crate::init::options::Options;
-use crate::mem::{MapVec, ReadMemory, Tally};
+use crate::mem::{Lists, MapVec, ReadMemory, Tally};
 use crate::report;
 use crate::report::survey::{Path, Place, Reachable, Retained};
 use crate::scan::{Bits, Marks};
 use crate::stop::World;
+use crate::stop::snapshot::{Handover, Head};
 
 /// See [`report::Survey`].
 #[derive(Default)]
@@ -81,6 +82,22 @@ pub(super) fn make(
 }
 
 impl Survey {
+    /// From a snapshot; see [`super::analysis::Analysis::hand_over`].
+    pub(super) fn hand_over(&self, handover: &Handover) -> Result<(), Errno> {
+        let Survey { reachable, paths, hops, places, retained } = self;
+        handover.write::<Reachable>(reachable)?;
+        handover.write::<Path>(paths)?;
+        handover.write::<Hop>(hops)?;
+        handover.write::<Place>(places)?;
+        handover.write::<Retained>(retained)
+    }
+
+    /// In the program.
+    pub(super) fn take_over(lists: &mut Lists<'_, Head>) -> Result<Survey, Errno> {
+        let (reachable, paths, hops) = (lists.take()?, lists.take()?, lists.take()?);
+        Ok(Survey { reachable, paths, hops, places: lists.take()?, retained: lists.take()? })
+    }
+
     /// For the report.
     pub(super) fn view<'a>(&'a self, options: &'a Options) -> report::Survey<'a> {
         report::Survey {

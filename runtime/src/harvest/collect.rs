@@ -135,6 +135,11 @@ fn steps(
     add_ours(&mut ours)?;
     gather.exclude(&ours, input.exclude, provider)?;
 
+    for mapping in maps.all().iter().filter(|m| m.backing == Backing::File && m.shared && m.write) {
+        for part in gather.excluded.left_of(mapping.range) {
+            gather.harvest.shared.push(part)?;
+        }
+    }
     for range in data.iter() {
         gather.root(*range, RootKind::Globals, 0, switches.globals)?;
     }

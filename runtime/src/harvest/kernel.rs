@@ -14,24 +14,32 @@ use crate::sys::file::{self, Fd};
 
 use super::lines;
 
-/// Appends all such words to `into`. Fails only when memory for our own arrays cannot be had.
-pub fn words(proc: &ProcFiles, into: &mut MapVec<usize>) -> Result<(), Errno> {
+/// Appends all such words to `into`. Fails only when memory for our own arrays cannot be had. True when the process has a
+/// descriptor of userfaultfd(2): a page that is missing may then be somebody else's to fill.
+pub fn words(proc: &ProcFiles, into: &mut MapVec<usize>) -> Result<bool, Errno> {
     if let Ok(timers) = proc.open_of_group("timers") {
         each_line(&timers, |line| timer_value(line).map_or(Ok(()), |word| into.push(word)))?;
     }
     let (Ok(links), Ok(infos)) = (proc.open_of_process("fd"), proc.open_of_process("fdinfo")) else {
-        return Ok(());
+        return Ok(false);
     };
+    let mut faults = false;
     each_entry(&links, |name| {
         let mut target = [0; 64];
-        if file::read_link_at(&links, name, &mut target) != Ok(b"anon_inode:[eventpoll]") {
-            return Ok(());
+        match file::read_link_at(&links, name, &mut target) {
+            Ok(b"anon_inode:[eventpoll]") => {}
+            Ok(b"anon_inode:[userfaultfd]") => {
+                faults = true;
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
         match file::open_at(infos.raw(), name, libc::O_RDONLY, 0) {
             Ok(info) => each_line(&info, |line| epoll_data(line).map_or(Ok(()), |word| into.push(word))),
             Err(_) => Ok(()),
         }
-    })
+    })?;
+    Ok(faults)
 }
 
 fn each_line(fd: &Fd, each: impl FnMut(&[u8]) -> Result<(), Errno>) -> Result<(), Errno> {

@@ -26,6 +26,7 @@ pub mod resident;
 mod stacks;
 mod thread;
 mod tls;
+pub mod uncarried;
 pub mod user_regions;
 
 pub use collect::{CouldNotHarvest, Input, Switches, collect};

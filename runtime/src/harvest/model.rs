@@ -102,6 +102,8 @@ pub struct Harvest {
     pub runs: u32,
     /// What may be read.
     pub resident: Resident,
+    /// Memory that the program shares and can write, by address: a forked copy sees it change.
+    pub shared: MapVec<AddrRange>,
     /// Scan what no reachable word points into as weak roots. Off: such mappings are not looked at.
     pub weak_nodes: bool,
     /// What went wrong.
@@ -118,6 +120,7 @@ impl Harvest {
             nodes: MapVec::new(),
             runs: 0,
             resident,
+            shared: MapVec::new(),
             weak_nodes: true,
             notes: Notes { odd_lines: 0, device_bytes: 0, lost_stacks: 0, lost_tls: 0, presence: None },
         }

@@ -92,6 +92,27 @@ impl Value for Color {
     }
 }
 
+/// When a running program's check is made on a copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Snapshot {
+    /// When it pays.
+    Auto,
+    /// Never.
+    Never,
+    /// Whenever it is possible.
+    Always,
+}
+
+impl Value for Snapshot {
+    const KIND: &'static str = "auto, 0 or 1";
+    fn parse(text: &str) -> Option<Snapshot> {
+        match text {
+            "auto" => Some(Snapshot::Auto),
+            _ => bool::parse(text).map(|on| if on { Snapshot::Always } else { Snapshot::Never }),
+        }
+    }
+}
+
 macro_rules! options {
     ($($(#[doc = $sentence:literal])+ $name:ident: $type:ty = $default:literal => $value:expr;)+) => {
         /// The options in force, one field a row of the table.
@@ -188,6 +209,8 @@ options! {
     dump_signal: u32 = "0" => 0;
     /// A directory for machine-readable records in place of printed reports; set by the command standstill.
     report_dir: Word = "" => Word::new();
+    /// Check a running program on a copy of its memory (fork), so that it stands still only as long as the fork takes: auto (when its memory is large and can be copied), 1 (whenever that is possible) or 0. The check at exit needs none.
+    snapshot: Snapshot = "auto" => Snapshot::Auto;
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
     deadline_ms: u32 = "2000" => 2000;
 }

@@ -11,7 +11,7 @@
 //! Contract: [`fork`] is called by the work on a stopped world. The snapshot is a child of the *program*, not of the
 //! helper (CLONE_PARENT): it sends no signal, no wait without `__WALL` sees it, and it ends when the program does.
 //!
-//! What a fork does not carry over is [`crate::harvest::uncarried`]'s business.
+//! What a fork does not carry over is found by [`crate::harvest::uncarried`] and put back in the copy.
 //!
 //! Not promised: a program that asks `waitpid(-1, .., __WALL)` sees the snapshot. Pages that the program writes to while
 //! the snapshot lives are copied by the kernel, which costs the program time and memory.
@@ -19,14 +19,15 @@
 //! References: clone(2); kernel/fork.c (copy_process, dup_mmap), kernel/exit.c (forget_original_parent).
 
 mod child;
+mod copies;
 
 use core::sync::atomic::{
     AtomicI32, AtomicU32, AtomicU64,
     Ordering::{Relaxed, Release},
 };
 
-use crate::base::Errno;
-use crate::mem::{ProcessMemory, SharedMap, Zeroed};
+use crate::base::{Addr, AddrRange, Errno};
+use crate::mem::{MapVec, ProcessMemory, SharedMap, Zeroed};
 use crate::sys::file::Fd;
 use crate::sys::wait::Change;
 use crate::sys::{process, task};
@@ -35,6 +36,8 @@ use super::await_end::{End, await_end};
 use super::ending::{Outcome, Said};
 use super::notes::{Backend, CouldNotStop, Death};
 use super::record::World;
+
+pub use copies::Copies;
 
 /// Where the snapshot puts its results.
 pub type Handover = SharedMap<Head>;
@@ -66,6 +69,29 @@ pub struct Limits {
     pub memory: usize,
 }
 
+/// Memory that the fork does not carry over, to be put back in the copy.
+pub struct Saved {
+    ranges: MapVec<AddrRange>,
+    words: MapVec<(Addr, usize)>,
+}
+
+impl Saved {
+    /// Nothing to put back.
+    pub const fn nothing() -> Saved {
+        Saved { ranges: MapVec::new(), words: MapVec::new() }
+    }
+
+    /// Whole pages that are to be zero but for the words of [`Saved::add_word`].
+    pub fn add_range(&mut self, range: AddrRange) -> Result<(), Errno> {
+        self.ranges.push(range)
+    }
+
+    /// A word in one of the ranges.
+    pub fn add_word(&mut self, at: Addr, word: usize) -> Result<(), Errno> {
+        self.words.push((at, word))
+    }
+}
+
 /// The work on a snapshot. It runs in a process of its own; all that comes home of it is what it hands over.
 pub type Work<'w> = dyn FnMut(&Handover, ProcessMemory<'_>) + 'w;
 
@@ -77,13 +103,14 @@ const GRACE_NS: u64 = 2_000_000_000;
 ///
 /// # Errors
 ///
-/// Of clone(2): limits on processes or memory, a seccomp filter. Nothing was done then, and the handover is given back.
+/// Of clone(2): limits on processes or memory, a seccomp filter. Nothing was done then.
 pub fn fork(
     world: &World,
     handover: Handover,
     limits: &Limits,
+    saved: &Saved,
     work: &mut Work<'_>,
-) -> Result<Pending, (Errno, Handover)> {
+) -> Result<Pending, Errno> {
     let alone = world.notes().backend == Backend::Alone;
     let program = if alone { process::pid() } else { task::parent() };
     let head = handover.head();
@@ -95,9 +122,9 @@ pub fn fork(
     // SAFETY: the copy runs child::run, which makes raw system calls only and never returns here. The work keeps to the
     // rules of a stopped world.
     match unsafe { task::fork(!alone) } {
-        Ok(0) => child::run(&handover, limits, work),
+        Ok(0) => child::run(&handover, limits, saved, work),
         Ok(pid) => Ok(Pending { pid, program, handover: Some(handover) }),
-        Err(errno) => Err((errno, handover)),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -10,12 +10,12 @@ use crate::base::text::parse_number;
 use crate::base::{AddrRange, Errno, Tid};
 use crate::mem::{OwnMap, ProcessMemory};
 use crate::sys::signals::{self, Action, SignalSet, set_action};
-use crate::sys::{file, futex, process, task, timer};
+use crate::sys::{file, futex, memory, process, task, timer};
 
 use super::super::ending::{Ending, Outcome};
 use super::super::helper;
 use super::super::watchdog::{FAULTS, UNBLOCKED};
-use super::{Handover, Head, Limits, Work};
+use super::{Handover, Head, Limits, Saved, Work};
 
 /// How often the deadline and the parent are looked at.
 const PERIOD_NS: u64 = 50_000_000;
@@ -26,9 +26,11 @@ const SIGNAL_STACK: usize = 64 << 10;
 static HEAD: AtomicPtr<Head> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Does the work and ends.
-pub(super) fn run(handover: &Handover, limits: &Limits, work: &mut Work<'_>) -> ! {
+pub(super) fn run(handover: &Handover, limits: &Limits, saved: &Saved, work: &mut Work<'_>) -> ! {
     HEAD.store(core::ptr::from_ref(handover.head()).cast_mut(), Release);
-    let ending = match set_up(handover.head(), limits) {
+    let ready = set_up(handover.head(), limits)
+        .and_then(|()| put_back(saved).map_err(|errno| Ending::errno(Outcome::NoMemory, errno)));
+    let ending = match ready {
         Ok(()) => {
             // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
             work(handover, unsafe { ProcessMemory::with_own_handlers() });
@@ -77,6 +79,19 @@ fn set_up(head: &Head, limits: &Limits) -> Result<(), Ending> {
     }
     timer::alarm_every(PERIOD_NS, PERIOD_NS).map_err(failed(4))?;
     signals::set_mask(SignalSet(SignalSet::ALL.0 & !UNBLOCKED.0)).map_err(failed(5))?;
+    Ok(())
+}
+
+/// Makes memory that the fork did not carry over what it was in the stopped world.
+fn put_back(saved: &Saved) -> Result<(), Errno> {
+    for range in saved.ranges.iter() {
+        // SAFETY: memory of the program's, of which nobody but the work needs anything in this process.
+        unsafe { memory::map_over(*range) }?;
+    }
+    for (at, word) in saved.words.iter() {
+        // SAFETY: inside one of the ranges that were just mapped, at a multiple of the word size.
+        unsafe { core::ptr::with_exposed_provenance_mut::<usize>(at.get()).write(*word) };
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use super::super::snapshot::{self, Handover, Limits, Pending};
+use super::super::snapshot::{self, Handover, Limits, Pending, Saved};
 use super::super::{CouldNotStop, Death, Options};
 use super::child::{Crowd, in_child, stop};
 use super::threads::no_child_is_left;
@@ -17,7 +17,7 @@ fn take(limits: &Limits, work: &mut dyn FnMut(&Handover, ProcessMemory<'_>)) -> 
     let mut pending = None;
     stop(&Options::DEFAULT, &mut |world, _| {
         let handover = Handover::new(1 << 20).unwrap();
-        pending = Some(snapshot::fork(world, handover, limits, work).map_err(|(errno, _)| errno));
+        pending = Some(snapshot::fork(world, handover, limits, &Saved::nothing(), work));
     })
     .unwrap();
     pending.unwrap().unwrap()
@@ -74,7 +74,7 @@ fn every_early_end_is_told() {
             Death::Signal(9)
         );
         assert_eq!(ended(&LIMITS, || process::exit_group(3)), Death::Exit(3));
-        assert_eq!(ended(&late, || timer::sleep(10_000_000_000)), Death::Deadline);
+        assert_eq!(ended(&late, || (0..1000).for_each(|_| timer::sleep(10_000_000))), Death::Deadline);
         let fault = ended(&LIMITS, || {
             // SAFETY: none: the fault is the point.
             unsafe { core::ptr::without_provenance_mut::<u8>(4096).write_volatile(1) }

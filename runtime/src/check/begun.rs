@@ -1,0 +1,129 @@
+//! A check between its two halves: the scan is done, or goes on in a snapshot while the program runs.
+//!
+//! Contract: the first half runs on the thread whose turn it is, the second takes the turn again. In between other checks
+//! and forks may happen.
+
+use crate::arch::CallerFrame;
+use crate::init;
+use crate::init::options::{self, Options};
+use crate::mem::{ProcessMemory, WithFile};
+use crate::report;
+use crate::stop::World;
+use crate::stop::snapshot::Pending;
+use crate::sys::file::Fd;
+
+use super::analysis::{self, Analysis, Failure};
+use super::remarks::Remarks;
+use super::snapshot::{self, InPlace, Scan, Wish};
+use super::stopped::{Prepared, in_stopped_world};
+use super::turn::Turn;
+use super::{Occasion, Outcome, conclude, refused};
+
+/// See the module.
+pub struct Begun {
+    occasion: Occasion,
+    wish: Wish,
+    remarks: Remarks,
+    scan: Scan,
+}
+
+impl Begun {
+    /// Nothing was done yet, and nothing is known to be lost.
+    pub(super) fn new(occasion: &Occasion, later: bool, options: &Options) -> Begun {
+        let wish = match occasion {
+            Occasion::Recoverable { snapshot, .. } => {
+                Wish { choice: snapshot.unwrap_or(options.snapshot), later }
+            }
+            // A process that ends needs no copy to run on.
+            Occasion::Exit | Occasion::OneShot => Wish::NONE,
+        };
+        Begun { occasion: *occasion, wish, remarks: Remarks::new(), scan: Scan::Done(Analysis::default()) }
+    }
+
+    /// A descriptor that becomes readable when the second half need not wait; `None` when it need not now.
+    pub fn descriptor(&self) -> Option<Fd> {
+        match &self.scan {
+            Scan::Pending(pending) => pending.descriptor().ok(),
+            Scan::Done(_) => None,
+        }
+    }
+
+    /// The stages up to the scan, or to the fork for it.
+    pub(super) fn stop_and_scan(&mut self, frame: &CallerFrame, options: &Options) {
+        let wish = self.wish;
+        let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
+            let memory = WithFile::new(memory, world.proc().open_of_memory("mem").ok());
+            let seen = analysis::look(world, &memory, prepared, options)?;
+            Ok(snapshot::scan(world, &memory, &seen, wish, options))
+        };
+        let scanned = in_stopped_world(&self.occasion, frame, options, &mut self.remarks, &mut look_and_scan);
+        // The program runs again.
+        let Some((scan, why)) = scanned else { return };
+        self.in_place(why);
+        match scan {
+            Ok(scan) => self.scan = scan,
+            Err(failure) => self.remarks.failed(failure),
+        }
+    }
+
+    /// Says why there is no snapshot, where one was to be expected.
+    fn in_place(&mut self, why: Option<InPlace>) {
+        let Some(why) = why.filter(|why| why.is_notable()) else { return };
+        if self.wish.choice == options::Snapshot::Always && !self.occasion.is_quiet() {
+            report::say(format_args!("no snapshot, the program stands still during the scan: {why}"));
+        } else {
+            self.remarks.note(format_args!("scanned in place: {why}"));
+        }
+    }
+
+    /// The second half: waits for the scan, says what was found and what follows. `frame` is the caller's, should the
+    /// scan have to be made anew.
+    pub fn finish(mut self, frame: &CallerFrame) -> Outcome {
+        let options = init::options();
+        let mut scan = core::mem::replace(&mut self.scan, Scan::Done(Analysis::default()));
+        let mut analysis = Analysis::default();
+        loop {
+            match scan {
+                Scan::Done(done) => analysis = done,
+                Scan::Pending(pending) => match self.await_snapshot(pending) {
+                    Some(Ok(done)) => analysis = done,
+                    Some(Err(Failure::Hole)) => {
+                        let Some(_turn) = Turn::wait() else { return refused(&self.occasion) };
+                        self.remarks = Remarks::new();
+                        self.wish = Wish::NONE;
+                        self.stop_and_scan(frame, options);
+                        scan = core::mem::replace(&mut self.scan, Scan::Done(Analysis::default()));
+                        continue;
+                    }
+                    Some(Err(failure)) => self.remarks.failed(failure),
+                    None => {}
+                },
+            }
+            break;
+        }
+        let Some(_turn) = Turn::wait() else { return refused(&self.occasion) };
+        if analysis.counts.on_snapshot {
+            let counts = &analysis.counts;
+            self.remarks.note(format_args!(
+                "a snapshot was scanned in {} ms; all stood still for {} us; the program's writes copied {} of {} pages",
+                counts.scan_ns / 1_000_000,
+                self.remarks.pause_ns() / 1_000,
+                counts.copied_pages,
+                counts.resident_pages,
+            ));
+        }
+        analysis::remark(&analysis, &mut self.remarks);
+        conclude(&self.occasion, options, analysis, &self.remarks)
+    }
+
+    /// `None` when there is no result, and that was said.
+    fn await_snapshot(&mut self, pending: Pending) -> Option<Result<Analysis, Failure>> {
+        match pending.finish() {
+            Ok(handover) => Some(snapshot::result(&handover)),
+            Err(why) => {
+                self.remarks.fail(format_args!("{why}"));
+                None
+            }
+        }
+    }
+}

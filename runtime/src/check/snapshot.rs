@@ -1,0 +1,228 @@
+//! Where a check scans: on a copy of the memory while the program runs, or in place while it stands still.
+//!
+//! A copy costs the program a pause for the fork, and then a copy of each page that it writes to before the scan is
+//! done. It pays where there is much to scan. Whatever speaks against it, or keeps it from being made, the scan is made
+//! in place.
+//!
+//! Contract: [`scan`] runs in the stopped world, [`result`] when the program runs again.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::arch::page_size;
+use crate::base::Errno;
+use crate::base::text::parse_number;
+use crate::harvest::maps::Maps;
+use crate::harvest::uncarried;
+use crate::init::options::{self, Options};
+use crate::mem::{ProcessMemory, ReadMemory, WithFile};
+use crate::stop::World;
+use crate::stop::snapshot::{self, Copies, Handover, Limits, Pending};
+use crate::sys::{file, process};
+
+use super::analysis::{Analysis, Failure, Seen};
+
+/// Below this a scan in place takes hardly longer than a fork, and costs nothing afterwards.
+const SMALL: usize = 64 << 20;
+/// What a fork does not carry over is read while the program stands still: no more than this.
+const MOST_UNCARRIED: usize = 64 << 20;
+/// The scan's own needs: bits, bytes and queues for each block, at most about half of what is scanned.
+const SCAN_MEMORY: usize = 512 << 20;
+/// Time for the scan.
+const DEADLINE_NS: u64 = 120_000_000_000;
+/// Checks that are made in place after one whose copy was for the most part written to.
+const AFTER_COSTLY: u32 = 8;
+
+/// Checks that are still to be made in place since the program writes much.
+static COSTLY: AtomicU32 = AtomicU32::new(0);
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    /// The option, or what the caller of the interface says.
+    pub(super) choice: options::Snapshot,
+    /// The caller does not wait for the result.
+    pub(super) later: bool,
+}
+
+impl Wish {
+    /// In place.
+    pub(super) const NONE: Wish = Wish { choice: options::Snapshot::Never, later: false };
+}
+
+/// Why a check that might have been made on a copy was made in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum InPlace {
+    /// Not wanted.
+    NotWanted,
+    /// It would not pay: nobody else runs, or little is to be scanned.
+    NotWorth,
+    /// The last copy was for the most part written to.
+    Costly,
+    /// Too much memory that a fork does not carry over: bytes.
+    Uncarried(usize),
+    /// The flags of mappings could not be read.
+    NoFlags(Errno),
+    /// Pages are filled by userfaultfd.
+    Watched,
+    /// The system has only so many bytes left.
+    Scarce(usize),
+    /// No memory for the results or for what has to be saved.
+    NoMemory(Errno),
+    /// The fork failed.
+    NoFork(Errno),
+}
+
+impl InPlace {
+    /// True when somebody may wonder.
+    pub(super) fn is_notable(self) -> bool {
+        !matches!(self, InPlace::NotWanted | InPlace::NotWorth)
+    }
+}
+
+impl fmt::Display for InPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InPlace::NotWanted => f.write_str("no snapshot was wanted"),
+            InPlace::NotWorth => f.write_str("a snapshot would not pay"),
+            InPlace::Costly => {
+                f.write_str("the program wrote to most of its memory during the last snapshot")
+            }
+            InPlace::Uncarried(bytes) => {
+                write!(f, "a fork does not carry over {} MiB of its memory as they are", bytes >> 20)
+            }
+            InPlace::NoFlags(errno) => write!(f, "/proc/self/smaps cannot be read ({errno})"),
+            InPlace::Watched => f.write_str("some of its memory is filled by userfaultfd"),
+            InPlace::Scarce(bytes) => write!(f, "the system has only {} MiB of memory left", bytes >> 20),
+            InPlace::NoMemory(errno) => write!(f, "there is no memory for a snapshot's results ({errno})"),
+            InPlace::NoFork(errno) => write!(f, "the process could not be forked ({errno})"),
+        }
+    }
+}
+
+/// A scan that is done or goes on.
+// Without an allocator there is no box; one value lives at a time.
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Scan {
+    /// In place.
+    Done(Analysis),
+    /// On a copy.
+    Pending(Pending),
+}
+
+/// Scans as is wished and possible; and why in place, if so.
+pub(super) fn scan(
+    world: &World,
+    memory: &(impl ReadMemory + Sync),
+    seen: &Seen,
+    wish: Wish,
+    options: &Options,
+) -> (Result<Scan, Failure>, Option<InPlace>) {
+    match attempt(world, memory, seen, wish, options) {
+        Ok(pending) => (Ok(Scan::Pending(pending)), None),
+        Err(why) => (timed(world, seen, memory, options).map(Scan::Done), Some(why)),
+    }
+}
+
+fn timed(
+    world: &World,
+    seen: &Seen,
+    memory: &(impl ReadMemory + Sync),
+    options: &Options,
+) -> Result<Analysis, Failure> {
+    let start = process::monotonic_ns();
+    let mut analysis = seen.analyse(world, memory, options)?;
+    analysis.counts.scan_ns = process::monotonic_ns() - start;
+    Ok(analysis)
+}
+
+fn attempt(
+    world: &World,
+    memory: &(impl ReadMemory + Sync),
+    seen: &Seen,
+    wish: Wish,
+    options: &Options,
+) -> Result<Pending, InPlace> {
+    let auto = match wish.choice {
+        options::Snapshot::Never => return Err(InPlace::NotWanted),
+        choice => choice == options::Snapshot::Auto,
+    };
+    let bytes = seen.harvest.resident.bytes();
+    if auto {
+        if bytes < SMALL || (world.threads().len() == 1 && !wish.later) {
+            return Err(InPlace::NotWorth);
+        }
+        if COSTLY.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(InPlace::Costly);
+        }
+        // A program that writes to a quarter of its memory meanwhile must not bring the system down.
+        if let Some(left) = available().filter(|left| *left < bytes / 4) {
+            return Err(InPlace::Scarce(left));
+        }
+    }
+    let marked = uncarried::was_advised() || seen.faults_elsewhere;
+    let smaps = marked.then(|| world.proc().open_of_memory("smaps"));
+    let uncarried = uncarried::find(&seen.harvest, smaps).map_err(InPlace::NoFlags)?;
+    if uncarried.watched {
+        return Err(InPlace::Watched);
+    }
+    let unsaved = uncarried.bytes(&seen.harvest);
+    if auto && unsaved > MOST_UNCARRIED {
+        return Err(InPlace::Uncarried(unsaved));
+    }
+    let saved = uncarried::save(&uncarried, &seen.harvest, &seen.heap, memory).map_err(InPlace::NoMemory)?;
+    let handover = Handover::new(seen.most_bytes()).map_err(InPlace::NoMemory)?;
+    let limits =
+        Limits { deadline_ns: DEADLINE_NS, outlives_thread: wish.later, memory: bytes / 2 + SCAN_MEMORY };
+    snapshot::fork(world, handover, &limits, &saved, &mut |handover, memory| {
+        on_copy(world, memory, seen, handover, options);
+    })
+    .map_err(InPlace::NoFork)
+}
+
+/// The rest of the check, in the snapshot.
+fn on_copy(world: &World, memory: ProcessMemory<'_>, seen: &Seen, handover: &Handover, options: &Options) {
+    let copies = Copies::begin();
+    // Of this process: it has a map and a memory of its own.
+    let memory = WithFile::new(&memory, world.proc().open_of_memory("mem").ok());
+    let mut result = match is_whole(world, seen) {
+        Ok(true) => timed(world, seen, &memory, options),
+        Ok(false) => Err(Failure::Hole),
+        Err(errno) => Err(Failure::Maps(errno)),
+    };
+    if let Ok(analysis) = &mut result {
+        analysis.counts.on_snapshot = true;
+        analysis.counts.resident_pages = (seen.harvest.resident.bytes() / page_size()) as u64;
+        analysis.counts.copied_pages = copies.pages().unwrap_or(0);
+    }
+    // What cannot be written is missed by the reader.
+    let _ = Analysis::hand_over(&result, handover);
+}
+
+fn is_whole(world: &World, seen: &Seen) -> Result<bool, Errno> {
+    let file = world.proc().open_of_memory("maps")?;
+    let maps = Maps::read(|into| file::read(&file, into))?;
+    Ok(uncarried::is_whole(&seen.harvest, &seen.heap, &maps))
+}
+
+/// What a finished snapshot came to. A hole says that the program marks memory unseen: from now on the flags are read.
+pub(super) fn result(handover: &Handover) -> Result<Analysis, Failure> {
+    let result = Analysis::take_over(handover);
+    match &result {
+        Err(Failure::Hole) => uncarried::note_advice(),
+        Ok(Analysis { counts, .. }) if 2 * counts.copied_pages > counts.resident_pages => {
+            COSTLY.store(AFTER_COSTLY, Relaxed);
+        }
+        _ => {}
+    }
+    result
+}
+
+/// Bytes that processes can still get: MemAvailable of /proc/meminfo (proc(5)).
+fn available() -> Option<usize> {
+    let mut text = [0; 4096];
+    let len = file::read(&file::open(c"/proc/meminfo", libc::O_RDONLY, 0).ok()?, &mut text).ok()?;
+    let text = core::str::from_utf8(text.get(..len)?).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(parse_number(line.split_ascii_whitespace().next()?)? as usize * 1024)
+}
