@@ -135,10 +135,14 @@ impl Layout {
         }
     }
 
-    /// The control block of the thread with this thread pointer.
+    /// The control block of the thread with this thread pointer, and the head, which has the pointer to the DTV.
     pub fn control_block(&self, thread_pointer: Addr) -> AddrRange {
-        let start = if TLS_BELOW { thread_pointer } else { thread_pointer.minus(self.control_block) };
-        AddrRange::sized(start, self.control_block)
+        const HEAD: usize = 2 * size_of::<usize>();
+        if TLS_BELOW {
+            AddrRange::sized(thread_pointer, self.control_block)
+        } else {
+            AddrRange::new(thread_pointer.minus(self.control_block), thread_pointer.plus(HEAD))
+        }
     }
 
     /// The thread pointer of the thread with this control block.
