@@ -38,11 +38,9 @@ pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
         let outside = if environment.secure { &[][..] } else { &outside[..] };
         for (text, source) in program.iter().chain(outside) {
             let Some(text) = text else { continue };
-            syntax::each(text, &mut |item| {
-                if let Err(problem) = item.and_then(|(name, value)| options.set(name, value)) {
-                    let line = Text::<512>::of(format_args!("Standstill: {source}: {problem}"));
-                    complain(line.as_str());
-                }
+            options.apply(text, &mut |problem| {
+                let line = Text::<512>::of(format_args!("Standstill: {source}: {problem}"));
+                complain(line.as_str());
             });
         }
         options

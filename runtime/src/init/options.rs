@@ -5,6 +5,8 @@ use core::fmt;
 
 use crate::base::text::{Text, parse_number};
 
+use super::syntax;
+
 /// A path or a word given by the user.
 pub type Word = Text<1024>;
 
@@ -310,6 +312,15 @@ const ONLY_IN_LSAN: &[&str] = &[
 ];
 
 impl Options {
+    /// Sets what `text` says, item by item, calling `complain` for each that is unknown or bad.
+    pub fn apply(&mut self, text: &[u8], complain: &mut dyn FnMut(&Problem)) {
+        syntax::each(text, &mut |item| {
+            if let Err(problem) = item.and_then(|(name, value)| self.set(name, value)) {
+                complain(&problem);
+            }
+        });
+    }
+
     /// Sets the option `name`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         if let Some(row) = TABLE.iter().find(|row| row.name == name) {

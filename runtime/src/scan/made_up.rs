@@ -30,6 +30,11 @@ impl Memory {
         }
     }
 
+    /// The first addresses of all readable pages.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = usize> + '_ {
+        self.pages.iter().map(|page| page * page_size())
+    }
+
     /// Makes the page of an address unreadable.
     pub(crate) fn guard(&mut self, at: usize) {
         self.pages.remove(&(at / page_size()));
@@ -132,13 +137,18 @@ impl Provider for Heap {
     }
 }
 
+fn aligned_len(range: AddrRange) -> usize {
+    let (start, end) = (range.start.get().next_multiple_of(8), range.end.get() / 8 * 8);
+    end.saturating_sub(start)
+}
+
 /// All words of a range that can be read, the slow way.
 pub(crate) fn words(memory: &Memory, resident: &Resident, range: AddrRange) -> Vec<usize> {
     let start = range.start.get().next_multiple_of(8);
     (start..range.end.get().saturating_sub(7))
         .step_by(8)
         .filter(|at| {
-            range.len() <= page_size()
+            aligned_len(range) <= page_size()
                 || resident.extents().iter().any(|extent| extent.contains(Addr::new(*at)))
         })
         .filter_map(|at| memory.word(at))

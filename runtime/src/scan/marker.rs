@@ -126,7 +126,7 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// Reads a piece, or as much of it as the frontier has room for.
     #[inline]
     pub(super) fn contents(&mut self, piece: Piece) {
-        if piece.len() <= page_size() {
+        if words::is_small(piece.range()) {
             self.read(piece);
         } else {
             self.long_contents(piece);

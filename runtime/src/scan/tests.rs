@@ -1,15 +1,19 @@
 //! The marker against the naive answer, and by example.
+//!
+//! `PROPTEST_CASES=100000 cargo test -p standstill-runtime --lib scan::` takes some minutes; fuzz/README.md goes further.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use crate::base::{Addr, Alone, WorkerDied, Workers};
+use crate::arch::page_size;
+use crate::base::{Addr, AddrRange, Alone, WorkerDied, Workers};
 use crate::harvest::{Harvest, Resident, Strength};
 use crate::heap::{ChunkId, Tag};
 
 use super::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
 use super::mark::mark_with;
+use super::words::aligned;
 use super::{Marks, mark};
 
 fn indices(world: &World, marks: &Marks) -> (BTreeSet<usize>, BTreeSet<usize>) {
@@ -164,7 +168,7 @@ fn an_array_wider_than_the_frontier_loses_nothing() {
 #[test]
 fn the_statistics_count_what_was_read() {
     let mut w = world(1);
-    w.memory.touch(crate::base::AddrRange::sized(Addr::new(GLOBALS), 0x3000));
+    w.memory.touch(AddrRange::sized(Addr::new(GLOBALS), 0x3000));
     w.memory.guard(GLOBALS + 0x1000);
     w.harvest.roots.push(made_up::root(GLOBALS, 0x3000, Strength::Strong)).unwrap();
     w.memory.write(GLOBALS + 0x2000, HEAP);
@@ -190,4 +194,26 @@ fn tags_are_ignored_as_the_processor_does() {
     };
     assert!(is_reached(HEAP) && !is_reached(HEAP | 1 << 55));
     assert_eq!(is_reached(tagged), crate::arch::untagged(tagged) == HEAP);
+}
+
+proptest! {
+    /// Any page of what is reachable may be one that cannot be read: what is marked is what the rest reaches, and the loss
+    /// is told.
+    #[test]
+    fn a_page_that_cannot_be_read_is_told(recipe in made_up::recipes::recipe(), page in any::<usize>(), tasks in 1usize..3) {
+        let recipe = made_up::Recipe { guards: Vec::new(), absent: Vec::new(), nodes: Vec::new(), ..recipe };
+        let mut world = made_up::build(&recipe);
+        let pages: BTreeSet<usize> = world.memory.pages().collect();
+        let page = *pages.iter().nth(page % pages.len()).unwrap();
+        world.memory.guard(page);
+        let mut marks = Marks::new(&world.heap).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, 1000).unwrap();
+        let (strong, weak) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
+        let reached = strong.union(&weak).map(|index| world.heap.chunks[*index].range());
+        let roots = world.harvest.roots.iter().map(|root| root.range);
+        let on_page = AddrRange::sized(Addr::new(page), page_size());
+        let lost = reached.chain(roots).any(|range| !aligned(range).intersect(on_page).is_empty());
+        prop_assert_eq!(marks.statistics.unreadable > 0, lost);
+        prop_assert_eq!(indices(&world, &marks), (strong, weak));
+    }
 }

@@ -79,8 +79,8 @@ impl<'a> Loaded<'a> {
     }
 }
 
-/// Finds the build id among notes.
-fn build_id_of_notes(mut notes: &[u8]) -> Option<&[u8]> {
+/// Finds the build id among the notes of an ELF file, which may be damaged.
+pub fn build_id_of_notes(mut notes: &[u8]) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     let word =
         |bytes: &[u8], at: usize| bytes.get(at..at + 4).map(|w| u32::from_ne_bytes([w[0], w[1], w[2], w[3]]));
