@@ -29,7 +29,7 @@ pub(crate) fn allocate(
     // Nothing asked for counts as a byte, as in LeakSanitizer: such a block can leak too.
     let size = size.max(1);
     let Some(mut thread) = threads::enter() else { return null_mut() };
-    let stack = trace::capture(&mut thread.trace, frame, entry);
+    let stack = trace::capture(&mut thread.trace, frame, entry, size);
     let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
     let block = heap::allocate(&mut thread.heap, &Request { size, align, zeroed, origin, tag, stack });
     block.map_or(null_mut(), |block| block.as_ptr().cast())
@@ -82,7 +82,7 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
         return null_mut();
     }
     let moved = threads::with(|thread| {
-        let stack = trace::capture(&mut thread.trace, frame, entry);
+        let stack = trace::capture(&mut thread.trace, frame, entry, size);
         let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
         let request = Request { size, align: ALIGN, zeroed: false, origin: Origin::Malloc, tag, stack };
         heap::reallocate(&mut thread.heap, old, &request)

@@ -77,7 +77,7 @@ unsafe extern "C" fn inside(block: NonNull<u8>, _: usize, _: usize, frame: &Call
 fn end(what: &str, block: NonNull<u8>, frame: &CallerFrame) {
     let addr = Addr::of(block.as_ptr());
     let freed_by = threads::with(|thread| {
-        trace::capture(&mut thread.trace, frame, crate::malloc::free as *const () as usize)
+        trace::capture(&mut thread.trace, frame, crate::malloc::free as *const () as usize, usize::MAX)
     });
     let allocated_by = heap::last_owner(addr);
     modules::update();

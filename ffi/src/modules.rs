@@ -32,6 +32,7 @@ pub(crate) fn start() {
         find_object: find_object(),
         main_stack_top: above_main(),
         depot_bytes: usize::MAX,
+        stack_every: init::options().stack_every as usize,
         replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
     });
     check::on_module_update(update);

@@ -7,11 +7,10 @@ use core::sync::atomic::{
 };
 
 use standstill_runtime::arch::CallerFrame;
-use standstill_runtime::base::text::Text;
 use standstill_runtime::check::{self, Occasion};
 use standstill_runtime::harvest::{uncarried, user_regions};
 use standstill_runtime::sys::{invoke::syscall, task};
-use standstill_runtime::{entry_point, heap, init, threads, trace};
+use standstill_runtime::{entry_point, heap, init, report, threads, trace};
 
 use crate::weak::weak;
 
@@ -108,7 +107,7 @@ static EXITING: AtomicBool = AtomicBool::new(false);
 
 unsafe extern "C" fn at_exit(_: usize, _: usize, _: usize, frame: &CallerFrame) {
     // `exit` below runs the handlers that are left: this one is not, but a program may register it again by forking.
-    if init::options().verbosity >= 2 || init::options().verify_stacks {
+    if init::options().verbosity >= 1 || init::options().verify_stacks {
         print_figures();
     }
     if EXITING.swap(true, AcqRel) || !init::options().leak_check_at_exit {
@@ -134,22 +133,24 @@ fn print_figures() {
     let mut all = trace::Statistics::new();
     threads::for_each(&mut |thread| all.add(&thread.trace.statistics()));
     let (stacks, bytes) = trace::depot::size();
-    let line = Text::<400>::of(format_args!(
-        "Standstill: {} call stacks taken: {} replayed whole, {} joined, {} frames walked, {} rows looked up, {} \
-         interpreted, {} stuck, {} not remembered, {} not kept, {} differences; {stacks} distinct in {} KiB\n",
+    report::say(format_args!(
+        "{} allocations, {} call stacks: {} replayed whole, {} joined, {} frames walked, {} unwinder steps, \
+         {} interpreted, {} on other stacks, {} stuck, {} not remembered, {} not kept, {} differences; {stacks} distinct \
+         in {} KiB",
         all.captures,
+        all.taken(),
         all.whole_hits(),
         all.joined,
         all.walked,
         all.unwinder_steps,
         all.interpreted,
+        all.foreign,
         all.stuck,
         all.unremembered,
         all.dropped,
         all.differences,
         bytes >> 10,
     ));
-    let _ = standstill_runtime::sys::file::write_all(2, line.as_bytes());
 }
 
 /// sigaltstack(2), noted: only the kernel holds the address of a stack for signals, and it tells no other thread.

@@ -27,7 +27,7 @@ static mut CURRENT: *mut ThreadTrace = std::ptr::null_mut();
 extern "C" fn on_capture(_: usize, _: usize, _: usize, caller: &CallerFrame) -> u32 {
     // SAFETY: one thread, which set the pointer and holds no other reference.
     let StackId(id) =
-        trace::capture(unsafe { &mut *CURRENT }, caller, standstill_bench_capture as *const () as usize);
+        trace::capture(unsafe { &mut *CURRENT }, caller, standstill_bench_capture as *const () as usize, 1);
     id
 }
 
@@ -74,6 +74,7 @@ fn setup(depth: usize, replay: Mode) {
         main_stack_top: 0,
         depot_bytes: 1 << 30,
         replay,
+        stack_every: 0,
     });
     // SAFETY: as above.
     unsafe { (*CURRENT).release() };

@@ -151,7 +151,7 @@ macro_rules! options {
 options! {
     /// Print this table and go on.
     help: bool = "0" => false;
-    /// How much to say: 0 only leaks and failures, 1 also a verdict line when clean and what was skipped, 2 figures of each stage.
+    /// How much to say: 0 only leaks and failures, 1 also a verdict line when clean, what was skipped, and what call stacks have cost, 2 figures of each stage.
     verbosity: u32 = "0" => 0;
     /// Check for leaks at all.
     detect_leaks: bool = "1" => true;
@@ -161,6 +161,8 @@ options! {
     exitcode: u32 = "23" => 23;
     /// Frames of a call stack to keep for each allocation.
     malloc_context_size: u32 = "30" => 30;
+    /// Take a call stack only once for so many bytes on the average; blocks without one are found as leaks all the same. 0: for each block.
+    stack_every: u32 = "0" => 0;
     /// Unwind each call stack again where a remembered one would do, and count differences; for tests of the runtime.
     verify_stacks: bool = "0" => false;
     /// Writable data of the program and its libraries is a root.

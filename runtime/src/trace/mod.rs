@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! entry point (exact registers)            state.rs, arch::CallerFrame
+//!   -> a stack for this block?             sampling.rs
 //!   -> the whole stack is as remembered?   replay.rs, per thread
 //!   -> else frame by frame:                walk.rs
 //!        rule of this pc known?            rule_cache.rs, rule.rs
@@ -28,6 +29,7 @@ pub mod modules;
 mod replay;
 mod rule;
 mod rule_cache;
+mod sampling;
 mod signal_frame;
 mod stack_read;
 mod state;
@@ -45,6 +47,7 @@ use crate::base::AddrRange;
 
 use chain::Key;
 use replay::{LONGEST, OVERHANG, Place, Replay, Walk};
+use sampling::Countdown;
 use stack_read::{OwnStack, Stack};
 use state::State;
 use walk::{Logged, Step, Walker};
@@ -99,6 +102,8 @@ pub struct Setup {
     pub depot_bytes: usize,
     /// What is done with remembered stacks.
     pub replay: Mode,
+    /// A stack for each so many bytes on the average; 0: for every block.
+    pub stack_every: usize,
 }
 
 /// Sets up; captures before it work with the defaults.
@@ -108,6 +113,7 @@ pub fn init(setup: &Setup) {
     stack_read::set_main_stack(setup.main_stack_top);
     depot::set_limit(setup.depot_bytes);
     REPLAY.store(setup.replay as u8, Relaxed);
+    sampling::set(setup.stack_every);
     modules_changed();
 }
 
@@ -116,12 +122,18 @@ pub struct ThreadTrace {
     own: OwnStack,
     replay: Replay,
     statistics: Statistics,
+    countdown: Countdown,
 }
 
 impl ThreadTrace {
     /// Knows nothing, holds nothing.
     pub const fn new() -> ThreadTrace {
-        ThreadTrace { own: OwnStack::new(), replay: Replay::new(), statistics: Statistics::new() }
+        ThreadTrace {
+            own: OwnStack::new(),
+            replay: Replay::new(),
+            statistics: Statistics::new(),
+            countdown: Countdown::new(),
+        }
     }
 
     /// Takes the range of the thread's own stack from who knows it. Without it, it is found out.
@@ -148,15 +160,16 @@ impl Default for ThreadTrace {
 }
 
 /// The stack of an entry point's caller: frame 0 is `entry`, then come the calls that led there. `caller` must be the
-/// record that the entry point made, on the stack of the calling thread, whose `thread` is.
+/// record that the entry point made, on the stack of the calling thread, whose `thread` is. None for a block of `size`
+/// bytes that is not sampled.
 ///
 /// The common case, a stack of the thread's own that a chain proves, is short of stores above all: a program that writes to
 /// fresh blocks has its store buffer full of misses, and each further store waits behind those.
 #[inline(always)]
-pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, size: usize) -> StackId {
     thread.statistics.captures += 1;
     match replayed(thread, caller, entry) {
-        StackId::NONE => slow_capture(thread, caller, entry),
+        StackId::NONE => slow_capture(thread, caller, entry, size),
         id => id,
     }
 }
@@ -176,14 +189,18 @@ fn replayed(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> Sta
 /// Any stack, in any mode.
 #[cold]
 #[inline(never)]
-fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, size: usize) -> StackId {
+    if !thread.countdown.is_due(size) {
+        thread.statistics.skipped += 1;
+        return StackId::NONE;
+    }
     let mode = REPLAY.load(Relaxed);
     let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
     let mut stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
     thread.statistics.foreign += u64::from(stack.is_foreign());
     let (mut found, mut place) = (None, None);
     if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures, key) {
-        thread.replay.arm(key, mode == Mode::Use as u8);
+        thread.replay.arm(key, mode == Mode::Use as u8 && !sampling::is_on());
         match thread.replay.find(key, caller, |end| stack.seen(end)) {
             Ok(id) => found = Some(id),
             Err(missed) => place = missed,

@@ -6,9 +6,11 @@
 pub struct Statistics {
     /// Stacks asked for.
     pub captures: u64,
-    /// Of these, not replayed whole.
+    /// Of these, not taken: the block was not sampled.
+    pub skipped: u64,
+    /// Of those that were taken, not replayed whole.
     pub missed: u64,
-    /// Of all, on another stack than the thread's own, of which each page is asked for again each time.
+    /// Of those taken, on another stack than the thread's own, of which each page is asked for again each time.
     pub foreign: u64,
     /// Of the missed ones, joined to a remembered stack after some frames.
     pub joined: u64,
@@ -33,6 +35,7 @@ impl Statistics {
     pub const fn new() -> Statistics {
         Statistics {
             captures: 0,
+            skipped: 0,
             missed: 0,
             foreign: 0,
             joined: 0,
@@ -46,14 +49,20 @@ impl Statistics {
         }
     }
 
+    /// Stacks that were taken.
+    pub fn taken(&self) -> u64 {
+        self.captures.saturating_sub(self.skipped)
+    }
+
     /// Stacks that were replayed whole.
     pub fn whole_hits(&self) -> u64 {
-        self.captures.saturating_sub(self.missed)
+        self.taken().saturating_sub(self.missed)
     }
 
     /// Adds another thread's.
     pub fn add(&mut self, other: &Statistics) {
         self.captures += other.captures;
+        self.skipped += other.skipped;
         self.missed += other.missed;
         self.foreign += other.foreign;
         self.joined += other.joined;

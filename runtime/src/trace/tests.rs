@@ -58,11 +58,11 @@ extern "C" fn on_hook(_: usize, _: usize, _: usize, caller: &CallerFrame) {
         let mut frames = [0; MAX_DEPTH];
         let len = walk_only(trace, caller, 1, &mut frames);
         SEEN.with_borrow_mut(|seen| seen.push(Seen { ours: frames[1..len].to_vec(), theirs }));
-        let id = capture(trace, caller, 1);
+        let id = capture(trace, caller, 1, 1);
         let mut kept = [0; MAX_DEPTH];
         let kept_len = super::frames(id, &mut kept);
         assert_eq!(kept[..kept_len], frames[..len.min(DEFAULT_DEPTH)]);
-        assert_eq!(id, capture(trace, caller, 1));
+        assert_eq!(id, capture(trace, caller, 1, 1));
     });
 }
 
@@ -105,7 +105,7 @@ crate::entry_point!(standstill_trace_test_capture => on_capture);
 /// A hook that only captures, as malloc does.
 extern "C" fn on_capture(_: usize, _: usize, _: usize, caller: &CallerFrame) {
     TRACE.with_borrow_mut(|trace| {
-        capture(trace, caller, 1);
+        capture(trace, caller, 1, 1);
     });
 }
 
@@ -364,7 +364,7 @@ fn the_slow_path_is_shallow() {
         let mut trace = ThreadTrace::new();
         SP.store(caller.stack_pointer(), SeqCst);
         modules_changed();
-        capture(&mut trace, caller, 1);
+        capture(&mut trace, caller, 1, 1);
     }
     let library = &libraries()[0];
     let mut room = vec![0x5au8; 1 << 16];
