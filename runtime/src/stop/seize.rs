@@ -1,8 +1,12 @@
-//! Seizing every task: list, seize and interrupt what is new, until nothing is.
+//! Seizing every task: list and seize what is new, until nothing is; then interrupt all.
 //!
-//! No waiting here: all threads are asked to stop before the first is waited for. A thread made meanwhile by a seized
-//! one arrives traced (PTRACE_O_TRACECLONE); one made by a thread not yet seized is found by the next pass. The loop ends
-//! when the kernel's count says that all tasks are known, or when a whole pass finds nothing new.
+//! No waiting here: all threads are asked to stop before the first is waited for. None is asked before all are seized: as
+//! long as something can be refused, nobody is disturbed; and a signal that the program ignores wakes another thread when
+//! it is sent to a tracee that has been asked to stop, while only a tracee's system call can be mended.
+//!
+//! A thread made meanwhile by a seized one arrives traced (PTRACE_O_TRACECLONE); one made by a thread not yet seized is
+//! found by the next pass. The loop ends when the kernel's count says that all tasks are known, or when a whole pass finds
+//! nothing new.
 //!
 //! Contract: runs in the helper with the watchdog armed, since PTRACE_SEIZE waits for an execve(2) of the target's process
 //! to end, and that waits for the helper to reap the threads it has seized.
@@ -20,8 +24,15 @@ use super::session::{Body, Session};
 use super::task_list::{LIST_BUFFER, Status, TaskList};
 use super::tracees::{Seized, State, Tracee};
 
-/// Seizes and interrupts every task but the caller. An ending says that nothing was interrupted and nothing can be done.
+/// Seizes every task but the caller, then interrupts all. An ending says that nothing was interrupted and nothing can be
+/// done.
 pub(super) fn seize_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), Ending> {
+    find_all(session, body, deadline)?;
+    interrupt_all(body);
+    Ok(())
+}
+
+fn find_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), Ending> {
     let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
     let own = own_number();
     let mut pass = Pass { session, body, own, refused: None, all_counted: true, added: 0 };
@@ -60,6 +71,20 @@ pub(super) fn find_arrived(session: &Session, body: &mut Body) {
     let mut pass = Pass { session, body, own, refused: None, all_counted: true, added: 0 };
     let mut buffer = [0; LIST_BUFFER];
     let _ = list.for_each(&mut buffer, &mut |listed| pass.visit(listed));
+    interrupt_all(body);
+}
+
+/// Asks every thread that was seized to stop. The answer is seen later, by waiting.
+fn interrupt_all(body: &mut Body) {
+    for index in 0..body.tracees.len() {
+        let Some((task, seized)) = body.tracees.seized(index) else { continue };
+        let call = BlockedCalls::ask(&body.world.proc, task.listed);
+        let _ = seized.interrupt();
+        body.tracees.set(index, State::Interrupted);
+        if body.tracees.blocked.keep(index, call).is_err() {
+            body.world.notes.miss(task.tid, Missing::NoMemory);
+        }
+    }
 }
 
 /// Seizes a process that shares the memory without being a thread of this one.
@@ -102,18 +127,11 @@ impl Pass<'_> {
         }
         let Some(tid) = self.translate(listed) else { return };
         match Seized::seize(tid) {
-            Ok(seized) => {
+            Ok(_) => {
                 // The id may have been given to a stranger between listing and seizure. A stranger is not interrupted;
                 // it is let go, unharmed, with all others. A thread of ours cannot lose its id any more.
                 if task::is_thread_of(self.session.pid, tid) {
-                    let call = BlockedCalls::ask(&self.body.world.proc, listed);
-                    // The handle is made anew from the table when it is waited for.
-                    let _ = seized.interrupt();
-                    self.add(tid, listed, State::Interrupted);
-                    let tracees = &mut self.body.tracees;
-                    if tracees.blocked.keep(tracees.len().saturating_sub(1), call).is_err() {
-                        self.body.world.notes.miss(tid, Missing::NoMemory);
-                    }
+                    self.add(tid, listed, State::Seized);
                 }
             }
             Err(errno) if errno.get() == libc::ESRCH => {}
@@ -123,7 +141,7 @@ impl Pass<'_> {
 
     fn add(&mut self, tid: Tid, listed: Tid, state: State) {
         self.added += 1;
-        if matches!(state, State::Interrupted | State::Arrived) {
+        if matches!(state, State::Seized | State::Arrived) {
             self.session.watch(tid);
         }
         if self.body.tracees.add(Tracee { tid, listed, state, foreign: false }).is_err() {
@@ -169,7 +187,7 @@ impl Pass<'_> {
     /// Refused, and not one thread seized: nothing was disturbed, and it is better not to.
     fn hopeless(&self) -> Option<Ending> {
         let (errno, tracer) = self.refused?;
-        let seized = self.body.tracees.iter().any(|t| matches!(t.state, State::Interrupted | State::Arrived));
+        let seized = self.body.tracees.iter().any(|t| matches!(t.state, State::Seized | State::Arrived));
         match (seized, tracer) {
             (true, _) => None,
             (false, 0) => Some(Ending::errno(Outcome::Refused, errno)),

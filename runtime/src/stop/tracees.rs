@@ -115,6 +115,8 @@ impl Stopped {
 /// What is known of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
+    /// Seized by us.
+    Seized,
     /// Seized and interrupted by us.
     Interrupted,
     /// Made by a seized thread, so it was born traced and will stop by itself.
@@ -182,6 +184,12 @@ impl Tracees {
         if let Some(task) = self.tasks.get_mut(index) {
             task.state = state;
         }
+    }
+
+    /// The handle of the `index`th task, when it was seized and not yet interrupted.
+    pub(super) fn seized(&self, index: usize) -> Option<(Tracee, Seized)> {
+        let task = self.get(index)?;
+        (task.state == State::Seized).then_some((task, Seized(task.tid)))
     }
 
     /// The handle of the `index`th task, when it is one to wait for.

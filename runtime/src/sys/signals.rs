@@ -116,13 +116,38 @@ pub fn take_pending(set: SignalSet) -> Result<i32, Errno> {
     unsafe { syscall(libc::SYS_rt_sigtimedwait, arguments) }.map(|signal| signal as i32)
 }
 
-/// Blocks every signal on the calling thread until dropped.
+/// The signals that do nothing now: ignored by the program, or by default.
+pub fn ignored() -> SignalSet {
+    const BY_DEFAULT: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
+    let does_nothing = |signal: i32| match action(signal).map(|action| action.handler) {
+        Ok(libc::SIG_IGN) => true,
+        Ok(libc::SIG_DFL) => BY_DEFAULT.contains(&signal),
+        _ => false,
+    };
+    (1..=64).filter(|signal| does_nothing(*signal)).fold(SignalSet::EMPTY, SignalSet::with)
+}
+
+/// The signals to block in a thread where no handler of the program may run: all but those that do nothing.
+///
+/// One that does nothing is dropped when it is sent, unless the thread it is sent to blocks it: then it waits, and the
+/// kernel wakes another thread for it, whose system call ends early though no handler runs (kernel/signal.c, sig_ignored
+/// and complete_signal). SIGCHLD is sent to the thread that made the child.
+pub fn handleable() -> SignalSet {
+    SignalSet(SignalSet::ALL.0 & !ignored().0)
+}
+
+/// Blocks every signal that does something on the calling thread until dropped.
 pub struct AllBlocked(SignalSet);
 
 impl AllBlocked {
     /// Blocks them.
     pub fn new() -> Result<AllBlocked, Errno> {
-        set_mask(SignalSet::ALL).map(AllBlocked)
+        // What the thread blocks stays blocked.
+        let old = set_mask(SignalSet::ALL)?;
+        set_mask(SignalSet(handleable().0 | old.0)).inspect_err(|_| {
+            let _ = set_mask(old);
+        })?;
+        Ok(AllBlocked(old))
     }
 
     /// The mask as it was.
