@@ -1,8 +1,8 @@
 //! # The C ABI of Standstill
 //!
-//! Every symbol that leaves the library is defined in this crate and listed in `exports.txt`; nothing else is decided
-//! here. A function of the C ABI takes its arguments apart, calls one function of `standstill-runtime`, and turns the
-//! result into what C expects.
+//! Every symbol that leaves the library is defined in this crate and listed in `exports.txt` or `exports-shared.txt`;
+//! nothing else is decided here. A function of the C ABI takes its arguments apart, calls one function of
+//! `standstill-runtime`, and turns the result into what C expects.
 //!
 //! # Safety
 //!
@@ -25,6 +25,13 @@ mod new_delete;
 
 // Modules come and go.
 mod modules;
+
+// Calls that a check would leave a trace in.
+mod exec;
+mod next;
+mod timed;
+mod transfers;
+mod waits;
 
 // The interface for programs, and LSan's names for it.
 mod api;

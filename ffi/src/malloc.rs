@@ -45,11 +45,18 @@ fn or_no_memory(block: *mut c_void) -> *mut c_void {
 }
 
 pub(crate) fn set_errno(value: c_int) {
-    unsafe extern "C" {
-        fn __errno_location() -> *mut c_int;
-    }
     // SAFETY: the address of the calling thread's errno (LSB, __errno_location), in glibc and musl.
     unsafe { *__errno_location() = value }
+}
+
+/// The calling thread's errno.
+pub(crate) fn errno() -> c_int {
+    // SAFETY: as in set_errno.
+    unsafe { *__errno_location() }
+}
+
+unsafe extern "C" {
+    fn __errno_location() -> *mut c_int;
 }
 
 /// Frees a block of any origin.

@@ -23,9 +23,19 @@ pub fn scratch(name: &str) -> PathBuf {
     path
 }
 
-/// The names of ffi/exports.txt: one a line, `#` begins a comment.
+/// The names that leave both libraries: ffi/exports.txt.
 pub fn exports() -> Vec<String> {
-    let path = root().join("ffi/exports.txt");
+    names("ffi/exports.txt")
+}
+
+/// The names that leave the shared library only.
+pub fn shared_exports() -> Vec<String> {
+    names("ffi/exports-shared.txt")
+}
+
+/// One name a line, `#` begins a comment.
+fn names(list: &str) -> Vec<String> {
+    let path = root().join(list);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let names = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()

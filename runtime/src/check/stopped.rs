@@ -63,5 +63,6 @@ fn stop_options(occasion: &Occasion, options: &Options) -> stop::Options {
         Occasion::Recoverable { deadline_ms, .. } if *deadline_ms > 0 => *deadline_ms,
         _ => options.deadline_ms,
     };
-    stop::Options { deadline_ns: u64::from(milliseconds) * 1_000_000, ..stop::Options::DEFAULT }
+    let means = if options.ptrace { stop::Means::Any } else { stop::Means::Signal };
+    stop::Options { deadline_ns: u64::from(milliseconds) * 1_000_000, means, ..stop::Options::DEFAULT }
 }

@@ -217,6 +217,8 @@ options! {
     snapshot: Snapshot = "auto" => Snapshot::Auto;
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
     deadline_ms: u32 = "2000" => 2000;
+    /// Stop threads by ptrace where that is allowed. With 0 they are always stopped by a signal, as under a debugger.
+    ptrace: bool = "1" => true;
 }
 
 /// Options of LeakSanitizer that stand for something which does not exist here. They are taken from LSAN_OPTIONS

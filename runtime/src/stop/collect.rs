@@ -7,6 +7,7 @@
 
 use crate::arch::{KERNEL_DECIDES_RESTART, Registers};
 use crate::base::{Errno, Tid};
+use crate::mem::ProcessMemory;
 use crate::sys::file;
 use crate::sys::process;
 use crate::sys::ptrace::{EVENT_CLONE, EVENT_STOP, EVENT_VFORK, Queue};
@@ -14,12 +15,13 @@ use crate::sys::signals::SignalSet;
 use crate::sys::task;
 use crate::sys::wait::Block;
 
+use super::call::Call;
 use super::mend::{Effect, mend};
 use super::notes::Missing;
 use super::proc_files::number;
 use super::record::{QueuedSignal, Slice, StopKind, ThreadRecord};
 use super::seize;
-use super::session::{Body, Session};
+use super::session::{Body, Cut, Session};
 use super::task_list::{InSystemCall, Status};
 use super::tracees::{Found, State, Stopped, Tracee};
 
@@ -27,9 +29,14 @@ use super::tracees::{Found, State, Stopped, Tracee};
 const EXTENDED_WORDS: usize = 4096;
 
 /// Waits for all tracees and makes their records.
-pub(super) fn collect(session: &Session, body: &mut Body, deadline: u64) {
-    let mut collector =
-        Collector { session, scratch: [0; EXTENDED_WORDS], process_queue_read: false, lost_names: false };
+pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<'_>, deadline: u64) {
+    let mut collector = Collector {
+        session,
+        memory,
+        scratch: [0; EXTENDED_WORDS],
+        process_queue_read: false,
+        lost_names: false,
+    };
     record_caller(body);
     let mut late = 0;
     // The first round waits in the order of seizure, until the timer has gone off once; from then on it only looks.
@@ -94,6 +101,7 @@ enum Visit {
 
 struct Collector<'s> {
     session: &'s Session,
+    memory: ProcessMemory<'s>,
     scratch: [u64; EXTENDED_WORDS],
     process_queue_read: bool,
     /// A task arrived whose name in /proc must be looked up.
@@ -151,7 +159,7 @@ impl Collector<'_> {
                 let number = call.and_then(|call| call.number);
                 record.registers = number.map_or(registers, |number| registers.in_system_call(number));
                 let first_argument = call.map_or(0, |call| call.arguments[0]);
-                self.mend(body, task.tid, stopped, kind, record.registers, first_argument);
+                self.mend(body, task, stopped, kind, record.registers, first_argument);
             }
             // Killed while it stood still, which only the whole process can be.
             Err(errno) if errno.get() == libc::ESRCH && !is_alive(body, task) => return,
@@ -174,10 +182,11 @@ impl Collector<'_> {
 
     /// At once, so that from here on even a kill of the helper disturbs nobody, if the kernel decides what becomes of the
     /// call; otherwise at the end.
+    #[allow(clippy::too_many_arguments)]
     fn mend(
         &self,
         body: &mut Body,
-        tid: Tid,
+        task: Tracee,
         stopped: &Stopped,
         kind: StopKind,
         mut registers: Registers,
@@ -187,13 +196,28 @@ impl Collector<'_> {
         if !matches!(kind, StopKind::Interrupted | StopKind::SignalDelivery(_)) {
             return;
         }
+        let wrapped = Call::of(&registers, &self.memory);
         let done = match mend(&mut registers, first_argument) {
-            Effect::None => return,
+            Effect::None => {
+                if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
+                    let signal = if let StopKind::SignalDelivery(signal) = kind { signal } else { 0 };
+                    // What cannot be remembered stays short.
+                    let kept = body.cuts.push(Cut { listed: task.listed, call, signal }).is_ok();
+                    call.set_cut(kept);
+                }
+                return;
+            }
             Effect::Mended if KERNEL_DECIDES_RESTART => {
+                if let Some(call) = wrapped {
+                    call.shorten(&mut registers);
+                }
                 stopped.set_registers(&registers).or_else(|_| stopped.set_registers(&registers)).is_ok()
             }
             Effect::Mended if kind == StopKind::Interrupted => {
-                if body.tracees.blocked.set_at_end(tid, registers).is_ok() {
+                if let Some(call) = wrapped {
+                    call.shorten(&mut registers);
+                }
+                if body.tracees.blocked.set_at_end(task.tid, registers).is_ok() {
                     return;
                 }
                 false
@@ -276,6 +300,21 @@ fn keep_signal(body: &mut Body, tid: Option<Tid>, info: Result<libc::siginfo_t, 
 pub(super) fn keep(body: &mut Body, record: ThreadRecord) {
     if body.world.threads.push(record).is_err() {
         body.world.notes.miss(record.tid, Missing::NoMemory);
+    }
+}
+
+/// Last of all before the world goes on: a transfer that a handler of the program would have cut short too stays short.
+/// A tracee is interrupted by signals, too, that its program ignores.
+pub(super) fn leave_true_interruptions(body: &Body) {
+    for cut in body.cuts.iter() {
+        let status =
+            body.world.proc.open_of_thread(cut.listed, "status").and_then(|file| Status::read(&file));
+        let handled = |status: Status| {
+            status.coming != 0 || cut.signal != 0 && SignalSet(status.caught).contains(cut.signal)
+        };
+        if status.is_ok_and(handled) {
+            cut.call.set_cut(false);
+        }
     }
 }
 

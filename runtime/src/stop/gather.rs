@@ -12,6 +12,7 @@ use crate::mem::{ProcessMemory, ReadMemory};
 use crate::sys::signals::SignalSet;
 use crate::sys::{process, task};
 
+use super::call::Call;
 use super::ending::{Ending, Outcome};
 use super::notes::Missing;
 use super::parking::Parking;
@@ -159,7 +160,12 @@ fn record(parking: &Parking, body: &mut Body, task: Tracee, place: usize, memory
     };
     let mut record = ThreadRecord::unknown(task.tid, task.listed, StopKind::Interrupted);
     let registers: Registers = context.registers;
-    record.registers = match parking.call(place, registers.pc()) {
+    // /proc told what the thread was in before it was sent the signal; it may have gone on. A wrapped call says so itself.
+    let wrapped = Call::left(&registers, &memory);
+    if let Some(call) = wrapped {
+        parking.note_wrapped(place, call);
+    }
+    record.registers = match wrapped.map(Call::number).or_else(|| parking.call(place, registers.pc())) {
         Some(number) => registers.in_system_call(number),
         None => registers,
     };

@@ -43,7 +43,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     match body.parking {
         None => {
             seize::seize_all(session, body, deadline)?;
-            collect::collect(session, body, deadline);
+            collect::collect(session, body, memory, deadline);
         }
         Some(parking) => gather::stop_all(parking, body, deadline, memory)?,
     }
@@ -53,6 +53,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     body.work(memory);
     body.tracees.blocked.set_all(&mut body.world.notes);
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
+    collect::leave_true_interruptions(body);
     Ok(())
 }
 

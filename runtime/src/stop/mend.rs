@@ -9,8 +9,8 @@
 //!
 //! A thread that is stopped again before it has run still holds the mended result, and needs nothing more.
 //!
-//! Not promised: a call that starts again has its relative timeout in full again; a transfer that had moved some bytes
-//! returns short, since it did not fail.
+//! Not promised: a call that starts again has its relative timeout in full again, and a transfer that had moved some bytes
+//! returns short, since it did not fail; but see call.rs.
 
 use crate::arch::{Registers, SYS_EPOLL_WAIT, SYS_IO_PGETEVENTS};
 

@@ -13,7 +13,8 @@
 //! Contract: the caller holds whatever locks the work needs *before* it asks: a stopped thread may hold any. The work
 //! runs in the helper: raw system calls and our own memory only, no libc, no thread-local storage, no program allocator.
 //!
-//! Not promised: see docs/LIMITS.md (blocked partial transfers; SIGKILL of the helper between interrupt and mend).
+//! Not promised: see docs/LIMITS.md (transfers and timeouts without the preload; SIGKILL of the helper between interrupt
+//! and mend).
 //!
 //! Why a helper by clone and not a thread or a fork: a tracer cannot trace its own thread group, and a fork would see a
 //! copy. Why release by exit: the kernel frees all tracees in one critical section and delivers every held signal.
@@ -22,6 +23,7 @@
 
 mod await_end;
 mod blocked;
+pub mod call;
 mod collect;
 mod crew;
 mod ending;

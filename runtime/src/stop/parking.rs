@@ -7,7 +7,7 @@
 //! signal of the program's range would be taken by sigwaitinfo and signalfd readers as theirs, or blocked for ever.
 //!
 //! Contract of the handler: async-signal context in any thread of the program. Only atomics and system calls; errno and
-//! thread-local storage are not touched. Every other signal is blocked meanwhile.
+//! thread-local storage are not touched. Every other signal that does something is blocked meanwhile.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -19,6 +19,7 @@ use crate::mem::OwnMap;
 use crate::sys::signals::{self, Action, LIBC_INTERNAL, SignalSet};
 use crate::sys::{futex, process, task, timer};
 
+use super::call::Call;
 use super::task_list::InSystemCall;
 
 /// A thread's place.
@@ -31,6 +32,8 @@ pub(super) struct Place {
     /// Where the thread would go on behind that call, and the call's first argument.
     call_pc: AtomicUsize,
     first_argument: AtomicUsize,
+    /// The address of the [`Call`] that the thread is inside, as the helper has found it; 0 for none.
+    wrapped: AtomicUsize,
     context: UnsafeCell<Option<InterruptedContext>>,
 }
 
@@ -99,6 +102,13 @@ impl Parking {
         self.places.get(index).map_or(0, |place| place.first_argument.load(Relaxed))
     }
 
+    /// The thread of a place is inside a wrapped call.
+    pub(super) fn note_wrapped(&self, index: usize, call: &Call) {
+        if let Some(place) = self.places.get(index) {
+            place.wrapped.store(core::ptr::from_ref(call).expose_provenance(), Release);
+        }
+    }
+
     /// Sleeps until `count` threads stand here, a signal comes, or the time is over. True when they do.
     pub(super) fn wait_for(&self, count: u32, ns: u64) -> bool {
         self.wanted.store(count, SeqCst);
@@ -150,7 +160,7 @@ impl ParkingMap {
         let flags = libc::SA_RESTART | libc::SA_ONSTACK;
         // SAFETY: on_stop has the handler's type and keeps the contract of this module.
         if let Err(errno) = unsafe {
-            signals::set_action(LIBC_INTERNAL, Some(&Action::handle(on_stop, flags, SignalSet::ALL)))
+            signals::set_action(LIBC_INTERNAL, Some(&Action::handle(on_stop, flags, signals::handleable())))
         } {
             CURRENT.store(core::ptr::null_mut(), SeqCst);
             return Err(errno);
@@ -264,11 +274,20 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
             arch::yield_now();
         }
     }
-    let eintr = context.registers.result() == -(libc::EINTR as isize);
-    let call = parking.call(index, context.registers.pc()).filter(|_| eintr);
-    if let Some(number) = call.filter(|_| !must_interrupt(SignalSet(context.blocked))) {
-        arch::repeat_system_call(frame, number, parking.first_argument(index));
+    let wrapped = place.wrapped.load(Acquire);
+    // SAFETY: 0, or a Call in a frame of this thread, which stood still since the helper found it there. Atomic words only.
+    let wrapped: Option<&Call> = unsafe { core::ptr::with_exposed_provenance::<Call>(wrapped).as_ref() };
+    let call = wrapped.map(Call::number).or_else(|| parking.call(index, context.registers.pc()));
+    let Some(number) = call.filter(|_| !must_interrupt(SignalSet(context.blocked))) else { return };
+    let mut registers = context.registers;
+    if registers.result() == -(libc::EINTR as isize) {
+        if let Some(call) = wrapped {
+            call.shorten(&mut registers);
+        }
+        arch::repeat_system_call(frame, number, &registers, parking.first_argument(index));
         parking.mended.fetch_add(1, Relaxed);
+    } else if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
+        call.set_cut(true);
     }
 }
 

@@ -16,9 +16,10 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize
 
 use crate::arch::{Registers, page_size};
 use crate::base::{Addr, AddrRange, Errno, Tid};
-use crate::mem::{OwnMap, ProcessMemory};
+use crate::mem::{MapVec, OwnMap, ProcessMemory};
 use crate::sys::memory;
 
+use super::call::Call;
 use super::ending::Said;
 use super::parking::Parking;
 use super::record::World;
@@ -29,6 +30,17 @@ use super::{Options, Work};
 const SIGNAL_STACK: usize = 64 << 10;
 /// For the work. Pages that are never touched cost address space only.
 const HELPER_STACK: usize = 1 << 20;
+
+/// A transfer that the stop has cut short.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    /// Whose, as /proc numbers tasks.
+    pub(super) listed: Tid,
+    /// Lives as long as the thread stands still.
+    pub(super) call: &'static Call,
+    /// The signal that the thread is about to receive; 0 for none.
+    pub(super) signal: i32,
+}
 
 /// What the helper works with.
 pub(super) struct Body {
@@ -41,6 +53,8 @@ pub(super) struct Body {
     pub(super) tracees: Tracees,
     /// Where threads stand when they are stopped by signal; `None` for ptrace.
     pub(super) parking: Option<&'static Parking>,
+    /// Transfers that the stop has cut short.
+    pub(super) cuts: MapVec<Cut>,
     /// The work, its lifetime erased. The caller waits for the helper's end and so outlives every use.
     work: *mut Work<'static>,
 }
@@ -176,6 +190,7 @@ impl SessionMap {
                 world,
                 tracees,
                 parking,
+                cuts: MapVec::new(),
                 work,
             }),
         };

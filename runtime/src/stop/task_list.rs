@@ -87,6 +87,10 @@ pub(super) struct Status {
     pub(super) innermost: i32,
     /// A thread of the kernel's own that works for the process.
     pub(super) kernel_worker: bool,
+    /// The signals that run a handler of the program.
+    pub(super) caught: u64,
+    /// Those among them that wait for it or for its process and that it does not block.
+    pub(super) coming: u64,
 }
 
 impl Status {
@@ -99,6 +103,7 @@ impl Status {
 
     fn parse(text: &[u8]) -> Status {
         let mut status = Status::default();
+        let (mut pending, mut blocked) = (0, 0);
         for line in text.split(|b| *b == b'\n') {
             let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
             let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
@@ -112,11 +117,20 @@ impl Status {
                 b"State" => status.state = value.first().copied().unwrap_or(0),
                 b"TracerPid" => status.tracer = last(),
                 b"NSpid" => status.innermost = last(),
+                b"SigPnd" | b"ShdPnd" => pending |= signals(value),
+                b"SigBlk" => blocked = signals(value),
+                b"SigCgt" => status.caught = signals(value),
                 _ => {}
             }
         }
+        status.coming = pending & status.caught & !blocked;
         status
     }
+}
+
+/// A set of signals as a status file writes it: bit 0 is signal 1.
+fn signals(hex: &[u8]) -> u64 {
+    core::str::from_utf8(hex).ok().and_then(|text| u64::from_str_radix(text, 16).ok()).unwrap_or(0)
 }
 
 /// What `/proc/PID/task/TID/syscall` says: number, arguments, stack pointer, pc.

@@ -8,7 +8,8 @@
 //! The clone sequence cites clone(2): the child begins behind the same instruction with the new stack pointer and all
 //! other registers as they were, except the result.
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicUsize;
 
 use super::CallerFrame;
 
@@ -45,6 +46,10 @@ pub const KERNEL_DECIDES_RESTART: bool = false;
 
 /// epoll_wait(2) and vfork(2) are not in this CPU's table of calls, where no call has this number.
 pub const SYS_EPOLL_WAIT: libc::c_long = -1;
+/// See above: the C library makes ppoll(2) of it.
+pub const SYS_POLL: libc::c_long = -2;
+/// See above: the C library makes ppoll(2) of it.
+pub const SYS_PAUSE: libc::c_long = -3;
 /// See above.
 pub const SYS_VFORK: libc::c_long = -1;
 /// io_pgetevents(2), which the libc crate lacks.
@@ -166,6 +171,22 @@ impl Registers {
     pub fn restart_system_call(&mut self, first_argument: usize) {
         self.0[0] = first_argument;
         self.0[PC] = self.0[PC].wrapping_sub(INSTRUCTION);
+    }
+
+    /// An argument of the system call, counted from 0. The first is no more once the call has a result.
+    pub fn argument(&self, index: usize) -> usize {
+        self.0[index]
+    }
+
+    /// Replaces an argument of the system call, for when it is made again.
+    pub fn set_argument(&mut self, index: usize, value: usize) {
+        self.0[index] = value;
+    }
+
+    /// True when the thread may stand right behind a system call of this number, which is still in x8. For a thread in a
+    /// signal handler.
+    pub fn may_have_made(&self, number: usize) -> bool {
+        self.0[X8] == number
     }
 
     /// True when the thread runs 64-bit code (PSR_MODE32_BIT is clear).
@@ -312,14 +333,60 @@ fn vectors(context: &libc::ucontext_t) -> usize {
     0
 }
 
-/// Makes interrupted code that stands behind a system call instruction make its call again, with this first argument.
-pub fn repeat_system_call(context: &mut libc::ucontext_t, _number: usize, first_argument: usize) {
+// A word for each thread: the call of ours that it is inside (stop/call.rs), or 0. Declared and addressed as the word of
+// the thread's state is: initial-exec, so that it lies at one distance from every thread's pointer.
+global_asm!(
+    ".pushsection .tbss.standstill_call,\"awT\",%nobits",
+    ".p2align 3",
+    ".hidden standstill_call",
+    ".globl standstill_call",
+    ".type standstill_call,%object",
+    ".size standstill_call,8",
+    "standstill_call: .zero 8",
+    ".popsection",
+);
+
+/// The distance of the word from the thread pointer, the same in all threads (ELF TLS ABI, variant I, initial-exec).
+#[inline(always)]
+pub fn call_word_offset() -> usize {
+    let offset;
+    // SAFETY: a load from the global offset table.
+    unsafe {
+        asm!("adrp {0}, :gottprel:standstill_call", "ldr {0}, [{0}, :gottprel_lo12:standstill_call]", out(reg) offset,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    offset
+}
+
+/// The calling thread's word.
+#[inline(always)]
+pub fn call_word() -> &'static AtomicUsize {
+    // SAFETY: the word lies in the static TLS of the calling thread, which lives as long as it runs.
+    unsafe { &*core::ptr::with_exposed_provenance(super::thread_pointer().wrapping_add(call_word_offset())) }
+}
+
+/// Makes interrupted code that stands behind a system call instruction make its call again, with this first argument and
+/// the third and fourth from `registers`.
+pub fn repeat_system_call(
+    context: &mut libc::ucontext_t,
+    _number: usize,
+    registers: &Registers,
+    first_argument: usize,
+) {
     context.uc_mcontext.regs[0] = first_argument as u64;
+    context.uc_mcontext.regs[2] = registers.0[2] as u64;
+    context.uc_mcontext.regs[3] = registers.0[3] as u64;
     context.uc_mcontext.pc -= INSTRUCTION as u64;
 }
 
 #[cfg(test)]
 impl Registers {
+    /// With this result of the system call.
+    pub(crate) fn with_result(mut self, result: isize) -> Registers {
+        self.0[0] = result as usize;
+        self
+    }
+
     /// Of a thread that stands behind a system call with this result.
     pub(crate) fn behind_call(number: isize, result: isize) -> Registers {
         let mut registers = Registers::NONE;

@@ -5,7 +5,8 @@
 //! The clone sequence cites clone(2): the child begins behind the same instruction with the new stack pointer and all
 //! other registers as they were, except the result.
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicUsize;
 
 use super::CallerFrame;
 
@@ -31,6 +32,10 @@ pub const KERNEL_DECIDES_RESTART: bool = true;
 
 /// epoll_wait(2), which newer CPUs' tables of calls lack.
 pub const SYS_EPOLL_WAIT: libc::c_long = libc::SYS_epoll_wait;
+/// See above.
+pub const SYS_POLL: libc::c_long = libc::SYS_poll;
+/// See above.
+pub const SYS_PAUSE: libc::c_long = libc::SYS_pause;
 /// vfork(2), likewise.
 pub const SYS_VFORK: libc::c_long = libc::SYS_vfork;
 /// io_pgetevents(2), which the libc crate lacks.
@@ -46,6 +51,7 @@ const R10: usize = 7;
 const R9: usize = 8;
 const R8: usize = 9;
 const RAX: usize = 10;
+const RCX: usize = 11;
 const RDX: usize = 12;
 const RSI: usize = 13;
 const RDI: usize = 14;
@@ -55,6 +61,9 @@ const CS: usize = 17;
 const RSP: usize = 19;
 const FS_BASE: usize = 21;
 const GS_BASE: usize = 22;
+
+/// Where a system call takes its arguments from (psABI A.2.1).
+const ARGUMENTS: [usize; 6] = [RDI, RSI, RDX, R10, R8, R9];
 
 /// Which words of [`Registers`] a function call keeps (psABI 3.2.1), for whoever tells live registers of a blocked
 /// thread from left-overs; the base of gs, which programs use as a pointer of their own, is kept by all code. The stack pointer is not among them.
@@ -102,7 +111,7 @@ impl Registers {
     ) -> Registers {
         let mut words = [0; GENERAL_REGISTERS];
         words[ORIG_RAX] = number;
-        for (at, argument) in [RDI, RSI, RDX, R10, R8, R9].into_iter().zip(arguments) {
+        for (at, argument) in ARGUMENTS.into_iter().zip(arguments) {
             words[at] = argument;
         }
         words[RIP] = pc;
@@ -152,6 +161,22 @@ impl Registers {
         /// -ERESTARTNOHAND (include/linux/errno.h), never seen by programs.
         const RESTART_UNLESS_HANDLER: isize = -514;
         self.0[RAX] = RESTART_UNLESS_HANDLER as usize;
+    }
+
+    /// An argument of the system call, counted from 0.
+    pub fn argument(&self, index: usize) -> usize {
+        self.0[ARGUMENTS[index]]
+    }
+
+    /// Replaces an argument of the system call, for when it is made again.
+    pub fn set_argument(&mut self, index: usize, value: usize) {
+        self.0[ARGUMENTS[index]] = value;
+    }
+
+    /// True when the thread may stand right behind a system call of this number: the instruction leaves its own address in
+    /// rcx (Intel SDM vol. 2, SYSCALL). For a thread in a signal handler, whose context does not tell the number.
+    pub fn may_have_made(&self, _number: usize) -> bool {
+        self.0[RCX] == self.0[RIP]
     }
 
     /// True when the thread runs 64-bit code. System calls made from 32-bit code have other numbers.
@@ -293,9 +318,49 @@ fn extended_state(context: &libc::ucontext_t) -> (usize, usize) {
     (start.addr(), if word(MAGIC_AT) == MAGIC { word(SIZE_AT) as usize } else { LEGACY })
 }
 
-/// Makes interrupted code that stands behind a system call instruction make call `number` again.
-pub fn repeat_system_call(context: &mut libc::ucontext_t, number: usize, _first_argument: usize) {
+// A word for each thread: the call of ours that it is inside (stop/call.rs), or 0. Declared and addressed as the word of
+// the thread's state is: initial-exec, so that it lies at one distance from every thread's pointer.
+global_asm!(
+    ".pushsection .tbss.standstill_call,\"awT\",@nobits",
+    ".p2align 3",
+    ".hidden standstill_call",
+    ".globl standstill_call",
+    ".type standstill_call,@object",
+    ".size standstill_call,8",
+    "standstill_call: .zero 8",
+    ".popsection",
+);
+
+/// The distance of the word from the thread pointer, the same in all threads (ELF TLS ABI, 4.2: variant II, initial-exec).
+#[inline(always)]
+pub fn call_word_offset() -> usize {
+    let offset;
+    // SAFETY: a load from the global offset table.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + standstill_call@GOTTPOFF]", out(reg) offset,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    offset
+}
+
+/// The calling thread's word.
+#[inline(always)]
+pub fn call_word() -> &'static AtomicUsize {
+    // SAFETY: the word lies in the static TLS of the calling thread, which lives as long as it runs.
+    unsafe { &*core::ptr::with_exposed_provenance(super::thread_pointer().wrapping_add(call_word_offset())) }
+}
+
+/// Makes interrupted code that stands behind a system call instruction make call `number` again, its first argument as it
+/// is, the third and fourth from `registers`.
+pub fn repeat_system_call(
+    context: &mut libc::ucontext_t,
+    number: usize,
+    registers: &Registers,
+    _first_argument: usize,
+) {
     const INSTRUCTION: i64 = 2;
+    context.uc_mcontext.gregs[libc::REG_RDX as usize] = registers.0[RDX] as i64;
+    context.uc_mcontext.gregs[libc::REG_R10 as usize] = registers.0[R10] as i64;
     context.uc_mcontext.gregs[libc::REG_RAX as usize] = number as i64;
     context.uc_mcontext.gregs[libc::REG_RIP as usize] -= INSTRUCTION;
 }
@@ -310,6 +375,12 @@ impl Registers {
 
 #[cfg(test)]
 impl Registers {
+    /// With this result of the system call.
+    pub(crate) fn with_result(mut self, result: isize) -> Registers {
+        self.0[RAX] = result as usize;
+        self
+    }
+
     /// Of a thread that stands behind a system call with this result.
     pub(crate) fn behind_call(number: isize, result: isize) -> Registers {
         let mut registers = Registers::NONE;

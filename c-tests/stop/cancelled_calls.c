@@ -1,0 +1,81 @@
+// A thread that is blocked in a call which the preload wraps can be cancelled there, and its cleanup handlers run.
+// FLAGS: -pthread
+// EXPECT: clean
+#include "support.h"
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+enum { BIG = 8 << 20, CALLS = 17 };
+static char big[BIG]; /* more than any pipe or socket holds */
+static volatile int waiting, cleaned;
+
+static void cleanup(void *block) {
+  free(block);
+  __atomic_fetch_add(&cleaned, 1, __ATOMIC_RELEASE);
+}
+
+static long block_in(int which) {
+  struct timespec hour = {3600, 0};
+  struct epoll_event event;
+  struct pollfd none = {-1, 0, 0};
+  struct iovec piece = {big, BIG};
+  struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+  sigset_t set;
+  int pair[2], pipes[2], epoll = epoll_create1(0);
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && pipe(pipes) == 0);
+  switch (which) {
+    case 0: return write(pipes[1], big, BIG);
+    case 1: return writev(pipes[1], &piece, 1);
+    case 2: return send(pair[0], big, BIG, 0);
+    case 3: return sendto(pair[0], big, BIG, 0, NULL, 0);
+    case 4: return sendmsg(pair[0], &message, 0);
+    case 5: return recv(pair[0], big, 10, MSG_WAITALL);
+    case 6: return recv(pair[0], big, 10, 0);
+    case 7: return recvfrom(pair[0], big, 10, 0, NULL, NULL);
+    case 8: return recvmsg(pair[0], &message, MSG_WAITALL);
+    case 9: return epoll_wait(epoll, &event, 1, -1);
+    case 10: return epoll_pwait(epoll, &event, 1, 3600000, NULL);
+    case 11: return poll(&none, 1, 3600000);
+    case 12: return ppoll(&none, 1, &hour, NULL);
+    case 13: return nanosleep(&hour, NULL);
+    case 14: return sigtimedwait(&set, NULL, &hour);
+    case 15: return sigwaitinfo(&set, NULL);
+    default: return pause();
+  }
+}
+
+static void *body(void *which) {
+  char *block = malloc(100);
+  pthread_cleanup_push(cleanup, block);
+  __atomic_fetch_add(&waiting, 1, __ATOMIC_RELEASE);
+  long result = block_in((int)(intptr_t)which);
+  fprintf(stderr, "call %d returned %ld\n", (int)(intptr_t)which, result);
+  _exit(99);
+  pthread_cleanup_pop(1);
+  return NULL;
+}
+
+int main(void) {
+  pthread_t threads[CALLS];
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+  for (intptr_t i = 0; i < CALLS; i++) CHECK(pthread_create(&threads[i], NULL, body, (void *)i) == 0);
+  while (__atomic_load_n(&waiting, __ATOMIC_ACQUIRE) < CALLS) usleep(1000);
+  usleep(20000);
+  for (int i = 0; i < CALLS; i++) {
+    void *result;
+    CHECK(pthread_cancel(threads[i]) == 0 && pthread_join(threads[i], &result) == 0);
+    CHECK(result == PTHREAD_CANCELED);
+  }
+  CHECK(cleaned == CALLS);
+  return 0;
+}

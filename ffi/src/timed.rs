@@ -1,0 +1,209 @@
+//! Calls with a relative timeout that the kernel does not remember when it starts them again: epoll_wait(2),
+//! sigtimedwait(2), semtimedop(2), and where the world is stopped by signal also poll(2) and nanosleep(2).
+//!
+//! A stop interrupts them and starts them again. From the [`Call`] around each it knows when the call was to be over, and
+//! lets it wait for what is left only. The timespec that the kernel reads is the Call's, which the stop may change.
+//!
+//! In the shared library only (exports-shared.txt): in a static program there is no other function to go on in.
+
+use core::ffi::c_int;
+
+use libc::{epoll_event, pollfd, sembuf, siginfo_t, sigset_t, timespec};
+use standstill_runtime::arch;
+use standstill_runtime::stop::call::Call;
+
+use crate::malloc::set_errno;
+use crate::next::{absent, next};
+use crate::weak::weak;
+
+type Time = *const timespec;
+
+next!(real_epoll_wait: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int) -> c_int = c"epoll_wait");
+next!(real_epoll_pwait: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int, *const sigset_t) -> c_int = c"epoll_pwait");
+next!(real_epoll_pwait2: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, Time, *const sigset_t) -> c_int = c"epoll_pwait2");
+next!(real_sigtimedwait: unsafe extern "C" fn(*const sigset_t, *mut siginfo_t, Time) -> c_int = c"sigtimedwait");
+next!(real_semtimedop: unsafe extern "C" fn(c_int, *mut sembuf, usize, Time) -> c_int = c"semtimedop");
+next!(real_poll: unsafe extern "C" fn(*mut pollfd, libc::nfds_t, c_int) -> c_int = c"poll");
+next!(real_clock_nanosleep: unsafe extern "C" fn(c_int, c_int, Time, *mut timespec) -> c_int = c"clock_nanosleep");
+
+weak!(/// clock_gettime(2), without a system call where the kernel allows it.
+    clock: unsafe extern "C" fn(c_int, *mut timespec) -> c_int = "clock_gettime");
+
+/// What the C library makes of epoll_wait(3).
+const EPOLL_WAIT: libc::c_long =
+    if arch::SYS_EPOLL_WAIT < 0 { libc::SYS_epoll_pwait } else { arch::SYS_EPOLL_WAIT };
+
+const NS: u64 = 1_000_000_000;
+
+fn now() -> u64 {
+    let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
+    match clock() {
+        // SAFETY: clock_gettime(2) with a structure of ours.
+        Some(clock) if unsafe { clock(libc::CLOCK_MONOTONIC, &mut time) } == 0 => {
+            time.tv_sec as u64 * NS + time.tv_nsec as u64
+        }
+        _ => standstill_runtime::sys::process::monotonic_ns(),
+    }
+}
+
+/// Makes a call that waits for `milliseconds`; for ever, when that is negative.
+#[inline]
+fn milliseconds(number: libc::c_long, milliseconds: c_int, real: impl FnOnce() -> c_int) -> c_int {
+    let call = match milliseconds {
+        ..=0 => Call::untimed(number),
+        1.. => Call::timed(number, now(), milliseconds as u64 * 1_000_000),
+    };
+    call.inside(real)
+}
+
+/// Makes a call with the timeout that `time` points to, with that of a Call in its place.
+///
+/// # Safety
+///
+/// - `time` is null or points to a timespec.
+#[inline]
+unsafe fn time(number: libc::c_long, time: Time, real: impl FnOnce(Time) -> c_int) -> c_int {
+    // SAFETY: the caller's duty.
+    let ns = unsafe { time.as_ref() }.and_then(|time| {
+        // What is no time is for the kernel to refuse.
+        let rest = u64::try_from(time.tv_nsec).ok().filter(|ns| *ns < NS)?;
+        u64::try_from(time.tv_sec).ok()?.checked_mul(NS)?.checked_add(rest).filter(|ns| *ns > 0)
+    });
+    let Some(ns) = ns else { return Call::untimed(number).inside(|| real(time)) };
+    let call = Call::timed(number, now(), ns);
+    call.inside(|| real(call.timespec()))
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epoll_wait(
+    epoll: c_int,
+    events: *mut epoll_event,
+    count: c_int,
+    timeout: c_int,
+) -> c_int {
+    let Some(real) = real_epoll_wait() else { return absent() as c_int };
+    // SAFETY: the caller's arguments, passed on.
+    milliseconds(EPOLL_WAIT, timeout, || unsafe { real(epoll, events, count, timeout) })
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epoll_pwait(
+    epoll: c_int,
+    events: *mut epoll_event,
+    count: c_int,
+    timeout: c_int,
+    mask: *const sigset_t,
+) -> c_int {
+    let Some(real) = real_epoll_pwait() else { return absent() as c_int };
+    // SAFETY: the caller's arguments, passed on.
+    milliseconds(libc::SYS_epoll_pwait, timeout, || unsafe { real(epoll, events, count, timeout, mask) })
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn epoll_pwait2(
+    epoll: c_int,
+    events: *mut epoll_event,
+    count: c_int,
+    timeout: Time,
+    mask: *const sigset_t,
+) -> c_int {
+    let Some(real) = real_epoll_pwait2() else { return absent() as c_int };
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { time(libc::SYS_epoll_pwait2, timeout, |timeout| real(epoll, events, count, timeout, mask)) }
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: Time) -> c_int {
+    let Some(real) = real_sigtimedwait() else { return absent() as c_int };
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { time(libc::SYS_rt_sigtimedwait, timeout, |timeout| real(set, info, timeout)) }
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn semtimedop(
+    semaphores: c_int,
+    operations: *mut sembuf,
+    count: usize,
+    timeout: Time,
+) -> c_int {
+    let Some(real) = real_semtimedop() else { return absent() as c_int };
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { time(libc::SYS_semtimedop, timeout, |timeout| real(semaphores, operations, count, timeout)) }
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poll(files: *mut pollfd, count: libc::nfds_t, timeout: c_int) -> c_int {
+    let Some(real) = real_poll() else { return absent() as c_int };
+    // SAFETY: the caller's arguments, passed on.
+    milliseconds(arch::SYS_POLL, timeout, || unsafe { real(files, count, timeout) })
+}
+
+/// As the C library's.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nanosleep(wanted: Time, left: *mut timespec) -> c_int {
+    // Under the name that stands for one system call in every version. It returns its error.
+    // SAFETY: the caller's arguments, passed on.
+    match unsafe { clock_nanosleep(libc::CLOCK_REALTIME, 0, wanted, left) } {
+        0 => 0,
+        error => {
+            set_errno(error);
+            -1
+        }
+    }
+}
+
+/// As the C library's.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clock_nanosleep(
+    clock: c_int,
+    flags: c_int,
+    wanted: Time,
+    left: *mut timespec,
+) -> c_int {
+    let Some(real) = real_clock_nanosleep() else { return libc::ENOSYS };
+    // A time of day stays what it is, and the time that a process has used does not pass by itself.
+    if flags != 0 || !matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME) {
+        // SAFETY: the caller's arguments, passed on.
+        return unsafe { real(clock, flags, wanted, left) };
+    }
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { time(libc::SYS_clock_nanosleep, wanted, |wanted| real(clock, flags, wanted, left)) }
+}

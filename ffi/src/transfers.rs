@@ -1,0 +1,293 @@
+//! Blocking transfers: write(2), writev(2), send(2), sendmsg(2), sendfile(2), and recv(2) with MSG_WAITALL.
+//!
+//! A check that falls into one that has moved a part makes it return that part: the kernel cannot take it up again. The
+//! stop says so in the [`Call`] that lies around it, and the rest is moved here. A transfer that a handler of the program
+//! has cut short too stays short, as POSIX has it.
+//!
+//! In the shared library only (exports-shared.txt): in a static program there is no other function to go on in.
+//!
+//! The functions are cancellation points as the C library's are: cancellation unwinds through these frames, which own
+//! nothing.
+
+use core::ffi::{c_int, c_void};
+
+use libc::{iovec, msghdr, sockaddr, socklen_t};
+use standstill_runtime::stop::call::Call;
+
+use crate::malloc::{errno, set_errno};
+use crate::next::{absent, next};
+
+next!(real_write: unsafe extern "C" fn(c_int, *const c_void, usize) -> isize = c"write");
+next!(real_writev: unsafe extern "C" fn(c_int, *const iovec, c_int) -> isize = c"writev");
+next!(real_send: unsafe extern "C" fn(c_int, *const c_void, usize, c_int) -> isize = c"send");
+next!(real_sendto: unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *const sockaddr, socklen_t) -> isize = c"sendto");
+next!(real_sendmsg: unsafe extern "C" fn(c_int, *const msghdr, c_int) -> isize = c"sendmsg");
+next!(real_sendfile: unsafe extern "C" fn(c_int, c_int, *mut i64, usize) -> isize = c"sendfile");
+next!(real_recv: unsafe extern "C" fn(c_int, *mut c_void, usize, c_int) -> isize = c"recv");
+next!(real_recvfrom: unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut sockaddr, *mut socklen_t) -> isize = c"recvfrom");
+next!(real_recvmsg: unsafe extern "C" fn(c_int, *mut msghdr, c_int) -> isize = c"recvmsg");
+
+/// Makes the call `first`; where a stop cut it short, goes on until all is moved or the kernel gives less of its own.
+///
+/// `wanted` is asked for after a call has moved something, so that memory that the program names is not read before the
+/// kernel has. `rest` moves a piece from a position on: how many bytes it asked for, and the result.
+#[inline]
+fn whole(
+    number: libc::c_long,
+    first: impl FnOnce() -> isize,
+    wanted: impl FnOnce() -> usize,
+    rest: impl FnMut(usize) -> (usize, isize),
+) -> isize {
+    let call = Call::transfer(number, usize::MAX);
+    let moved = call.inside(first);
+    if moved > 0 && call.was_cut() { go_on(&call, moved as usize, wanted(), rest) } else { moved }
+}
+
+#[cold]
+fn go_on(
+    call: &Call,
+    mut moved: usize,
+    wanted: usize,
+    mut rest: impl FnMut(usize) -> (usize, isize),
+) -> isize {
+    let error = errno();
+    while moved < wanted {
+        let (asked, more) = call.inside(|| rest(moved));
+        let cut = call.was_cut();
+        if more <= 0 {
+            break;
+        }
+        moved += more as usize;
+        if (more as usize) < asked && !cut {
+            break;
+        }
+    }
+    set_errno(error);
+    moved as isize
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn write(fd: c_int, from: *const c_void, count: usize) -> isize {
+    let Some(real) = real_write() else { return absent() };
+    // SAFETY: the caller's arguments, or what is left of them.
+    let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done) };
+    whole(libc::SYS_write, || at(0), || count, |done| (count - done, at(done)))
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn writev(fd: c_int, vector: *const iovec, count: c_int) -> isize {
+    let Some(real) = real_writev() else { return absent() };
+    // SAFETY: the caller's arguments.
+    let first = || unsafe { real(fd, vector, count) };
+    // SAFETY: the kernel has read the vector by now.
+    let pieces = || unsafe { pieces(vector, count as usize) };
+    whole(
+        libc::SYS_writev,
+        first,
+        || total(pieces()),
+        |done| {
+            let piece = piece_at(pieces(), done);
+            // SAFETY: a part of the caller's memory.
+            (piece.iov_len, unsafe { real(fd, &piece, 1) })
+        },
+    )
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn send(fd: c_int, from: *const c_void, count: usize, flags: c_int) -> isize {
+    let Some(real) = real_send() else { return absent() };
+    // SAFETY: the caller's arguments, or what is left of them.
+    let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags) };
+    whole(libc::SYS_sendto, || at(0), || count, |done| (count - done, at(done)))
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendto(
+    fd: c_int,
+    from: *const c_void,
+    count: usize,
+    flags: c_int,
+    to: *const sockaddr,
+    to_len: socklen_t,
+) -> isize {
+    let Some(real) = real_sendto() else { return absent() };
+    // SAFETY: the caller's arguments, or what is left of them.
+    let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags, to, to_len) };
+    whole(libc::SYS_sendto, || at(0), || count, |done| (count - done, at(done)))
+}
+
+/// As the system call. What goes on has no control data: that went with the first byte.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> isize {
+    let Some(real) = real_sendmsg() else { return absent() };
+    // SAFETY: the caller's arguments.
+    let first = || unsafe { real(fd, message, flags) };
+    // SAFETY: the kernel has read the message and its vector by now.
+    let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };
+    whole(
+        libc::SYS_sendmsg,
+        first,
+        || total(pieces()),
+        |done| {
+            let mut piece = piece_at(pieces(), done);
+            let message = message_of(&mut piece);
+            // SAFETY: a part of the caller's memory.
+            (piece.iov_len, unsafe { real(fd, &message, flags) })
+        },
+    )
+}
+
+/// As the system call. The kernel moves `offset` on by itself.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendfile(to: c_int, from: c_int, offset: *mut i64, count: usize) -> isize {
+    let Some(real) = real_sendfile() else { return absent() };
+    // SAFETY: the caller's arguments, or what is left of them.
+    let at = |done: usize| unsafe { real(to, from, offset, count - done) };
+    whole(libc::SYS_sendfile, || at(0), || count, |done| (count - done, at(done)))
+}
+
+/// [`sendfile`], of which it is another name where `off_t` has 64 bits.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sendfile64(to: c_int, from: c_int, offset: *mut i64, count: usize) -> isize {
+    // SAFETY: the caller's arguments, passed on.
+    unsafe { sendfile(to, from, offset, count) }
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags: c_int) -> isize {
+    let Some(real) = real_recv() else { return absent() };
+    // SAFETY: the caller's arguments, or what is left of them.
+    let at = |done: usize| unsafe { real(fd, into.wrapping_byte_add(done), count - done, flags) };
+    if !waits_for_all(flags) {
+        return Call::untimed(libc::SYS_recvfrom).inside(|| at(0));
+    }
+    whole(libc::SYS_recvfrom, || at(0), || count, |done| (count - done, at(done)))
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recvfrom(
+    fd: c_int,
+    into: *mut c_void,
+    count: usize,
+    flags: c_int,
+    from: *mut sockaddr,
+    from_len: *mut socklen_t,
+) -> isize {
+    let Some(real) = real_recvfrom() else { return absent() };
+    // SAFETY: the caller's arguments.
+    let first = || unsafe { real(fd, into, count, flags, from, from_len) };
+    if !waits_for_all(flags) {
+        return Call::untimed(libc::SYS_recvmsg).inside(first);
+    }
+    whole(
+        libc::SYS_recvfrom,
+        first,
+        || count,
+        |done| {
+            let (into, none) = (into.wrapping_byte_add(done), core::ptr::null_mut());
+            // SAFETY: what is left of the caller's memory; the sender is known already.
+            (count - done, unsafe { real(fd, into, count - done, flags, none, core::ptr::null_mut()) })
+        },
+    )
+}
+
+/// As the system call. A message with room for control data is left alone: what came with a later byte would be lost.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> isize {
+    let Some(real) = real_recvmsg() else { return absent() };
+    // SAFETY: the caller's arguments.
+    let first = || unsafe { real(fd, message, flags) };
+    if !waits_for_all(flags) {
+        return Call::untimed(libc::SYS_recvmsg).inside(first);
+    }
+    // SAFETY: the kernel has read the message and its vector by now.
+    let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };
+    // SAFETY: as above.
+    let wanted = || if unsafe { (*message).msg_control }.is_null() { total(pieces()) } else { 0 };
+    whole(libc::SYS_recvmsg, first, wanted, |done| {
+        let mut piece = piece_at(pieces(), done);
+        let mut message = message_of(&mut piece);
+        // SAFETY: a part of the caller's memory.
+        (piece.iov_len, unsafe { real(fd, &mut message, flags) })
+    })
+}
+
+fn waits_for_all(flags: c_int) -> bool {
+    flags & libc::MSG_WAITALL != 0 && flags & (libc::MSG_DONTWAIT | libc::MSG_PEEK) == 0
+}
+
+/// # Safety
+///
+/// - `vector` points to `count` pieces that stay as they are.
+unsafe fn pieces<'a>(vector: *const iovec, count: usize) -> &'a [iovec] {
+    // SAFETY: the caller's duty.
+    if vector.is_null() { &[] } else { unsafe { core::slice::from_raw_parts(vector, count) } }
+}
+
+fn total(pieces: &[iovec]) -> usize {
+    pieces.iter().map(|piece| piece.iov_len).sum()
+}
+
+/// What is left of the piece in which byte `done` lies.
+fn piece_at(pieces: &[iovec], mut done: usize) -> iovec {
+    for piece in pieces {
+        if done < piece.iov_len {
+            return iovec { iov_base: piece.iov_base.wrapping_byte_add(done), iov_len: piece.iov_len - done };
+        }
+        done -= piece.iov_len;
+    }
+    iovec { iov_base: core::ptr::null_mut(), iov_len: 0 }
+}
+
+fn message_of(piece: &mut iovec) -> msghdr {
+    // SAFETY: plain data, for which zero is a value.
+    let mut message: msghdr = unsafe { core::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (piece, 1);
+    message
+}

@@ -1,0 +1,254 @@
+//! What a wrapped system call tells a stop, so that the stop leaves no trace in it.
+//!
+//! A stop cuts short what the kernel cannot take up again by itself: a blocked transfer returns what it has moved so far,
+//! and a call with a relative timeout starts again with the whole of it. The preload wraps these calls. Around each it
+//! keeps a [`Call`] on the caller's stack and its address in a word of thread-local storage, which the helper finds from
+//! the thread's pointer:
+//!
+//! ```text
+//! wrapper: Call, word = &Call, the real function, word = what it was
+//! stop:    a transfer came back short   -> marked "cut": the wrapper moves the rest
+//!          a call is to start again     -> the timeout becomes what is left until the deadline
+//! ```
+//!
+//! Contract: the wrapper's side is async-signal-safe and takes a few stores; handlers may nest. The stop's side runs in
+//! the helper, or in the stopped thread's own handler, while the thread stands still. A word may be stale, since a call
+//! can be left by siglongjmp(3) or by cancellation: a Call counts only when it lies in the live part of the stack and
+//! holds a mark made from its own address.
+//!
+//! Not promised: calls that a program makes without libc's functions; timeouts of sockets (SO_RCVTIMEO), which only the
+//! kernel knows.
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::arch::{self, Registers, SYS_EPOLL_WAIT, SYS_POLL};
+use crate::base::Addr;
+use crate::mem::ReadMemory;
+use crate::sys::process;
+
+/// Mixed with the address: no word that lies on a stack by chance.
+const MARK: usize = 0x5a4d_5354_494c_4c2b;
+/// A Call lies in the frame above the function that makes the system call.
+const NEAR: usize = 64 << 10;
+const NS: u64 = 1_000_000_000;
+
+/// One wrapped call, on the stack of the thread that makes it.
+#[repr(C)]
+pub struct Call {
+    mark: AtomicUsize,
+    number: AtomicUsize,
+    /// Of a transfer: bytes wanted. 0 for other calls.
+    wanted: AtomicUsize,
+    /// Of a timed call: CLOCK_MONOTONIC nanoseconds at which it is over. 0 for other calls.
+    deadline: AtomicUsize,
+    /// The timeout that the kernel reads, as a timespec: seconds, nanoseconds.
+    left: [AtomicUsize; 2],
+    /// A stop ended the transfer early.
+    cut: AtomicUsize,
+}
+
+const WORDS: usize = size_of::<Call>() / size_of::<usize>();
+
+impl Call {
+    const fn new(number: libc::c_long, wanted: usize, deadline: usize, left: [usize; 2]) -> Call {
+        Call {
+            mark: AtomicUsize::new(0),
+            number: AtomicUsize::new(number as usize),
+            wanted: AtomicUsize::new(wanted),
+            deadline: AtomicUsize::new(deadline),
+            left: [AtomicUsize::new(left[0]), AtomicUsize::new(left[1])],
+            cut: AtomicUsize::new(0),
+        }
+    }
+
+    /// A transfer of `wanted` bytes by system call `number`.
+    pub const fn transfer(number: libc::c_long, wanted: usize) -> Call {
+        Call::new(number, wanted, 0, [0; 2])
+    }
+
+    /// A call that waits for ever or not at all.
+    pub const fn untimed(number: libc::c_long) -> Call {
+        Call::new(number, 0, 0, [0; 2])
+    }
+
+    /// A call that waits at most `ns`, made at CLOCK_MONOTONIC nanoseconds `now`.
+    pub fn timed(number: libc::c_long, now: u64, ns: u64) -> Call {
+        let deadline = now.saturating_add(ns).max(1);
+        Call::new(number, 0, deadline as usize, [(ns / NS) as usize, (ns % NS) as usize])
+    }
+
+    /// The timespec to hand to the kernel: the stop shortens it.
+    pub fn timespec(&self) -> *const libc::timespec {
+        self.left.as_ptr().cast()
+    }
+
+    /// Makes `call` known as the one that the calling thread is inside, while `make` runs.
+    #[inline]
+    pub fn inside<R>(&self, make: impl FnOnce() -> R) -> R {
+        let at = core::ptr::from_ref(self).expose_provenance();
+        self.mark.store(at ^ MARK, Relaxed);
+        let word = arch::call_word();
+        let before = word.load(Relaxed);
+        word.store(at, Relaxed);
+        // A signal handler of this thread is all that can come between, and it sees its own thread's stores in order.
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        let result = make();
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        word.store(before, Relaxed);
+        self.mark.store(0, Relaxed);
+        result
+    }
+
+    /// True once after a stop has cut the transfer short.
+    #[inline]
+    pub fn was_cut(&self) -> bool {
+        self.cut.load(Relaxed) != 0 && self.cut.swap(0, Relaxed) != 0
+    }
+
+    /// Says whether the stop has cut the transfer short.
+    pub(super) fn set_cut(&self, cut: bool) {
+        self.cut.store(usize::from(cut), Relaxed);
+    }
+
+    /// The wrapped call that a stopped thread is inside.
+    pub(super) fn of<'w>(registers: &Registers, memory: &impl ReadMemory) -> Option<&'w Call> {
+        let number = registers.system_call()?;
+        Call::near(registers, memory).filter(|call| call.number() == number)
+    }
+
+    /// The wrapped call out of which a signal has taken a thread, whose registers do not tell the call's number.
+    pub(super) fn left<'w>(registers: &Registers, memory: &impl ReadMemory) -> Option<&'w Call> {
+        Call::near(registers, memory).filter(|call| registers.may_have_made(call.number()))
+    }
+
+    fn near<'w>(registers: &Registers, memory: &impl ReadMemory) -> Option<&'w Call> {
+        if registers.thread_pointer() == 0 {
+            return None;
+        }
+        let word = Addr::new(registers.thread_pointer().wrapping_add(arch::call_word_offset()));
+        let at = read::<1>(memory, word)?[0];
+        if at.wrapping_sub(registers.stack_pointer()) >= NEAR {
+            return None;
+        }
+        let [mark, ..] = read::<WORDS>(memory, Addr::new(at))?;
+        if mark != at ^ MARK {
+            return None;
+        }
+        // SAFETY: a Call in the live stack of a thread that stands still: its frame cannot end before the thread goes on.
+        // It is made of atomic words only.
+        Some(unsafe { &*core::ptr::with_exposed_provenance(at) })
+    }
+
+    /// The system call's number.
+    pub(super) fn number(&self) -> usize {
+        self.number.load(Relaxed)
+    }
+
+    /// True when the thread's call is a transfer that has come back with less than was wanted.
+    pub(super) fn is_short(&self, registers: &Registers) -> bool {
+        let moved = registers.result();
+        moved > 0 && (moved as usize) < self.wanted.load(Relaxed)
+    }
+
+    /// Before the call starts again: makes its timeout end when it would have.
+    pub(super) fn shorten(&self, registers: &mut Registers) {
+        let deadline = self.deadline.load(Relaxed) as u64;
+        if deadline == 0 {
+            return;
+        }
+        let left = deadline.saturating_sub(process::monotonic_ns());
+        match timeout_of(self.number() as libc::c_long) {
+            // An int. It never waits less than was asked for.
+            Some((index, Unit::Milliseconds)) => {
+                registers.set_argument(index, left.div_ceil(1_000_000) as usize);
+            }
+            Some((index, Unit::Timespec)) if registers.argument(index) == self.timespec().addr() => {
+                self.left[0].store((left / NS) as usize, Relaxed);
+                self.left[1].store((left % NS) as usize, Relaxed);
+            }
+            _ => {}
+        }
+    }
+}
+
+enum Unit {
+    Milliseconds,
+    Timespec,
+}
+
+/// Which argument of a call is its relative timeout.
+fn timeout_of(number: libc::c_long) -> Option<(usize, Unit)> {
+    Some(match number {
+        SYS_POLL => (2, Unit::Milliseconds),
+        SYS_EPOLL_WAIT | libc::SYS_epoll_pwait => (3, Unit::Milliseconds),
+        libc::SYS_rt_sigtimedwait | libc::SYS_clock_nanosleep => (2, Unit::Timespec),
+        libc::SYS_epoll_pwait2 | libc::SYS_semtimedop => (3, Unit::Timespec),
+        _ => return None,
+    })
+}
+
+fn read<const N: usize>(memory: &impl ReadMemory, at: Addr) -> Option<[usize; N]> {
+    let mut words = [0; N];
+    (at.get().is_multiple_of(8) && memory.read_words(at, &mut words) == N).then_some(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::ProcessMemory;
+
+    /// As the helper sees a thread that stands inside `call` with `result`.
+    fn registers(call: &Call, number: libc::c_long, arguments: [usize; 6], result: isize) -> Registers {
+        let stack_pointer = Addr::of(call).get() - 256;
+        let top = arch::thread_pointer();
+        Registers::of_system_call(number as usize, arguments, stack_pointer, 0, top).with_result(result)
+    }
+
+    fn memory() -> ProcessMemory<'static> {
+        // SAFETY: what these tests read is there.
+        unsafe { ProcessMemory::with_own_handlers() }
+    }
+
+    #[test]
+    fn a_call_is_known_while_it_is_made_and_no_longer() {
+        let call = Call::transfer(libc::SYS_write, 100);
+        let at = registers(&call, libc::SYS_write, [0; 6], 40);
+        assert!(Call::of(&at, &memory()).is_none());
+        call.inside(|| {
+            assert!(Call::of(&at, &memory()).is_some_and(|found| found.is_short(&at)));
+            let other = registers(&call, libc::SYS_read, [0; 6], 40);
+            assert!(Call::of(&other, &memory()).is_none(), "inside a handler, say");
+            let inner = Call::transfer(libc::SYS_write, 7);
+            inner.inside(|| {
+                let found = Call::of(&registers(&inner, libc::SYS_write, [0; 6], 7), &memory());
+                assert!(core::ptr::eq(found.unwrap(), &inner));
+            });
+            assert!(core::ptr::eq(Call::of(&at, &memory()).unwrap(), &call));
+        });
+        assert!(Call::of(&at, &memory()).is_none());
+    }
+
+    #[test]
+    fn only_a_partial_transfer_is_short() {
+        let call = Call::transfer(libc::SYS_write, 100);
+        for (result, short) in [(-4, false), (0, false), (1, true), (99, true), (100, false)] {
+            assert_eq!(call.is_short(&registers(&call, libc::SYS_write, [0; 6], result)), short, "{result}");
+        }
+        let timed = Call::timed(libc::SYS_epoll_pwait, process::monotonic_ns(), 100);
+        assert!(!timed.is_short(&registers(&timed, libc::SYS_epoll_pwait, [0; 6], 1)));
+    }
+
+    #[test]
+    fn a_timeout_becomes_what_is_left() {
+        let call = Call::timed(libc::SYS_epoll_pwait, process::monotonic_ns(), 5 * NS);
+        let mut at = registers(&call, libc::SYS_epoll_pwait, [0, 0, 0, 5000, 0, 0], -514);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        call.shorten(&mut at);
+        assert!((1..=4980).contains(&at.argument(3)), "{}", at.argument(3));
+        let over = Call::timed(libc::SYS_rt_sigtimedwait, 1, 1);
+        let mut at =
+            registers(&over, libc::SYS_rt_sigtimedwait, [0, 0, over.timespec().addr(), 8, 0, 0], -514);
+        over.shorten(&mut at);
+        assert_eq!([over.left[0].load(Relaxed), over.left[1].load(Relaxed)], [0, 0]);
+    }
+}
