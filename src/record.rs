@@ -170,7 +170,11 @@ pub fn parse(text: &[u8]) -> Result<Record, Problem> {
     let mut check = Check::default();
     // The piece behind the last line feed is no line: a torn record may end within a number.
     let Some(last) = text.iter().rposition(|byte| *byte == b'\n') else {
-        return if b"standstill-record ".starts_with(text) { Ok(record) } else { Err(Problem::NoRecord) };
+        return if format!("standstill-record {VERSION}").as_bytes().starts_with(text) {
+            Ok(record)
+        } else {
+            Err(Problem::NoRecord)
+        };
     };
     let mut lines = text[..last].split(|byte| *byte == b'\n').enumerate();
     let first = lines.next().map_or(&b""[..], |(_, line)| line);

@@ -166,8 +166,25 @@ fn the_json_document_has_what_its_description_lists() {
                 format!("`{cell}").split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
+    // A survey is there only when it was asked for.
+    let surveyed = folder().join("survey.json");
+    let asked = [
+        "--reachable",
+        "--explain",
+        "all",
+        "--retained",
+        "3",
+        "--json",
+        path(&surveyed),
+        "--",
+        path(clean()),
+    ];
+    assert_eq!(run(&asked).status.code(), Some(0));
+    let surveyed: Value = serde_json::from_slice(&std::fs::read(&surveyed).unwrap()).unwrap();
+    let survey = &surveyed["processes"][0]["survey"];
     let mut present = std::collections::BTreeSet::new();
-    let all = [&document, &document["processes"][0], &groups[0], &frames[0]];
+    let steps = survey["paths"][0]["steps"].as_array().unwrap();
+    let all = [&document, &document["processes"][0], &groups[0], &frames[0], survey, &steps[0]];
     all.iter().for_each(|value| present.extend(value.as_object().unwrap().keys().cloned()));
     assert_eq!(described, present);
 }

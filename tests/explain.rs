@@ -4,6 +4,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use support::library::library;
@@ -36,13 +37,18 @@ int main(int argc, char **argv) {
 }
 "#;
 
+/// Compiled once: tests run side by side.
 fn program() -> PathBuf {
-    let folder = support::scratch("explain");
-    let (file, program) = (folder.join("shelf.c"), folder.join("shelf"));
-    std::fs::write(&file, PROGRAM).unwrap();
-    let status = Command::new("cc").args(["-g", "-O1", "-o"]).arg(&program).arg(&file).status().unwrap();
-    assert!(status.success());
-    program
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    let make = || {
+        let folder = support::scratch("explain");
+        let (file, program) = (folder.join("shelf.c"), folder.join("shelf"));
+        std::fs::write(&file, PROGRAM).unwrap();
+        let status = Command::new("cc").args(["-g", "-O1", "-o"]).arg(&program).arg(&file).status().unwrap();
+        assert!(status.success());
+        program
+    };
+    MADE.get_or_init(make).clone()
 }
 
 fn standstill(words: &[&str], program: &Path, arguments: &[&str]) -> Output {
