@@ -144,6 +144,10 @@ impl Provider for Secret {
         Chunk { base, size: page_size(), stack, tag: Tag::Allocated, origin: Default::default() }
     }
 
+    fn live(&self, id: ChunkId) -> Option<AddrRange> {
+        (id == ChunkId(0)).then(|| self.bounds())
+    }
+
     fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk)) {
         each(ChunkId(0), self.chunk(ChunkId(0)));
     }

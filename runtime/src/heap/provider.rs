@@ -83,6 +83,9 @@ pub trait Provider {
     /// The chunk of a number that [`Provider::find`] or [`Provider::for_each`] gave.
     fn chunk(&self, id: ChunkId) -> Chunk;
 
+    /// The bytes of the chunk with this number, if there is a live one. Any number may be asked for.
+    fn live(&self, id: ChunkId) -> Option<AddrRange>;
+
     /// Calls `each` for every live chunk.
     fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk));
 

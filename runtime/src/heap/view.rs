@@ -176,6 +176,11 @@ impl Provider for HeapView {
         lookup::chunk(base, size, word)
     }
 
+    fn live(&self, id: ChunkId) -> Option<AddrRange> {
+        let (base, size, word) = self.of(*self.groups.get(id.index() / GROUP)?, id)?;
+        word.is_live().then(|| AddrRange::sized(Addr::new(base), size))
+    }
+
     fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk)) {
         for (group, owner) in self.groups.iter().enumerate() {
             let first = (group * GROUP) as u32;

@@ -129,6 +129,11 @@ impl Provider for Heap {
         self.chunks[id.index() / self.stride]
     }
 
+    fn live(&self, id: ChunkId) -> Option<AddrRange> {
+        let chunk = self.chunks.get(id.index() / self.stride)?;
+        id.index().is_multiple_of(self.stride).then(|| chunk.range())
+    }
+
     fn for_each(&self, each: &mut dyn FnMut(ChunkId, Chunk)) {
         // Backwards: nobody may rely on the order.
         for (index, chunk) in self.chunks.iter().enumerate().rev() {

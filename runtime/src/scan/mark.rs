@@ -7,7 +7,7 @@
 //!
 //! A task that cannot be started or has no memory is done without; only the first must be able to work.
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::arch::untagged;
 use crate::base::{Addr, AddrRange, Errno, WorkerDied, Workers};
@@ -53,17 +53,28 @@ pub fn mark(
 ) -> Result<(), CouldNotMark> {
     // A thirty-second of the chunks, 16 bytes each: half a byte a chunk. And room for some steps through pointers.
     let limit = ((provider.slots() / 32).min(1 << 20) / workers.count()).max(4096);
-    mark_with(provider, memory, harvest, workers, marks, limit)
+    // A probe costs some nanoseconds a chunk: not before as much was lost by waiting.
+    let bounds = Bounds { frontier: limit, patience: (provider.slots() / 128).max(1024) };
+    mark_with(provider, memory, harvest, workers, marks, bounds)
 }
 
-/// As [`mark`], with frontiers of `limit` pieces.
+/// What a task may use and bear.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Pieces in each task's frontier.
+    pub(super) frontier: usize,
+    /// Steps with nothing else to do meanwhile, before it probes.
+    pub(super) patience: usize,
+}
+
+/// As [`mark`], with given bounds.
 pub(super) fn mark_with(
     provider: &(impl Provider + Sync),
     memory: &(impl ReadMemory + Sync),
     harvest: &Harvest,
     workers: &(impl Workers + Sync),
     marks: &mut Marks,
-    limit: usize,
+    bounds: Bounds,
 ) -> Result<(), CouldNotMark> {
     // Marked before anything else, they are never read.
     for word in harvest.kept.iter() {
@@ -80,7 +91,9 @@ pub(super) fn mark_with(
         filter: Filter::new(hull(provider, harvest)),
         overflow: Overflow::new(provider.slots())?,
         runs: Bits::new(harvest.runs as usize)?,
-        limit,
+        limit: bounds.frontier,
+        patience: bounds.patience,
+        is_probed: AtomicBool::new(false),
         bytes: AtomicUsize::new(0),
         unreadable: AtomicUsize::new(0),
         runs_reached: AtomicUsize::new(0),
@@ -133,10 +146,22 @@ pub(super) struct World<'a, P, M, W> {
     pub(super) runs: Bits,
     /// Of each task's frontier.
     pub(super) limit: usize,
+    pub(super) patience: usize,
+    is_probed: AtomicBool,
     bytes: AtomicUsize,
     unreadable: AtomicUsize,
     runs_reached: AtomicUsize,
     tasks: AtomicUsize,
+}
+
+impl<P, M, W> World<'_, P, M, W> {
+    /// One task probes at a time: the memory for it is the larger part of all that marking needs.
+    pub(super) fn one_probe(&self, probe: impl FnOnce()) {
+        if !self.is_probed.swap(true, Relaxed) {
+            probe();
+            self.is_probed.store(false, Relaxed);
+        }
+    }
 }
 
 /// One of the two floods.

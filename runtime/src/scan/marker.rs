@@ -9,6 +9,8 @@
 //! up among the mappings; a long range puts its rest back when the frontier is half full, and gives half of it away when another
 //! task has nothing to do; ranges of several pages are read only where pages are resident.
 //!
+//! Where there is only one way to go for long, as along a list, others are tried: see [`probe`](super::probe).
+//!
 //! Why two rings: a random graph misses the cache once for the chunk's metadata and once for its contents. Both misses
 //! are started a ring's length before the value is needed, and so overlap.
 
@@ -30,14 +32,25 @@ const STEP: usize = 16 << 10;
 /// What is worth dividing between two tasks, in bytes: microseconds of reading.
 const DIVISIBLE: usize = 64 << 10;
 
+/// What a word points to.
+pub(super) enum Target {
+    /// A chunk, and the bytes that were asked for.
+    Chunk(ChunkId, AddrRange),
+    /// A run of mappings.
+    Run(u32),
+}
+
 /// See the module.
 pub(super) struct Marker<'a, P, M, W> {
     pub(super) world: &'a World<'a, P, M, W>,
     pub(super) flood: &'a Flood<'a>,
-    frontier: Frontier<'a>,
-    candidates: Ring<Addr>,
+    pub(super) frontier: Frontier<'a>,
+    pub(super) candidates: Ring<Addr>,
     /// Where words are copied to. Empty while a range is read.
-    buffer: MapVec<usize>,
+    pub(super) buffer: MapVec<usize>,
+    /// Steps that were taken with nothing else to do meanwhile, and how many of them are borne.
+    lonely: usize,
+    patience: usize,
     reached_runs: MapVec<u32>,
     /// Bytes that were read.
     pub(super) bytes: usize,
@@ -58,6 +71,8 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
             candidates: Ring::new(),
             buffer: words::buffer()?,
             reached_runs,
+            lonely: 0,
+            patience: world.patience,
             bytes: 0,
             unreadable: 0,
         })
@@ -113,12 +128,19 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
                 self.locate(addr);
                 None
             } else if let Some(piece) = contents.pop() {
+                self.lonely += usize::from(contents.is_empty());
                 Some(piece)
             } else {
                 break;
             };
             if let Some(piece) = due {
                 self.contents(piece);
+                if self.lonely >= self.patience && contents.is_empty() {
+                    self.lonely = 0;
+                    // A probe costs a look at every chunk's colour: there are only a few, whatever the heap is like.
+                    self.patience = self.patience.saturating_mul(4);
+                    self.world.one_probe(|| self.probe());
+                }
             }
         }
     }
@@ -210,14 +232,24 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// A word in the bounds of the heap.
     #[inline]
     fn locate(&mut self, addr: Addr) {
+        match self.target(addr) {
+            Some(Target::Chunk(id, range)) => self.reach(id, range),
+            Some(Target::Run(run)) => self.reach_run(run),
+            None => {}
+        }
+    }
+
+    /// What a word points to.
+    #[inline]
+    pub(super) fn target(&self, addr: Addr) -> Option<Target> {
         match self.world.provider.locate(addr) {
-            Some((id, range)) => self.reach(id, range),
+            Some((id, range)) => Some(Target::Chunk(id, range)),
             None => self.elsewhere(addr),
         }
     }
 
     #[inline(always)]
-    fn is_marked(&self, id: ChunkId) -> bool {
+    pub(super) fn is_marked(&self, id: ChunkId) -> bool {
         let Flood { before, now, .. } = self.flood;
         now.contains(id.index()) || before.is_some_and(|before| before.contains(id.index()))
     }
@@ -237,22 +269,17 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// A word that is in no live chunk: an empty array of C++ objects with a cookie, a mapping between the heap's
     /// segments, or no pointer.
     #[cold]
-    fn elsewhere(&mut self, addr: Addr) {
+    fn elsewhere(&self, addr: Addr) -> Option<Target> {
         // `new T[0]` with a destructor to call is a chunk with one word, the count 0, and the program holds the address
         // behind it (Itanium C++ ABI, 2.7).
         if let Some((id, range)) = self.world.provider.locate(addr.minus(WORD)) {
             let mut cookie = [1];
-            if range == AddrRange::new(addr.minus(WORD), addr)
+            let is_empty_array = range == AddrRange::new(addr.minus(WORD), addr)
                 && self.world.memory.read_words(range.start, &mut cookie) == 1
-                && cookie == [0]
-            {
-                self.reach(id, range);
-            }
-            return;
+                && cookie == [0];
+            return is_empty_array.then_some(Target::Chunk(id, range));
         }
-        if let Some(run) = self.world.harvest.run_at(addr.get()) {
-            self.reach_run(run);
-        }
+        self.world.harvest.run_at(addr.get()).map(Target::Run)
     }
 
     /// A mapping that something reachable points into.

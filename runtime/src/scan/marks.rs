@@ -34,6 +34,13 @@ impl Bits {
         word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Relaxed) & bit == 0
     }
 
+    /// Puts in what `bits` says of the 64 indices from `first` on, a multiple of 64.
+    pub fn add_all(&self, first: usize, bits: u64) {
+        if let Some(word) = self.words.get(first / 64) {
+            word.fetch_or(bits, Relaxed);
+        }
+    }
+
     /// As [`Bits::add`], for who has the set alone.
     #[inline]
     pub fn insert(&mut self, index: usize) -> bool {

@@ -9,11 +9,13 @@
 //! finds are "possible".
 
 mod atomics;
+mod chains;
 mod frontier;
 mod mark;
 mod marker;
 mod marks;
 mod piece;
+mod probe;
 mod ring;
 mod sharing;
 pub(crate) mod words;

@@ -15,6 +15,9 @@ pub(super) struct Piece {
 const OF_MAPPING: usize = 1;
 
 impl Piece {
+    /// No bytes.
+    pub(super) const NOTHING: Piece = Piece { start: 0, end: 0 };
+
     /// Of a chunk.
     #[inline]
     pub(super) fn of_chunk(range: AddrRange) -> Piece {

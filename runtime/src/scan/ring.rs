@@ -25,6 +25,11 @@ impl<T: Copy> Ring<T> {
         oldest
     }
 
+    /// True when nothing is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.put == self.taken
+    }
+
     /// Takes the oldest out, before its time: for when there is nothing better to do.
     #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<T> {

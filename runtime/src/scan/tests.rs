@@ -12,7 +12,7 @@ use crate::harvest::{Harvest, Resident, Strength};
 use crate::heap::{ChunkId, Tag};
 
 use super::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
-use super::mark::mark_with;
+use super::mark::{Bounds, mark_with};
 use super::words::aligned;
 use super::{Marks, mark};
 
@@ -21,6 +21,15 @@ fn indices(world: &World, marks: &Marks) -> (BTreeSet<usize>, BTreeSet<usize>) {
         (0..world.heap.chunks.len()).filter(|index| pick(world.heap.id(*index))).collect()
     };
     (all(&|id| marks.strong.contains(id.index())), all(&|id| marks.weak.contains(id.index())))
+}
+
+fn bounds(frontier: usize, patience: usize) -> Bounds {
+    Bounds { frontier, patience }
+}
+
+/// From a probe at every step to none.
+fn patience() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(1usize), 1usize..6, Just(usize::MAX)]
 }
 
 /// Threads of the test.
@@ -54,10 +63,11 @@ proptest! {
         recipe in made_up::recipes::recipe(),
         limit in prop_oneof![Just(1usize), 1usize..8, Just(1000)],
         tasks in 2usize..5,
+        patience in patience(),
     ) {
         let world = made_up::build(&recipe);
         let mut marks = Marks::new(&world.heap).unwrap();
-        mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, limit).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, bounds(limit, patience)).unwrap();
         prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
     }
 
@@ -65,10 +75,11 @@ proptest! {
     fn marks_what_the_naive_flood_marks(
         recipe in made_up::recipes::recipe(),
         limit in prop_oneof![Just(1usize), 1usize..8, Just(1000)],
+        patience in patience(),
     ) {
         let world = made_up::build(&recipe);
         let mut marks = Marks::new(&world.heap).unwrap();
-        mark_with(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks, limit).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks, bounds(limit, patience)).unwrap();
         prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
     }
 }
@@ -158,7 +169,7 @@ fn an_array_wider_than_the_frontier_loses_nothing() {
     w.memory.write(GLOBALS, array);
     for limit in [1, 2, 64, 100_000] {
         let mut marks = Marks::new(&w.heap).unwrap();
-        mark_with(&w.heap, &w.memory, &w.harvest, &Alone, &mut marks, limit).unwrap();
+        mark_with(&w.heap, &w.memory, &w.harvest, &Alone, &mut marks, bounds(limit, usize::MAX)).unwrap();
         assert_eq!(marks.strong.count(), 8001);
         assert_eq!(marks.statistics.overflows > 0, limit < 100, "limit {limit}");
         assert_eq!(marks.statistics.bytes, 8000 * 48 + 4000 * 8 + 8);
@@ -200,14 +211,14 @@ proptest! {
     /// Any page of what is reachable may be one that cannot be read: what is marked is what the rest reaches, and the loss
     /// is told.
     #[test]
-    fn a_page_that_cannot_be_read_is_told(recipe in made_up::recipes::recipe(), page in any::<usize>(), tasks in 1usize..3) {
+    fn a_page_that_cannot_be_read_is_told(recipe in made_up::recipes::recipe(), page in any::<usize>(), tasks in 1usize..3, patience in patience()) {
         let recipe = made_up::Recipe { guards: Vec::new(), absent: Vec::new(), nodes: Vec::new(), ..recipe };
         let mut world = made_up::build(&recipe);
         let pages: BTreeSet<usize> = world.memory.pages().collect();
         let page = *pages.iter().nth(page % pages.len()).unwrap();
         world.memory.guard(page);
         let mut marks = Marks::new(&world.heap).unwrap();
-        mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, 1000).unwrap();
+        mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, bounds(1000, patience)).unwrap();
         let (strong, weak) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
         let reached = strong.union(&weak).map(|index| world.heap.chunks[*index].range());
         let roots = world.harvest.roots.iter().map(|root| root.range);
@@ -215,5 +226,46 @@ proptest! {
         let lost = reached.chain(roots).any(|range| !aligned(range).intersect(on_page).is_empty());
         prop_assert_eq!(marks.statistics.unreadable > 0, lost);
         prop_assert_eq!(indices(&world, &marks), (strong, weak));
+    }
+}
+
+/// Lists, single and double, of chunks in random order, some of them lost: what a probe takes for granted is what the naive
+/// answer says.
+#[test]
+fn lists_that_are_probed_are_marked_to_their_ends() {
+    const NODES: usize = 30_000;
+    for (double, contents) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut w = world(NODES);
+        // A permutation: 12289 and NODES have no common divisor.
+        let at = |i: usize| HEAP + i * 12_289 % NODES * 64;
+        let step = if contents { 2 } else { 1 };
+        // Three lists one after the other; nothing holds the second.
+        for list in 0..3 {
+            let nodes: Vec<usize> = (list * NODES / 3..(list + 1) * NODES / 3).step_by(step).collect();
+            for (i, node) in nodes.iter().enumerate() {
+                if let Some(next) = nodes.get(i + 1) {
+                    w.memory.write(at(*node) + 8, at(*next) + 16);
+                    if double {
+                        w.memory.write(at(*next), at(*node));
+                    }
+                }
+                if contents {
+                    w.memory.write(at(*node) + 32, at(*node + 1));
+                }
+            }
+            if list != 1 {
+                w.harvest.words.push(made_up::root_word(at(nodes[0]), Strength::Strong)).unwrap();
+            }
+        }
+        for tasks in [1, 2] {
+            for patience in [50, usize::MAX] {
+                let mut marks = Marks::new(&w.heap).unwrap();
+                let bounds = bounds(1000, patience);
+                mark_with(&w.heap, &w.memory, &w.harvest, &Threads(tasks), &mut marks, bounds).unwrap();
+                let is_lost = |i: usize| (NODES / 3..2 * NODES / 3).any(|node| at(node) == HEAP + i * 64);
+                assert_eq!(marks.strong.count(), 2 * NODES / 3);
+                assert!((0..NODES).step_by(97).all(|i| marks.strong.contains(i) != is_lost(i)));
+            }
+        }
     }
 }
