@@ -4,7 +4,8 @@
 //!
 //! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD. CTESTS_REFERENCE=1 runs them
 //! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS='gcc -O2, musl' leaves only the
-//! columns whose title has all words of one of the parts; CTESTS_JOBS sets how many run at a time.
+//! columns whose title has all words of one of the parts; CTESTS_JOBS sets how many run at a time. CTESTS_GUEST has the
+//! programs run on another machine: see tests/aarch64/run.
 
 mod support;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use support::case::{self, Case, Run};
 use support::column::{self, Column, Form};
+use support::guest::{Guest, RECORDED};
 use support::library::library;
 use support::run::run;
 use support::verdict::Found;
@@ -41,7 +43,11 @@ fn main() -> ExitCode {
         cases.iter().for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
     }
-    let mut columns = if reference { column::reference() } else { column::all() };
+    let mut columns = match (reference, Guest::from_environment()) {
+        (reference, Some(_)) => column::aarch64(reference),
+        (true, None) => column::reference(),
+        (false, None) => column::all(),
+    };
     if columns.is_empty() {
         println!("c-tests: no C compiler on this machine\n\n0 passed, 0 failed, {} skipped", cases.len());
         return ExitCode::SUCCESS;
@@ -181,8 +187,16 @@ fn one_run(
         command.env("PATH", [folder, path].join(std::ffi::OsStr::new(":")));
     }
     command.envs(how.env.iter().map(|(name, value)| (name, fill(value))));
-    let outcome = match run(&mut command, how.stdin_held, Duration::from_secs(case.timeout)) {
+    let guest = Guest::from_environment();
+    let seconds = case.timeout * if guest.is_some() { column::GUEST_SLOWNESS } else { 1 };
+    let limit = Duration::from_secs(seconds);
+    let outcome = match &guest {
+        Some(guest) => guest.run(&command, how.stdin_held, limit),
+        None => run(&mut command, how.stdin_held, limit),
+    };
+    let outcome = match outcome {
         Ok(outcome) => outcome,
+        Err(problem) if problem == RECORDED => return Cell::Passed,
         Err(problem) => return Cell::Failed(problem),
     };
     if outcome.status == Ok(77) {
@@ -190,7 +204,7 @@ fn one_run(
     }
     let mut wrong = vec![];
     if outcome.timed_out {
-        wrong.push(format!("did not end within {} s", case.timeout));
+        wrong.push(format!("did not end within {seconds} s"));
     } else {
         let status = how.exit.unwrap_or(how.expected.status());
         if outcome.status != Ok(status) {
@@ -215,7 +229,8 @@ fn one_run(
         wrong.push(format!("stdout has no /{regex}/: {:?}", outcome.stdout));
     }
     for (name, text) in &how.files {
-        let mut files = std::fs::read_dir(scratch).into_iter().flatten().flatten();
+        let folder = guest.as_ref().map_or(scratch.to_owned(), |guest| guest.files(scratch));
+        let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let there = files.any(|file| {
             name.is_match(&file.file_name().to_string_lossy())
                 && std::fs::read_to_string(file.path()).is_ok_and(|content| text.is_match(&content))

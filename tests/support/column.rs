@@ -96,3 +96,16 @@ pub fn reference() -> Vec<Column> {
     }
     columns
 }
+
+/// How much longer a test may take on an emulated machine.
+pub const GUEST_SLOWNESS: u64 = 8;
+
+/// The columns of the aarch64 guest: one level, since what differs there is the CPU.
+pub fn aarch64(reference: bool) -> Vec<Column> {
+    let forms: &[Form] =
+        if reference { &[Form::Reference] } else { &[Form::Archive, Form::Preload, Form::Static] };
+    let of = |compiler: Compiler| {
+        forms.iter().map(move |form| Column { compiler: compiler.clone(), level: None, form: *form })
+    };
+    toolchain::aarch64().into_iter().flat_map(of).collect()
+}

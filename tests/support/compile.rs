@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use super::case::Case;
@@ -31,6 +32,28 @@ impl Column {
         None
     }
 
+    /// What the tests share, as this column's compiler makes it.
+    fn support(&self) -> Result<PathBuf, String> {
+        static AARCH64: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        if self.compiler.name != "aarch64" {
+            return Ok(Path::new(env!("CTESTS_SUPPORT")).join("libctests_support.a"));
+        }
+        let build = || {
+            let object = super::scratch("c-tests/aarch64-support").join("support.o");
+            let folder = super::root().join("c-tests/support");
+            let source = folder.join("support.c");
+            if stale(&object, &[&source, &folder.join("support.h")]) {
+                let mut cc = Command::new(&self.compiler.cc);
+                cc.args(["-c", "-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Werror"])
+                    .arg("-I")
+                    .arg(&folder);
+                run(cc.arg(&source).arg("-o").arg(&object))?;
+            }
+            Ok(object)
+        };
+        AARCH64.get_or_init(build).clone()
+    }
+
     /// Builds the program of `case`; what it prints on failure is the error.
     pub fn build(&self, level: &str, case: &Case) -> Result<PathBuf, String> {
         let folder = self.folder(level, case);
@@ -38,7 +61,7 @@ impl Column {
             Some(cxx) if case.cxx => cxx,
             _ => &self.compiler.cc,
         };
-        let support = Path::new(env!("CTESTS_SUPPORT")).join("libctests_support.a");
+        let support = self.support()?;
         let headers = super::root().join("c-tests/support");
         let stage = case.source.parent().expect("a test lies in a folder");
         let shared: Vec<&String> = case.libraries.iter().chain(&case.plugins).collect();

@@ -4,6 +4,7 @@
 pub mod case;
 pub mod column;
 pub mod compile;
+pub mod guest;
 pub mod library;
 pub mod run;
 pub mod toolchain;

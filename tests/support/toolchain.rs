@@ -54,6 +54,18 @@ pub fn musl() -> Option<Compiler> {
     starts(&cc).then_some(Compiler { name: "musl-gcc".into(), libc: Libc::Musl, cc, cxx: None })
 }
 
+/// Debian's cross compiler, whose programs run on another machine.
+pub fn aarch64() -> Option<Compiler> {
+    let cc = PathBuf::from("aarch64-linux-gnu-gcc");
+    let cxx = PathBuf::from("aarch64-linux-gnu-g++");
+    (starts(&cc) && starts(&cxx)).then(|| Compiler {
+        name: "aarch64".into(),
+        libc: Libc::Glibc,
+        cc,
+        cxx: Some(cxx),
+    })
+}
+
 /// What has to stand behind `command` to name its newest version on this machine: nothing, or `-19`.
 pub fn newest(command: &str) -> Option<String> {
     let versions = std::iter::once(String::new()).chain((14..=24).rev().map(|version| format!("-{version}")));
