@@ -182,7 +182,7 @@ pub(super) fn collect(
             root_regions: options.use_root_regions,
             mappings: options.use_mappings,
         },
-        pid: proc.process(),
+        pid: world.process(),
         threads: &stopped,
         regions: prepared.regions,
         in_transit: &in_transit,

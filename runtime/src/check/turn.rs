@@ -4,15 +4,18 @@
 //! its own thread is inside one would wait for itself.
 
 use core::sync::atomic::{
-    AtomicBool, AtomicI32,
+    AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Release},
 };
 
 use crate::arch;
-use crate::sys::process;
+use crate::sys::{futex, process};
 
-/// The thread that checks, by gettid(2); 0 for none.
-static CHECKING: AtomicI32 = AtomicI32::new(0);
+/// The thread that checks, by gettid(2); 0 for none. Whoever waits sleeps on it: a check may take seconds.
+static CHECKING: AtomicU32 = AtomicU32::new(0);
+
+/// Between looks when nothing woke the waiting thread: in a process that was forked meanwhile nobody does.
+const LOOK_NS: u64 = 50_000_000;
 
 /// Held by the thread that checks.
 pub(super) struct Turn;
@@ -20,12 +23,17 @@ pub(super) struct Turn;
 impl Turn {
     /// Waits for the turn; `None` on a thread that has it already.
     pub(super) fn wait() -> Option<Turn> {
-        let own = process::tid().get();
+        let own = process::tid().get() as u32;
         loop {
             match CHECKING.compare_exchange(0, own, AcqRel, Acquire) {
                 Ok(_) => return Some(Turn),
                 Err(holder) if holder == own => return None,
-                Err(_) => arch::yield_now(),
+                Err(holder) => {
+                    if futex::wait(&CHECKING, holder, LOOK_NS).is_err() {
+                        // It changed, or a filter refuses futex.
+                        arch::yield_now();
+                    }
+                }
             }
         }
     }
@@ -34,6 +42,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         CHECKING.store(0, Release);
+        let _ = futex::wake(&CHECKING, 1);
     }
 }
 

@@ -162,6 +162,14 @@ impl World {
         &self.queued
     }
 
+    /// The id of the process, which is also that of its first thread, as the program itself sees it. /proc of an outer
+    /// pid namespace has another.
+    pub fn process(&self) -> i32 {
+        let listed = self.proc.process();
+        let first = self.threads.iter().find(|thread| thread.listed.get() == listed);
+        first.map_or(listed, |thread| thread.tid.get())
+    }
+
     /// The way into /proc.
     pub fn proc(&self) -> &ProcFiles {
         &self.proc

@@ -286,6 +286,7 @@ fn a_foreign_pid_namespace() {
         }
         let status = status_of_child(20, || {
             assert_eq!(process::pid(), 1);
+            let mut seen = 0;
             let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
             for _ in 0..20 {
                 let (notes, records) = records(&Options::DEFAULT);
@@ -294,6 +295,8 @@ fn a_foreign_pid_namespace() {
                     crowd.tids.iter().all(|tid| records.iter().any(|r| r.tid == *tid && r.has_registers()))
                 );
             }
+            stop(&Options::DEFAULT, &mut |world, _| seen = world.process()).unwrap();
+            assert_eq!(seen, 1);
             crowd.end();
         });
         assert_eq!(status, 0);
