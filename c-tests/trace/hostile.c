@@ -30,11 +30,13 @@ static NOINLINE int descend(int depth, int path) {
 }
 
 static jmp_buf back;
+static volatile int jumps_back = 1;
 
 static NOINLINE void jump(int depth) {
   if (depth == 0) {
     allocate(7);
-    longjmp(back, 1);
+    if (jumps_back) longjmp(back, 1);
+    return;
   }
   jump(depth - 1);
   allocate(8);
@@ -47,6 +49,8 @@ static void jumps(void) {
   }
 }
 
+/* musl has no makecontext. */
+#ifdef __GLIBC__
 static ucontext_t here, there;
 
 static void coroutine(void) {
@@ -74,6 +78,9 @@ static void contexts(void) {
   }
   munmap(area, 1 << 20);
 }
+#else
+static void contexts(void) {}
+#endif
 
 static void on_signal(int signal) { descend(signal % 7, signal); }
 
@@ -90,14 +97,18 @@ static void signals(void) {
   CHECK(sigaltstack(&stack, NULL) == 0);
 }
 
+static NOINLINE void spawn(void) {
+  pid_t child = vfork();
+  if (child == 0) {
+    allocate(5);
+    _exit(0);
+  }
+  CHECK(child > 0 && waitpid(child, NULL, 0) == child);
+}
+
 static void vforks(void) {
   for (int i = 0; i < 5; i++) {
-    pid_t child = vfork();
-    if (child == 0) {
-      allocate(5);
-      _exit(0);
-    }
-    CHECK(child > 0 && waitpid(child, NULL, 0) == child);
+    spawn();
     descend(i, i);
   }
 }
