@@ -25,6 +25,8 @@ pub enum Command {
     Run(Run),
     /// Run a program and say, when it exits, why objects are alive: who holds them, from a variable or a stack on
     Explain(Explain),
+    /// Compare the JSON reports of two runs: what is new, what grew, what shrank, what is gone
+    Diff(Diff),
     /// Turn raw records into a report
     Render(Render),
     /// Put functions and source lines into text that was printed without them
@@ -170,6 +172,25 @@ Examples:
   standstill run -- ./server --config test.conf
   standstill run --json leaks.json --suppressions ci.supp -- make check
   standstill run -q --exit-code 0 -- python3 script.py";
+
+/// Arguments of `standstill diff`.
+///
+/// Exit status: 23 if a leak is new or grew, else 0.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The report of the run before, written by `--json`
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The report of the run after
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Compare also what is still reachable, if both runs had `--reachable`
+    #[arg(long)]
+    pub reachable: bool,
+    /// Print the changes as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Arguments of `standstill render`.
 ///

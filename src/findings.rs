@@ -53,6 +53,8 @@ pub struct Group {
     pub retained_objects: u64,
     /// Bytes that only they hold.
     pub retained_bytes: u64,
+    /// The baseline after which the oldest of them was allocated; 0 before the first.
+    pub born: u32,
     /// In which processes: indices of [`Findings::processes`], ascending.
     pub processes: Vec<usize>,
     /// Each one's address and size, if they were listed.
@@ -216,6 +218,7 @@ impl Merged {
                 bytes: 0,
                 retained_objects: 0,
                 retained_bytes: 0,
+                born: leak.born,
                 processes: Vec::new(),
                 listed: Vec::new(),
             });
@@ -226,6 +229,7 @@ impl Merged {
         group.bytes = group.bytes.saturating_add(leak.bytes);
         group.retained_objects = group.retained_objects.saturating_add(leak.retained_objects);
         group.retained_bytes = group.retained_bytes.saturating_add(leak.retained_bytes);
+        group.born = group.born.min(leak.born);
         group.listed.extend_from_slice(&leak.listed);
         if group.processes.last() != Some(&process) {
             group.processes.push(process);

@@ -72,6 +72,7 @@ struct OneGroup<'a> {
     objects: u64,
     bytes: u64,
     retained: Sum,
+    born: u32,
     processes: Vec<i32>,
     frames: Vec<OneFrame<'a>>,
     addresses: Vec<Object>,
@@ -177,6 +178,7 @@ fn group<'a>(group: &'a Group, findings: &Findings) -> OneGroup<'a> {
         objects: group.objects,
         bytes: group.bytes,
         retained: total((group.retained_objects, group.retained_bytes)),
+        born: group.born,
         processes: group.processes.iter().filter_map(pid).collect(),
         frames: group.frames.iter().map(frame).collect(),
         addresses: group

@@ -11,6 +11,7 @@
 //! A crate of its own, so that the parts can be tested and fuzzed.
 
 pub mod cli;
+pub mod diff;
 pub mod findings;
 pub mod json;
 pub mod record;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use standstill_command::cli::{Cli, Command};
-use standstill_command::{render, run, symbolize};
+use standstill_command::{diff, render, run, symbolize};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
             options.explain = Some(what);
             run::run(&options)
         }
+        Command::Diff(options) => diff::diff(&options),
         Command::Render(options) => render::render(&options),
         Command::Symbolize(options) => symbolize::symbolize(&options),
     };

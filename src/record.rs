@@ -117,6 +117,8 @@ pub struct Leak {
     pub retained_objects: u64,
     /// Bytes that only they hold.
     pub retained_bytes: u64,
+    /// The baseline after which the oldest of them was allocated; 0 before the first.
+    pub born: u32,
     /// Each one's address and size, if they were listed.
     pub listed: Vec<(u64, u64)>,
 }
@@ -317,6 +319,8 @@ fn body<'a, I: Iterator<Item = &'a [u8]>>(
                 bytes: fields.decimal()?,
                 retained_objects: fields.decimal()?,
                 retained_bytes: fields.decimal()?,
+                // Records of older libraries end here.
+                born: fields.decimal().unwrap_or(0),
                 listed: Vec::new(),
             });
         }

@@ -105,6 +105,7 @@ fn model(findings: &Findings) -> (Vec<report::Group>, Vec<report::Leak>) {
             bytes: group.bytes as usize,
             retained_bytes: group.retained_bytes as usize,
             retained_objects: group.retained_objects as usize,
+            born: group.born,
             // Behind the end for a group whose objects are not all known: it has none to list.
             first: if all_listed { leaks.len() } else { usize::MAX },
         });
@@ -113,6 +114,7 @@ fn model(findings: &Findings) -> (Vec<report::Group>, Vec<report::Leak>) {
             size: *size as usize,
             stack,
             kind: group.kind,
+            born: 0,
             under: 0,
             retained_bytes: 0,
             retained_objects: 0,

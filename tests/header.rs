@@ -13,13 +13,14 @@ const UNIT: &str = r#"
 #include "standstill.h"
 static struct standstill_check_options options = STANDSTILL_OPTIONS_INIT;
 static struct standstill_check_result result = STANDSTILL_RESULT_INIT;
+static struct standstill_scope scope = STANDSTILL_SCOPE_INIT;
 static struct standstill_step steps[4];
 static struct standstill_chain chain = STANDSTILL_CHAIN_INIT(steps, 4);
 typedef char version_is_composed[STANDSTILL_VERSION == 10000 * STANDSTILL_VERSION_MAJOR
                                  + 100 * STANDSTILL_VERSION_MINOR + STANDSTILL_VERSION_PATCH ? 1 : -1];
 typedef char clean_is_zero[STANDSTILL_CLEAN == 0 && STANDSTILL_LEAKS == 1 ? 1 : -1];
 int test(void);
-int test(void) { return options.size == 0 || result.size == 0 || chain.size == 0 || sizeof(version_is_composed) != sizeof(clean_is_zero); }
+int test(void) { return options.size == 0 || result.size == 0 || chain.size == 0 || scope.size == 0 || sizeof(version_is_composed) != sizeof(clean_is_zero); }
 "#;
 
 fn unit(name: &str, text: &str) -> PathBuf {

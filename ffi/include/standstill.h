@@ -83,7 +83,7 @@ struct standstill_check_options {
   uint32_t flags;       /* STANDSTILL_CHECK_..., or 0 */
   uint32_t deadline_ms; /* longest time the program may stand still, in milliseconds; 0 = the option `deadline_ms` */
   uint32_t snapshot;    /* enum standstill_snapshot */
-  uint32_t reserved;    /* 0 */
+  uint32_t since;       /* only what was allocated after this baseline; 0 = everything. See standstill_baseline() */
 };
 #define STANDSTILL_OPTIONS_INIT { sizeof(struct standstill_check_options), 0, 0, 0, 0 }
 
@@ -163,6 +163,51 @@ int standstill_check_descriptor(const struct standstill_pending *pending);
  *   check at exit not affected.
  */
 int standstill_check_finish(struct standstill_pending *pending, struct standstill_check_result *result);
+
+/* ------------------------------------------------------------------------------- what is new, what grew */
+
+/*
+ * uint32_t standstill_baseline(void)
+ *   Marks every object that is alive now as older than what comes, and remembers how much each call stack has. A check
+ *   with `since` set to the number that is returned tells of leaks that were allocated later, and its report lists the
+ *   call stacks of which more is alive than there was then. An object whose size realloc() changed counts as allocated
+ *   then.
+ *   returns       the number of the baseline, from 1 on; 0 if the program could not be stopped (one line says why).
+ *   remembered    the last seven baselines; an older number is STANDSTILL_BAD_ARGUMENT to a check.
+ *   exits         never.
+ *   repeatable    yes. Costs a stop and a walk over the metadata of all objects, and malloc nothing.
+ *   check at exit not affected; its report says of each leak after which baseline it was allocated.
+ */
+uint32_t standstill_baseline(void);
+
+/* A stretch of one thread's execution. Set to STANDSTILL_SCOPE_INIT, then left alone. */
+struct standstill_scope {
+  size_t size;     /* sizeof(struct standstill_scope) */
+  uint32_t flags;  /* STANDSTILL_CHECK_QUIET or 0; how the check at its end is made */
+  uint32_t number; /* the library's, and so are the next two */
+  uint32_t outer;
+  int32_t thread;
+};
+#define STANDSTILL_SCOPE_INIT { sizeof(struct standstill_scope), 0, 0, 0, 0 }
+
+/*
+ * int standstill_scope_begin(struct standstill_scope *scope)
+ * int standstill_scope_end(struct standstill_scope *scope, struct standstill_check_result *result)
+ *   For tests: nothing that the calling thread allocates between the two is leaked at the end. What other threads
+ *   allocate meanwhile does not matter, and neither do older leaks. What is still held by something is no leak, and
+ *   belongs to the scope around from then on: scopes of a thread nest, and end in the reverse order.
+ *   begin         STANDSTILL_CLEAN: it has begun. STANDSTILL_COULD_NOT_CHECK: fifteen scopes are open in the process.
+ *                 STANDSTILL_BAD_ARGUMENT: the struct is wrong, or its scope is open already.
+ *   end           as standstill_check_recoverable(), about the scope's objects. STANDSTILL_BAD_ARGUMENT: the scope is
+ *                 not the innermost one of the calling thread; nothing was done. Otherwise the struct can be used again.
+ *   scope         the caller's, until the end. A thread that ends in a scope leaves its number used up.
+ *   result        may be NULL.
+ *   exits         never.
+ *   repeatable    yes. Each end stops the program and looks at its whole memory.
+ *   check at exit not affected: what the scope leaked is reported there again.
+ */
+int standstill_scope_begin(struct standstill_scope *scope);
+int standstill_scope_end(struct standstill_scope *scope, struct standstill_check_result *result);
 
 /* -------------------------------------------------------------------------------- why an object is alive */
 
@@ -348,6 +393,50 @@ const char *__lsan_default_suppressions(void); /* lines `leak:PATTERN`; read onc
 
 #ifdef __cplusplus
 } /* extern "C" */
+
+#if __cplusplus >= 201103L
+namespace standstill {
+
+/*
+ * A leak scope that ends with its block:
+ *     {
+ *       standstill::LeakScope scope;
+ *       run_the_code_under_test();
+ *       EXPECT_TRUE(scope.clean());
+ *     }
+ * Lives on the stack, and ends on the thread that made it.
+ */
+class LeakScope {
+ public:
+  explicit LeakScope(uint32_t flags = 0) {
+    scope_.flags = flags;
+    code_ = standstill_scope_begin(&scope_);
+    open_ = code_ == STANDSTILL_CLEAN;
+  }
+  /* Ends the scope if nobody has: the report then is all that tells of leaks. */
+  ~LeakScope() { end(); }
+  LeakScope(const LeakScope &) = delete;
+  LeakScope &operator=(const LeakScope &) = delete;
+
+  /* Ends the scope at the first call and returns its enum standstill_code then, and at later ones. */
+  int end(struct standstill_check_result *result = nullptr) {
+    if (open_) {
+      open_ = false;
+      code_ = standstill_scope_end(&scope_, result);
+    }
+    return code_;
+  }
+  /* True if no leak was seen: also when nothing could be checked, so that a test runs without the library's help. */
+  bool clean() { return end() != STANDSTILL_LEAKS; }
+
+ private:
+  struct standstill_scope scope_ = STANDSTILL_SCOPE_INIT;
+  int code_;
+  bool open_;
+};
+
+} /* namespace standstill */
+#endif
 #endif
 
 #endif /* STANDSTILL_H */

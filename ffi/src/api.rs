@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_void};
 
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::base::{Addr, AddrRange};
-use standstill_runtime::check::{self, Counts, Occasion, Outcome};
+use standstill_runtime::check::{self, Counts, Occasion, Only, Outcome};
 use standstill_runtime::harvest::user_regions;
 use standstill_runtime::heap::{self, Tag};
 use standstill_runtime::init::options::Snapshot;
@@ -31,7 +31,7 @@ pub(crate) struct CheckOptions {
     flags: u32,
     deadline_ms: u32,
     snapshot: u32,
-    reserved: u32,
+    since: u32,
 }
 
 /// `struct standstill_check_result`
@@ -55,7 +55,7 @@ pub(crate) struct CheckResult {
 }
 
 /// STANDSTILL_CHECK_QUIET
-const QUIET: u32 = 1;
+pub(crate) const QUIET: u32 = 1;
 
 /// Values of `enum standstill_code`.
 pub(crate) mod code {
@@ -103,9 +103,14 @@ pub(crate) unsafe fn occasion(options: *const CheckOptions) -> Option<Occasion> 
         3 => Some(Snapshot::Always),
         _ => return None,
     };
-    let known = options.flags & !QUIET == 0 && options.reserved == 0;
+    let only = match options.since {
+        0 => Only::All,
+        number if check::is_baseline(number) => Only::Since(number),
+        _ => return None,
+    };
+    let known = options.flags & !QUIET == 0;
     let quiet = options.flags & QUIET != 0;
-    known.then_some(Occasion::Recoverable { quiet, deadline_ms: options.deadline_ms, snapshot })
+    known.then_some(Occasion::Recoverable { quiet, deadline_ms: options.deadline_ms, snapshot, only })
 }
 
 /// Writes the numbers of a check where there are some; its code.

@@ -39,6 +39,7 @@ mod core_file;
 mod explain;
 mod lsan;
 mod pending;
+mod scope;
 mod thread_dump;
 
 #[panic_handler]

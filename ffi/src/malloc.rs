@@ -31,7 +31,9 @@ pub(crate) fn allocate(
     let Some(mut thread) = threads::enter() else { return null_mut() };
     let stack = trace::capture(&mut thread.trace, frame, entry, size);
     let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
-    let block = heap::allocate(&mut thread.heap, &Request { size, align, zeroed, origin, tag, stack });
+    let scope = thread.scope;
+    let request = Request { size, align, zeroed, origin, tag, scope, stack };
+    let block = heap::allocate(&mut thread.heap, &request);
     block.map_or(null_mut(), |block| block.as_ptr().cast())
 }
 
@@ -91,7 +93,9 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
     let moved = threads::with(|thread| {
         let stack = trace::capture(&mut thread.trace, frame, entry, size);
         let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
-        let request = Request { size, align: ALIGN, zeroed: false, origin: Origin::Malloc, tag, stack };
+        let scope = thread.scope;
+        let request =
+            Request { size, align: ALIGN, zeroed: false, origin: Origin::Malloc, tag, scope, stack };
         heap::reallocate(&mut thread.heap, old, &request)
     });
     match moved {

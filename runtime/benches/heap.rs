@@ -33,7 +33,8 @@ impl Allocator for Ours {
     #[inline(always)]
     fn get(&mut self, size: usize) -> *mut u8 {
         let (tag, stack) = (Tag::Allocated, StackId(1));
-        let request = Request { size, align: 16, zeroed: false, origin: Origin::Malloc, tag, stack };
+        let scope = Default::default();
+        let request = Request { size, align: 16, zeroed: false, origin: Origin::Malloc, tag, scope, stack };
         heap::allocate(&mut self.0, &request).unwrap().as_ptr()
     }
 

@@ -11,6 +11,7 @@ mod begun;
 mod caller;
 mod dump;
 mod hooks;
+mod only;
 mod outcome;
 mod question;
 mod remarks;
@@ -31,6 +32,9 @@ use crate::sys::process;
 pub use begun::Begun;
 pub use dump::{Asker, dump_threads};
 pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};
+pub use only::{
+    Only, OpenScope, baseline, begin_scope, forget_scope, is_baseline, is_innermost, leave_scope,
+};
 pub use outcome::{Counts, Outcome, Total};
 pub use question::{Answer, Question, ask};
 pub use turn::{after_fork, before_fork};
@@ -54,12 +58,22 @@ pub enum Occasion {
         deadline_ms: u32,
         /// On a copy of the memory or in place; `None` for what the option says.
         snapshot: Option<Snapshot>,
+        /// Which chunks it is about.
+        only: Only,
     },
 }
 
 impl Occasion {
     /// As `__lsan_do_recoverable_leak_check` has it.
-    pub const RECOVERABLE: Occasion = Occasion::Recoverable { quiet: false, deadline_ms: 0, snapshot: None };
+    pub const RECOVERABLE: Occasion =
+        Occasion::Recoverable { quiet: false, deadline_ms: 0, snapshot: None, only: Only::All };
+
+    fn only(&self) -> Only {
+        match self {
+            Occasion::Recoverable { only, .. } => *only,
+            Occasion::Exit | Occasion::OneShot => Only::All,
+        }
+    }
 
     fn is_quiet(&self) -> bool {
         matches!(self, Occasion::Recoverable { quiet: true, .. })

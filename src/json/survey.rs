@@ -13,6 +13,16 @@ pub(super) struct OneSurvey<'a> {
     reachable: Vec<OneReachable<'a>>,
     paths: Vec<OnePath<'a>>,
     retained: Option<Retained>,
+    grown: Vec<OneGrown<'a>>,
+    since: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct OneGrown<'a> {
+    objects: isize,
+    bytes: isize,
+    now: Sum,
+    frames: Vec<OneFrame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -102,6 +112,17 @@ pub(super) fn survey(named: &Named) -> Option<OneSurvey<'_>> {
             })
             .collect(),
         retained: (!survey.places.is_empty()).then(|| retained(named)),
+        grown: survey
+            .grown
+            .iter()
+            .map(|group| OneGrown {
+                objects: group.objects,
+                bytes: group.bytes,
+                now: total((group.now_objects as u64, group.now_bytes as u64)),
+                frames: stack(group.stack).iter().map(frame).collect(),
+            })
+            .collect(),
+        since: (survey.since > 0).then_some(survey.since),
     })
 }
 

@@ -4,7 +4,7 @@ use standstill_runtime::base::{Addr, AddrRange};
 use standstill_runtime::explain::{Holder, Hop};
 use standstill_runtime::harvest::Strength;
 use standstill_runtime::report;
-use standstill_runtime::report::survey::{Path, Place, Reachable, Retained};
+use standstill_runtime::report::survey::{Grown, Path, Place, Reachable, Retained};
 use standstill_runtime::trace::StackId;
 
 use super::Fields;
@@ -24,6 +24,10 @@ pub struct Survey {
     pub places: Vec<Place>,
     /// What they hold.
     pub retained: Vec<Retained>,
+    /// What grew since a baseline.
+    pub grown: Vec<Grown>,
+    /// Which baseline.
+    pub since: u32,
 }
 
 impl Survey {
@@ -36,6 +40,8 @@ impl Survey {
             hops: &self.hops,
             places: &self.places,
             retained: &self.retained,
+            grown: &self.grown,
+            since: self.since,
         }
     }
 
@@ -43,6 +49,7 @@ impl Survey {
     pub fn stacks(&self) -> impl Iterator<Item = u32> {
         let groups = self.reachable.iter().map(|group| group.stack);
         let paths = self.paths.iter().map(|path| path.stack);
+        let groups = groups.chain(self.grown.iter().map(|group| group.stack));
         groups.chain(paths).chain(self.hops.iter().map(|hop| hop.stack.0))
     }
 
@@ -82,6 +89,16 @@ impl Survey {
                 objects: fields.decimal()?,
                 bytes: fields.decimal()?,
             }),
+            b"grown" => {
+                self.grown.push(Grown {
+                    stack: fields.decimal()?,
+                    objects: fields.decimal()?,
+                    bytes: fields.decimal()?,
+                    now_objects: fields.decimal()?,
+                    now_bytes: fields.decimal()?,
+                });
+                self.since = fields.decimal()?;
+            }
             _ => return Some(false),
         }
         Some(true)

@@ -128,6 +128,7 @@ fn leak() -> impl Strategy<Value = report::Leak> {
             size,
             stack,
             kind: [Kind::Direct, Kind::Indirect, Kind::Possible][kind as usize],
+            born: size as u32 / 3,
             under,
             retained_bytes: size / 2,
             retained_objects: size / 9,
@@ -138,7 +139,7 @@ fn leak() -> impl Strategy<Value = report::Leak> {
 fn survey() -> impl Strategy<Value = Survey> {
     use standstill_runtime::explain::{Holder, Hop};
     use standstill_runtime::harvest::Strength;
-    use standstill_runtime::report::survey::{Path, Place, Reachable, Retained};
+    use standstill_runtime::report::survey::{Grown, Path, Place, Reachable, Retained};
     use standstill_runtime::trace::StackId;
     let holder = || prop::sample::select(Holder::ALL.to_vec());
     let hop = (holder(), any::<i32>(), any::<bool>(), any::<u32>(), 0u32..4, any::<usize>()).prop_map(
@@ -177,6 +178,12 @@ fn survey() -> impl Strategy<Value = Survey> {
             }
             for (holder, tid, at) in places {
                 survey.places.push(Place { holder, tid, at: Addr::new(at) });
+            }
+            if let Some(first) = survey.reachable.first().copied() {
+                let Reachable { stack, objects, bytes, .. } = first;
+                let (now_objects, now_bytes) = (objects, bytes);
+                survey.since = 5;
+                survey.grown.push(Grown { stack, objects: -3, bytes: 9, now_objects, now_bytes });
             }
             for (first, last) in retained {
                 survey.retained.push(Retained { first, last, objects: 1, bytes: last as usize });
@@ -247,6 +254,7 @@ proptest! {
                         got.retained_bytes,
                         given.iter().map(|l| l.retained_bytes as u64).sum::<u64>()
                     );
+                    prop_assert_eq!(got.born, given.iter().map(|l| l.born).min().unwrap());
                     prop_assert_eq!(got.listed.len(), if made.list { given.len() } else { 0 });
                     let frames: Vec<u64> = made.stacks[stack as usize].iter().map(|pc| *pc as u64).collect();
                     prop_assert_eq!(check.stacks.get(&stack), Some(&frames));

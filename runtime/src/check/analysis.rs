@@ -9,7 +9,7 @@ use crate::explain::Hop;
 use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
-use crate::mem::{MapVec, ReadMemory};
+use crate::mem::{MapVec, ReadMemory, Sum};
 use crate::report::{self, Totals};
 use crate::scan::{self, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
@@ -18,6 +18,7 @@ use crate::threads;
 use crate::trace::{self, StackId};
 
 use super::hooks;
+use super::only::{self, Only};
 use super::outcome::Counts;
 use super::remarks::Remarks;
 use super::stopped::Prepared;
@@ -81,6 +82,9 @@ pub(super) struct Seen {
     pub(super) harvest: Harvest,
     /// The program uses userfaultfd(2).
     pub(super) faults_elsewhere: bool,
+    /// Which chunks the check is about, and what there was at its baseline.
+    only: Only,
+    baseline: MapVec<Sum<u32>>,
 }
 
 /// Harvests.
@@ -89,10 +93,12 @@ pub(super) fn look(
     memory: &impl ReadMemory,
     prepared: &Prepared<'_>,
     options: &Options,
+    only: Only,
+    baseline: MapVec<Sum<u32>>,
 ) -> Result<Seen, Failure> {
     let heap = HeapView::new()?;
     let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options)?;
-    Ok(Seen { heap, harvest, faults_elsewhere })
+    Ok(Seen { heap, harvest, faults_elsewhere, only, baseline })
 }
 
 impl Seen {
@@ -103,7 +109,7 @@ impl Seen {
         memory: &(impl ReadMemory + Sync),
         options: &Options,
     ) -> Result<Analysis, Failure> {
-        let Seen { heap, harvest, .. } = self;
+        let Seen { heap, harvest, only, baseline, .. } = self;
         let mut marks = Marks::new(heap)?;
         if harvest.resident.bytes() < LARGE {
             scan::mark(heap, memory, harvest, &Alone, &mut marks)?;
@@ -122,8 +128,13 @@ impl Seen {
             analysis.totals.bytes += chunk.size;
         });
         analysis.leaks.reserve(leaks.len())?;
-        for leak in leaks.iter() {
+        for leak in leaks.iter().filter(|leak| only.includes(&leak.chunk)) {
             analysis.enter(heap, leak)?;
+        }
+        match *only {
+            Only::All => {}
+            Only::Since(number) => analysis.survey.add_grown(number, only::grown(heap, baseline)?),
+            Only::Scope { scope, outer } => heap.end_scope(scope, outer),
         }
         Ok(analysis)
     }
@@ -252,6 +263,7 @@ impl Analysis {
             size: leak.chunk.size,
             stack: leak.chunk.stack.0,
             kind,
+            born: only::born(&leak.chunk),
             under: if direct { 0 } else { heap.chunk(leak.head).stack.0 },
             retained_bytes: if direct { leak.retained_bytes - leak.chunk.size } else { 0 },
             retained_objects: if direct { leak.retained_objects - 1 } else { 0 },

@@ -13,6 +13,7 @@ use crate::stop::snapshot::Pending;
 use crate::sys::file::Fd;
 
 use super::analysis::{self, Analysis, Failure};
+use super::only::{self, Only};
 use super::remarks::Remarks;
 use super::snapshot::{self, InPlace, Scan, Wish};
 use super::stopped::{Prepared, in_stopped_world};
@@ -31,6 +32,8 @@ impl Begun {
     /// Nothing was done yet, and nothing is known to be lost.
     pub(super) fn new(occasion: &Occasion, later: bool, options: &Options) -> Begun {
         let wish = match occasion {
+            // A scope's end changes the heap's metadata, and what grew is told on the spot: neither is for a copy.
+            Occasion::Recoverable { only, .. } if *only != Only::All => Wish::NONE,
             Occasion::Recoverable { snapshot, .. } => {
                 Wish { choice: snapshot.unwrap_or(options.snapshot), later }
             }
@@ -50,10 +53,17 @@ impl Begun {
 
     /// The stages up to the scan, or to the fork for it.
     pub(super) fn stop_and_scan(&mut self, frame: &CallerFrame, options: &Options) {
-        let wish = self.wish;
+        let (wish, only) = (self.wish, self.occasion.only());
+        let mut baseline = match only::sums_of(&only) {
+            Ok(sums) => sums,
+            Err(errno) => return self.remarks.no_memory(errno),
+        };
         let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
             let memory = WithFile::new(memory, world.proc().open_of_memory("mem").ok());
-            let seen = analysis::look(world, &memory, prepared, options)?;
+            let seen = {
+                let baseline = core::mem::take(&mut baseline);
+                analysis::look(world, &memory, prepared, options, only, baseline)?
+            };
             Ok(snapshot::scan(world, &memory, &seen, wish, options))
         };
         let scanned = in_stopped_world(&self.occasion, frame, options, &mut self.remarks, &mut look_and_scan);

@@ -8,7 +8,7 @@ use crate::heap::{Chunk, HeapView, Provider, Tag};
 use crate::init::options::Options;
 use crate::mem::{Lists, MapVec, ReadMemory, Tally};
 use crate::report;
-use crate::report::survey::{Path, Place, Reachable, Retained};
+use crate::report::survey::{Grown, Path, Place, Reachable, Retained};
 use crate::scan::{Bits, Marks};
 use crate::stop::World;
 use crate::stop::snapshot::{Handover, Head};
@@ -21,6 +21,8 @@ pub(super) struct Survey {
     hops: MapVec<Hop>,
     places: MapVec<Place>,
     retained: MapVec<Retained>,
+    grown: MapVec<Grown>,
+    since: u32,
 }
 
 /// Of which objects the option `explain` wants the chain.
@@ -84,7 +86,8 @@ pub(super) fn make(
 impl Survey {
     /// From a snapshot; see [`super::analysis::Analysis::hand_over`].
     pub(super) fn hand_over(&self, handover: &Handover) -> Result<(), Errno> {
-        let Survey { reachable, paths, hops, places, retained } = self;
+        // What grew is told of checks in place only.
+        let Survey { reachable, paths, hops, places, retained, .. } = self;
         handover.write::<Reachable>(reachable)?;
         handover.write::<Path>(paths)?;
         handover.write::<Hop>(hops)?;
@@ -95,7 +98,8 @@ impl Survey {
     /// In the program.
     pub(super) fn take_over(lists: &mut Lists<'_, Head>) -> Result<Survey, Errno> {
         let (reachable, paths, hops) = (lists.take()?, lists.take()?, lists.take()?);
-        Ok(Survey { reachable, paths, hops, places: lists.take()?, retained: lists.take()? })
+        let (places, retained) = (lists.take()?, lists.take()?);
+        Ok(Survey { reachable, paths, hops, places, retained, ..Survey::default() })
     }
 
     /// For the report.
@@ -107,7 +111,14 @@ impl Survey {
             hops: &self.hops,
             places: &self.places,
             retained: &self.retained,
+            grown: &self.grown,
+            since: self.since,
         }
+    }
+
+    /// What grew since a baseline.
+    pub(super) fn add_grown(&mut self, since: u32, grown: MapVec<Grown>) {
+        (self.since, self.grown) = (since, grown);
     }
 
     fn add_reachable(&mut self, heap: &HeapView, marks: &Marks, owners: &Owners) -> Result<(), Errno> {

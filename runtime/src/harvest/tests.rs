@@ -141,7 +141,15 @@ impl Provider for Secret {
 
     fn chunk(&self, _: ChunkId) -> Chunk {
         let (base, stack) = (self.bounds().start, crate::trace::StackId::default());
-        Chunk { base, size: page_size(), stack, tag: Tag::Allocated, origin: Default::default() }
+        Chunk {
+            base,
+            size: page_size(),
+            stack,
+            tag: Tag::Allocated,
+            origin: Default::default(),
+            age: 0,
+            scope: Default::default(),
+        }
     }
 
     fn live(&self, id: ChunkId) -> Option<AddrRange> {

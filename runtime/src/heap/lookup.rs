@@ -128,5 +128,6 @@ impl Block {
 
 /// A live block as the scanner sees it.
 pub(super) fn chunk(base: usize, size: usize, word: Word) -> Chunk {
-    Chunk { base: Addr::new(base), size, stack: word.stack(), tag: word.tag(), origin: word.origin() }
+    let (stack, tag, origin) = (word.stack(), word.tag(), word.origin());
+    Chunk { base: Addr::new(base), size, stack, tag, origin, age: word.age(), scope: word.scope() }
 }

@@ -68,7 +68,7 @@ mod tests;
 
 pub use fork::{after_fork_in_child, after_fork_in_parent, before_fork};
 pub use mapping::has_served;
-pub use provider::{Chunk, ChunkId, Origin, Provider, Tag};
+pub use provider::{Chunk, ChunkId, Origin, Provider, Scope, Tag};
 pub use request::{Misuse, Request};
 pub use statistics::{Statistics, statistics, trim};
 pub use thread_heap::{

@@ -43,6 +43,18 @@ pub enum Tag {
     Ignored,
 }
 
+/// A stretch of one thread's execution whose allocations are told from others (`standstill_scope_begin`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct Scope(pub u8);
+
+impl Scope {
+    /// Allocated in no scope.
+    pub const NONE: Scope = Scope(0);
+    /// The largest number: four bits of metadata.
+    pub const MOST: u8 = 15;
+}
+
 /// A live chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Chunk {
@@ -56,6 +68,10 @@ pub struct Chunk {
     pub tag: Tag,
     /// Who may free it.
     pub origin: Origin,
+    /// How many baselines it has lived through; 7 says so many or more.
+    pub age: u8,
+    /// In which scope it was allocated.
+    pub scope: Scope,
 }
 
 impl Chunk {

@@ -2,7 +2,7 @@
 
 use crate::trace::StackId;
 
-use super::provider::{Origin, Tag};
+use super::provider::{Origin, Scope, Tag};
 
 /// A request for memory.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct Request {
     pub origin: Origin,
     /// Whether it may be reported.
     pub tag: Tag,
+    /// In which scope.
+    pub scope: Scope,
     /// Where it is asked.
     pub stack: StackId,
 }

@@ -118,7 +118,10 @@ fn hand_out(entry: Entry, request: &Request) -> Option<NonNull<u8>> {
     if request.zeroed {
         clear(block, Word(word.load(Relaxed)), request.size);
     }
-    word.store(Word::live(request.size.max(1), request.tag, request.origin, request.stack).0, Release);
+    word.store(
+        Word::live(request.size.max(1), request.tag, request.scope, request.origin, request.stack).0,
+        Release,
+    );
     non_null(block)
 }
 
@@ -177,7 +180,10 @@ fn allocate_span(request: &Request) -> Option<NonNull<u8>> {
     span.note_used(0);
     // SAFETY: a span has one word.
     let word = unsafe { span.word(0) };
-    word.store(Word::live(request.size.max(1), request.tag, request.origin, request.stack).0, Release);
+    word.store(
+        Word::live(request.size.max(1), request.tag, request.scope, request.origin, request.stack).0,
+        Release,
+    );
     non_null(block)
 }
 
@@ -190,7 +196,7 @@ fn allocate_large(request: &Request) -> Option<NonNull<u8>> {
             core::ptr::write_bytes(core::ptr::with_exposed_provenance_mut::<u8>(block), 0, request.size)
         };
     }
-    large.word.store(Word::live(0, request.tag, request.origin, request.stack).0, Release);
+    large.word.store(Word::live(0, request.tag, request.scope, request.origin, request.stack).0, Release);
     non_null(block)
 }
 
@@ -290,7 +296,7 @@ pub fn reallocate(
     // What the program told us about the object holds for the object that it becomes.
     let tag = if old.load().tag() == Tag::Ignored { Tag::Ignored } else { request.tag };
     let request = &Request { tag, ..*request };
-    let word = Word::live(size, tag, request.origin, request.stack);
+    let word = Word::live(size, tag, request.scope, request.origin, request.stack);
     if old.base.is_multiple_of(request.align.max(1)) {
         match old.home {
             Home::Unit(_, head) if head.is_slab() => {

@@ -15,7 +15,7 @@ use crate::mem::MapVec;
 use super::large::Large;
 use super::lookup::{self, Entry, decode};
 use super::pool::RADIX;
-use super::provider::{Chunk, ChunkId, Provider};
+use super::provider::{Chunk, ChunkId, Provider, Scope};
 use super::radix::STEP;
 use super::segment::{Segment, UNITS, Unit};
 use super::size_class::UNIT;
@@ -129,6 +129,46 @@ impl HeapView {
             }
         };
         (addr.wrapping_sub(base) < size).then(|| (ChunkId(number), AddrRange::sized(Addr::new(base), size)))
+    }
+
+    /// Writes `change` of each live block's word in its place; only while nobody else changes the heap.
+    fn rewrite(&self, change: impl Fn(Word) -> Word) {
+        let word_of = |word: &core::sync::atomic::AtomicU64| {
+            let old = Word(word.load(Relaxed));
+            if old.is_live() {
+                let new = change(old);
+                // Pages of metadata that need no change are not written to.
+                if new != old {
+                    word.store(new.0, Relaxed);
+                }
+            }
+        };
+        let mut before: *const Unit = core::ptr::null();
+        for owner in self.groups.iter() {
+            match owner {
+                Owner::Large(large) => word_of(&large.word),
+                // A unit has several groups, which follow each other.
+                Owner::Unit(unit) if core::ptr::eq(before, *unit) => {}
+                Owner::Unit(unit) => {
+                    before = *unit;
+                    for index in 0..unit.capacity.load(Relaxed) as usize {
+                        // SAFETY: below the capacity.
+                        word_of(unsafe { unit.word(index) });
+                    }
+                }
+            }
+        }
+    }
+
+    /// A baseline: every live block is a baseline older. A thread that stands between reading and writing a word may
+    /// write the old age later: its block then counts as allocated after the baseline.
+    pub fn grow_older(&self) {
+        self.rewrite(Word::aged);
+    }
+
+    /// Blocks of scope `from` belong to `to` from now on.
+    pub fn end_scope(&self, from: Scope, to: Scope) {
+        self.rewrite(|word| if word.scope() == from { word.moved_to(to) } else { word });
     }
 
     fn of(&self, owner: Owner, id: ChunkId) -> Option<(usize, usize, Word)> {

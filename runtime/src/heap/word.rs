@@ -8,13 +8,15 @@
 //! |---|---|---|
 //! | 0..2 | state | state |
 //! | 2..4 | origin | origin of the last owner |
-//! | 4..32 | bytes asked for | where the next free block is, as a difference |
+//! | 4..25 | bytes asked for | where the next free block is, as a difference (4..32) |
+//! | 25..28 | age: baselines that it has lived through, up to 7 | |
+//! | 28..32 | scope in which it was allocated; 0 none | |
 //! | 32..64 | stack | stack of the last owner |
 //!
 //! A word of zero is a block that was never used since its slab was cut: its next free block is the one behind it. So
 //! a zeroed page of metadata is a free list already, and slabs cost nothing until they are used.
 
-use crate::heap::provider::{Origin, Tag};
+use crate::heap::provider::{Origin, Scope, Tag};
 use crate::trace::StackId;
 
 /// See the module.
@@ -30,10 +32,16 @@ const ORIGIN_SHIFT: u32 = 2;
 const ORIGIN: u64 = 0b11 << ORIGIN_SHIFT;
 const SIZE_SHIFT: u32 = 4;
 const FIELD: u64 = (1 << 28) - 1;
+const SIZE: u64 = (1 << 21) - 1;
+const AGE_SHIFT: u32 = 25;
+const SCOPE_SHIFT: u32 = 28;
 const STACK_SHIFT: u32 = 32;
 
+/// The age at which blocks stop growing older: so many baselines ago, or more.
+pub(super) const OLDEST: u8 = 7;
+
 /// The largest size that a word can hold; larger blocks keep theirs elsewhere.
-pub(super) const LARGEST_SIZE: usize = FIELD as usize;
+pub(super) const LARGEST_SIZE: usize = SIZE as usize;
 
 impl Word {
     /// A block that was never used.
@@ -41,12 +49,12 @@ impl Word {
 
     /// A live block.
     #[inline(always)]
-    pub(super) const fn live(size: usize, tag: Tag, origin: Origin, stack: StackId) -> Word {
+    pub(super) const fn live(size: usize, tag: Tag, scope: Scope, origin: Origin, stack: StackId) -> Word {
         let state = match tag {
             Tag::Allocated => ALLOCATED,
             Tag::Ignored => IGNORED,
         };
-        let size = (size as u64 & FIELD) << SIZE_SHIFT;
+        let size = (size as u64 & SIZE) << SIZE_SHIFT | (scope.0 as u64) << SCOPE_SHIFT;
         Word(state | (origin as u64) << ORIGIN_SHIFT | size | (stack.0 as u64) << STACK_SHIFT)
     }
 
@@ -91,7 +99,27 @@ impl Word {
     /// Bytes asked for; only of a live block.
     #[inline(always)]
     pub(super) const fn size(self) -> usize {
-        (self.0 >> SIZE_SHIFT & FIELD) as usize
+        (self.0 >> SIZE_SHIFT & SIZE) as usize
+    }
+
+    /// How many baselines it has lived through; only of a live block.
+    pub(super) const fn age(self) -> u8 {
+        (self.0 >> AGE_SHIFT & OLDEST as u64) as u8
+    }
+
+    /// A live block that has lived through one baseline more.
+    pub(super) const fn aged(self) -> Word {
+        if self.age() == OLDEST { self } else { Word(self.0 + (1 << AGE_SHIFT)) }
+    }
+
+    /// In which scope it was allocated; only of a live block.
+    pub(super) const fn scope(self) -> Scope {
+        Scope((self.0 >> SCOPE_SHIFT & Scope::MOST as u64) as u8)
+    }
+
+    /// A live block that belongs to another scope.
+    pub(super) const fn moved_to(self, scope: Scope) -> Word {
+        Word(self.0 & !((Scope::MOST as u64) << SCOPE_SHIFT) | (scope.0 as u64) << SCOPE_SHIFT)
     }
 
     /// Who allocated it.
@@ -132,10 +160,14 @@ mod tests {
         for origin in [Origin::Malloc, Origin::New, Origin::NewArray] {
             for tag in [Tag::Allocated, Tag::Ignored] {
                 for size in [0, 1, 65_536, LARGEST_SIZE] {
-                    let word = Word::live(size, tag, origin, StackId(u32::MAX - 1));
+                    let word = Word::live(size, tag, Scope(Scope::MOST), origin, StackId(u32::MAX - 1));
                     assert!(word.is_live() && !word.is_freed());
                     assert_eq!((word.size(), word.tag(), word.origin()), (size, tag, origin));
                     assert_eq!(word.stack(), StackId(u32::MAX - 1));
+                    assert_eq!((word.age(), word.scope()), (0, Scope(Scope::MOST)));
+                    let old = (0..9).fold(word, |word, _| word.aged()).moved_to(Scope(3));
+                    assert_eq!((old.age(), old.scope(), old.size()), (OLDEST, Scope(3), size));
+                    assert_eq!((old.stack(), old.tag(), old.origin()), (word.stack(), tag, origin));
                     assert_eq!(word.is_plain(origin), tag == Tag::Allocated);
                     assert!(word.tagged(Tag::Ignored).is_live() && !word.freed().is_live());
                     assert_eq!(word.freed().stack(), word.stack());
@@ -149,7 +181,9 @@ mod tests {
         assert!(!Word::NEVER.is_live() && !Word::NEVER.is_freed());
         assert_eq!(Word::NEVER.next(7), 8);
         for (index, next) in [(0, 1), (0, 4096), (4095, 0), (17, 17), (4095, 4096)] {
-            let word = Word::live(5, Tag::Allocated, Origin::New, StackId(9)).linked(index, next);
+            let word = Word::live(5, Tag::Allocated, Scope::NONE, Origin::New, StackId(9))
+                .aged()
+                .linked(index, next);
             assert!(word.is_freed());
             assert_eq!(word.next(index), next);
             assert_eq!(word.stack(), StackId(9));

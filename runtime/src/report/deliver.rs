@@ -169,7 +169,10 @@ impl Delivery<'_> {
             .iter()
             .any(|leak| leak.kind != Kind::Possible || self.options.report_possible)
             || !self.findings.survey.is_empty();
+        // Nobody reads the names then.
+        let unread = self.findings.quiet && self.rules.is_empty();
         if !(worth && self.options.symbolize)
+            || unread
             || matches!(self.findings.outcome, Outcome::CouldNotCheck { .. })
         {
             return None;

@@ -22,6 +22,7 @@ pub fn group(leaks: &mut [Leak], same_stack: &mut dyn FnMut(u32) -> u32) -> Resu
         match groups.last_mut() {
             Some(group) if (group.kind, group.stack) == (leak.kind, leak.stack) => {
                 group.objects += 1;
+                group.born = group.born.min(leak.born);
                 group.bytes = group.bytes.saturating_add(leak.size);
                 group.retained_bytes = group.retained_bytes.saturating_add(leak.retained_bytes);
                 group.retained_objects = group.retained_objects.saturating_add(leak.retained_objects);
@@ -33,6 +34,7 @@ pub fn group(leaks: &mut [Leak], same_stack: &mut dyn FnMut(u32) -> u32) -> Resu
                 bytes: leak.size,
                 retained_bytes: leak.retained_bytes,
                 retained_objects: leak.retained_objects,
+                born: leak.born,
                 first: index,
             })?,
         }
@@ -48,7 +50,16 @@ mod tests {
     use crate::base::Addr;
 
     fn leak(base: usize, size: usize, stack: u32, kind: Kind) -> Leak {
-        Leak { base: Addr::new(base), size, stack, kind, under: 0, retained_bytes: size, retained_objects: 1 }
+        Leak {
+            base: Addr::new(base),
+            size,
+            stack,
+            kind,
+            born: size as u32,
+            under: 0,
+            retained_bytes: size,
+            retained_objects: 1,
+        }
     }
 
     #[test]
@@ -73,7 +84,7 @@ mod tests {
                 (Kind::Possible, 1, 1, 5),
             ]
         );
-        assert_eq!(groups[0].retained_bytes, 17);
+        assert_eq!((groups[0].retained_bytes, groups[0].born), (17, 7));
         let members = &leaks[groups[0].first..groups[0].first + groups[0].objects];
         assert_eq!(members.iter().map(|leak| leak.base.get()).collect::<Vec<_>>(), [0x20, 0x30]);
     }

@@ -47,6 +47,8 @@ pub struct Leak {
     pub stack: u32,
     /// How it was lost.
     pub kind: Kind,
+    /// The baseline after which it was allocated; 0 before the first, or too long ago.
+    pub born: u32,
     /// For an indirect leak: the call stack of the direct leak that holds it; 0 when there is none or many.
     pub under: u32,
     /// For a direct leak: bytes of all that only it holds, without itself.
@@ -70,6 +72,8 @@ pub struct Group {
     pub retained_bytes: usize,
     /// Sum of [`Leak::retained_objects`].
     pub retained_objects: usize,
+    /// The lowest [`Leak::born`].
+    pub born: u32,
     /// Where the members begin in the sorted list of leaks; they are neighbours.
     pub first: usize,
 }

@@ -24,7 +24,7 @@
 //! range INDEX START END             code of module INDEX
 //! image INDEX START END             all of module INDEX
 //! stack NUMBER PC...                leaf first; may come again with the same frames
-//! leak KIND STACK UNDER OBJECTS BYTES RETAINED-OBJECTS RETAINED-BYTES
+//! leak KIND STACK UNDER OBJECTS BYTES RETAINED-OBJECTS RETAINED-BYTES BORN   BORN: the baseline before the oldest
 //! object ADDRESS SIZE               each of the last `leak` line; only with report_objects
 //! reachable STACK HOLDER OBJECTS BYTES
 //! explain TEXT                      which paths were asked for
@@ -32,6 +32,7 @@
 //! hop HOLDER TID WEAK START LENGTH AT WORD STACK PC TIMES   each of the last `path`, root first
 //! place HOLDER TID AT               each root word, in order
 //! retained FIRST LAST OBJECTS BYTES what is reached from place FIRST to LAST and from no other
+//! grown STACK OBJECTS BYTES NOW-OBJECTS NOW-BYTES SINCE   since a baseline
 //! end
 //! ```
 //!
@@ -180,6 +181,7 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     let survey = &report.survey;
     let mut stacks = MapVec::new();
     let all = survey.reachable.iter().map(|group| group.stack);
+    let all = all.chain(survey.grown.iter().map(|group| group.stack));
     let all = all.chain(survey.paths.iter().map(|path| path.stack));
     for number in all.chain(survey.hops.iter().map(|hop| hop.stack.0)) {
         // Without memory the frames are missing from the report.
@@ -192,6 +194,10 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     for group in survey.reachable {
         let (root, objects, bytes) = (group.root.name(), group.objects, group.bytes);
         say!(out, "reachable {} {root} {objects} {bytes}\n", group.stack);
+    }
+    for group in survey.grown {
+        let (objects, bytes, now) = (group.objects, group.bytes, (group.now_objects, group.now_bytes));
+        say!(out, "grown {} {objects} {bytes} {} {} {}\n", group.stack, now.0, now.1, survey.since);
     }
     if !survey.wanted.is_empty() {
         out.bytes(b"explain ");
@@ -226,7 +232,8 @@ fn leaks(report: &Report<'_>, style: &Style, out: &mut dyn Sink) {
             let (kind, stack, under) = (group.kind.name(), group.stack, first.under);
             let (objects, bytes) = (run.len(), sum(|leak| leak.size));
             let retained = (sum(|leak| leak.retained_objects), sum(|leak| leak.retained_bytes));
-            say!(out, "leak {kind} {stack} {under} {objects} {bytes} {} {}\n", retained.0, retained.1);
+            let born = run.iter().map(|leak| leak.born).min().unwrap_or(0);
+            say!(out, "leak {kind} {stack} {under} {objects} {bytes} {} {} {born}\n", retained.0, retained.1);
             if style.report_objects {
                 for leak in run {
                     say!(out, "object {:x} {}\n", leak.base.get(), leak.size);

@@ -65,6 +65,21 @@ pub struct Retained {
     pub bytes: usize,
 }
 
+/// Call stacks of which more is alive than at a baseline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Grown {
+    /// Who allocated.
+    pub stack: u32,
+    /// How many objects more.
+    pub objects: isize,
+    /// How many bytes more.
+    pub bytes: isize,
+    /// How many objects there are now.
+    pub now_objects: usize,
+    /// The sum of their sizes.
+    pub now_bytes: usize,
+}
+
 /// See the module.
 #[derive(Clone, Copy, Default)]
 pub struct Survey<'a> {
@@ -80,12 +95,16 @@ pub struct Survey<'a> {
     pub places: &'a [Place],
     /// Sums, by first and last place.
     pub retained: &'a [Retained],
+    /// By bytes, most first.
+    pub grown: &'a [Grown],
+    /// The baseline since which they grew.
+    pub since: u32,
 }
 
 impl Survey<'_> {
     /// True when there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        self.reachable.is_empty() && self.paths.is_empty() && self.places.is_empty()
+        self.reachable.is_empty() && self.paths.is_empty() && self.places.is_empty() && self.grown.is_empty()
     }
 }
 
@@ -144,6 +163,7 @@ pub struct Extent {
 /// Prints all that there is.
 pub fn render(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &mut dyn Sink) {
     reachable(survey, extent, names, out);
+    grown(survey, extent, names, out);
     for path in survey.paths {
         let hops = survey.hops.get(path.first..path.first + path.hops).unwrap_or_default();
         one_path(path, hops, names, out);
@@ -164,6 +184,21 @@ fn reachable(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &m
     let more = survey.reachable.len().saturating_sub(shown);
     if more > 0 {
         say!(out, "Omitting {more} more group(s) of reachable objects.\n\n");
+    }
+}
+
+fn grown(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &mut dyn Sink) {
+    let shown = if extent.reachable == 0 { usize::MAX } else { extent.reachable };
+    for group in survey.grown.iter().take(shown) {
+        let Grown { stack, objects, bytes, now_objects, now_bytes } = *group;
+        say!(out, "Grew by {bytes} byte(s) in {objects} object(s) since baseline {},", survey.since);
+        say!(out, " now {now_bytes} in {now_objects}, allocated from:\n");
+        names.print(stack, out);
+        out.bytes(b"\n");
+    }
+    let more = survey.grown.len().saturating_sub(shown);
+    if more > 0 {
+        say!(out, "Omitting {more} more group(s) that grew.\n\n");
     }
 }
 

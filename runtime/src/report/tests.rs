@@ -4,7 +4,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::suppressions::Suppressions;
-use super::survey::{Extent, Path, Place, Reachable, Retained};
+use super::survey::{Extent, Grown, Path, Place, Reachable, Retained};
 use super::text::{Style, Unsymbolized, render};
 use super::*;
 use crate::base::{Addr, AddrRange};
@@ -60,6 +60,7 @@ fn leak(base: usize, size: usize, stack: u32, kind: Kind, under: u32) -> Leak {
         size,
         stack,
         kind,
+        born: 0,
         under,
         retained_bytes: retained * 5,
         retained_objects: retained,
@@ -234,9 +235,9 @@ fn the_record_carries_everything() {
         "module 1 70000000 abcd 1 /lib/s.so",
         "range 1 70000000 70001000",
         "stack 2 70000010 401200 1234",
-        "leak Direct 1 0 2 21 0 0",
-        "leak Direct 2 0 1 100 1 5",
-        "leak Indirect 1 2 1 5 0 0",
+        "leak Direct 1 0 2 21 0 0 0",
+        "leak Direct 2 0 1 100 1 5 0",
+        "leak Indirect 1 2 1 5 0 0 0",
         "object 5010 14",
     ] {
         assert!(lines.contains(&line), "no line '{line}' in:\n{text}");
@@ -299,6 +300,8 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         hops: &hops,
         places: &places,
         retained: &retained,
+        grown: &[Grown { stack: 1, objects: -1, bytes: 30, now_objects: 2, now_bytes: 20 }],
+        since: 4,
     };
     let (text, record) = with_report(vec![], Outcome::Checked, |report| {
         let report = Report { survey, ..*report };
@@ -324,6 +327,7 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         "    -> 64 byte(s) at 0x5000, in offset 24, allocated in",
         ", the first of a list of 3",
         "    -> the object, at offset 4",
+        "Grew by 30 byte(s) in -1 object(s) since baseline 4, now 20 in 2, allocated from:",
         "Lost: 16 byte(s) at 0x6100 allocated from:",
         // The two words of one library belong together here, so what both reach is its own.
         "          11          2 a variable at 0x70002010 (/lib/s.so+0x2010)",
@@ -337,6 +341,7 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         "reachable 1 thread-local 2 20\n",
         "explain f\npath 6000 8 1\nhop global 0 0 70002000 4096 70002010 5000 0 0 1\n",
         "hop object 0 0 5000 64 5018 6004 2 0 3\npath 6100 16 1\n",
+        "grown 1 -1 30 2 20 4\n",
         "place stack 9 9000\nretained 0 0 1 1\n",
     ] {
         assert!(record.contains(line), "{line}\n{record}");

@@ -220,6 +220,9 @@ fn one_group(
         let (bytes, objects) = (group.retained_bytes, group.retained_objects);
         say!(out, "  which keep(s) {bytes} more byte(s) in {objects} object(s)\n");
     }
+    if group.born > 0 {
+        say!(out, "  allocated after baseline {}\n", group.born);
+    }
     stacks.after(group, out);
     out.bytes(b"\n");
     if style.report_objects {

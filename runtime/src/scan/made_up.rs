@@ -85,6 +85,8 @@ impl Heap {
             stack: StackId(self.chunks.len() as u32 + 1),
             tag,
             origin: Origin::Malloc,
+            age: 0,
+            scope: Default::default(),
         };
         self.chunks.push(chunk);
         chunk

@@ -193,6 +193,7 @@ fn renew(state: &mut ThreadState) {
     heap::thread_exit(&mut state.heap);
     state.trace.release();
     state.disabled = 0;
+    state.scope = heap::Scope::NONE;
     state.alternate_stack = 0;
     state.busy.store(false, Relaxed);
     state.life.store(life::FREE, Release);

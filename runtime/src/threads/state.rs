@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
-use crate::heap::ThreadHeap;
+use crate::heap::{Scope, ThreadHeap};
 use crate::trace::ThreadTrace;
 
 /// What the runtime keeps for a thread. Lives in a mapping of ours, is never freed, and is reused.
@@ -13,6 +13,8 @@ pub struct ThreadState {
     pub trace: ThreadTrace,
     /// How many times allocations of this thread were switched to "ignored" (`standstill_disable`).
     pub disabled: u32,
+    /// In which scope it allocates (`standstill_scope_begin`).
+    pub scope: Scope,
     /// Where its alternate signal stack begins (sigaltstack(2)); 0 for none. The kernel tells no other thread.
     pub alternate_stack: usize,
     /// Set while the thread is inside the runtime; see [`super::with`].
@@ -36,6 +38,7 @@ impl ThreadState {
             heap: ThreadHeap::new(),
             trace: ThreadTrace::new(),
             disabled: 0,
+            scope: Scope::NONE,
             alternate_stack: 0,
             busy: AtomicBool::new(false),
             life: AtomicU32::new(life::FREE),

@@ -46,7 +46,15 @@ impl Random {
 }
 
 fn plain(size: usize) -> Request {
-    Request { size, align: 16, zeroed: false, origin: Origin::Malloc, tag: Tag::Allocated, stack: StackId(1) }
+    Request {
+        size,
+        align: 16,
+        zeroed: false,
+        origin: Origin::Malloc,
+        tag: Tag::Allocated,
+        scope: Scope::NONE,
+        stack: StackId(1),
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +108,7 @@ impl Model {
             zeroed: self.random.below(4) == 0,
             origin: [Origin::Malloc, Origin::New, Origin::NewArray][self.random.below(3)],
             tag: [Tag::Allocated, Tag::Ignored][self.random.below(2)],
+            scope: Scope(self.random.below(16) as u8),
             stack: StackId(self.random.next() as u32),
         }
     }
