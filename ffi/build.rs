@@ -2,7 +2,7 @@
 
 fn main() {
     // Constructors of libraries that the program links would otherwise run before ours: their fork handlers would run
-    // while ours hold the heap's locks, and their exit handlers after the check (ld.so: DF_1_INITFIRST).
+    // while ours hold checks off, and their exit handlers after the check (ld.so: DF_1_INITFIRST).
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,initfirst");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}/shared.ld", env!("CARGO_MANIFEST_DIR"));
     println!("cargo:rerun-if-changed=build.rs");

@@ -10,7 +10,7 @@ use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::check::{self, Occasion};
 use standstill_runtime::harvest::{uncarried, user_regions};
 use standstill_runtime::sys::{invoke::syscall, task};
-use standstill_runtime::{entry_point, heap, init, report, threads, trace};
+use standstill_runtime::{entry_point, init, report, threads, trace};
 
 use crate::weak::weak;
 
@@ -76,24 +76,19 @@ extern "C" fn thread_ends(value: *mut c_void) {
     }
 }
 
-// Handlers of fork run on the forking thread, ours outermost: prepare handlers run in reverse order of registration,
+// Handlers of fork run on the forking thread, ours innermost: prepare handlers run in reverse order of registration,
 // and ours was registered first (pthread_atfork(3)).
 extern "C" fn before_fork() {
     check::before_fork();
     user_regions::before_fork();
-    threads::before_fork();
-    heap::before_fork();
 }
 
 extern "C" fn after_fork_in_parent() {
-    heap::after_fork_in_parent();
-    threads::after_fork_in_parent();
     user_regions::after_fork();
     check::after_fork();
 }
 
 extern "C" fn after_fork_in_child() {
-    heap::after_fork_in_child();
     threads::after_fork_in_child();
     trace::after_fork_in_child();
     user_regions::after_fork();

@@ -13,12 +13,13 @@
 //! for what each thread uses.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::base::lock::Lock;
 use crate::mem;
 
 use super::central;
+use super::lock::OwnerLock;
+use super::lookup;
 use super::segment::Unit;
 use super::size_class::{SHARING, SPAN_CLASS, TABLE};
 
@@ -56,15 +57,13 @@ pub(super) struct Fill {
 pub(super) struct Cache {
     fill: [Fill; ROWS],
     arena: u8,
-    /// The process that filled it, as [`GENERATION`] counts.
-    generation: u32,
     /// The next unused cache.
     next: Option<NonNull<Cache>>,
     entries: [[Entry; STRIDE]; ROWS],
 }
 
 /// Caches that nobody uses. The pointers are to memory of ours that stays mapped.
-pub(super) struct Unused {
+struct Unused {
     /// Those that were used before.
     again: Option<NonNull<Cache>>,
     /// Where the next one that never was used lies, and how many do. They are not touched: a process with one thread
@@ -77,30 +76,33 @@ pub(super) struct Unused {
 unsafe impl Send for Unused {}
 
 /// See [`Unused`].
-pub(super) static UNUSED: Lock<Unused> = Lock::new(Unused { again: None, new: None, new_left: 0 });
+static UNUSED: OwnerLock<Unused> = OwnerLock::new(Unused { again: None, new: None, new_left: 0 });
 
-/// Counts the forks that this process has behind it.
-///
-/// fork(2) copies page after page while the other threads run on, so what the child sees of their caches may not fit
-/// together. Such a cache is told by its generation and forgotten: its blocks are lost to the child, at most a cache a
-/// thread that was running, which is better than having one twice.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
+#[cfg(all(test, not(loom)))]
+pub(super) fn while_locked(act: impl FnOnce()) {
+    let _held = UNUSED.lock();
+    act();
+}
 
-/// In the child of a fork(2).
-pub(super) fn forked() {
-    GENERATION.fetch_add(1, Relaxed);
+/// In a forked child: when a thread that did not come along was inside, the unused ones are forgotten.
+pub(super) fn after_fork_in_child() {
+    if UNUSED.free_of_others()
+        && let Some(mut unused) = UNUSED.lock()
+    {
+        *unused = Unused { again: None, new: None, new_left: 0 };
+    }
 }
 
 /// Counts threads, to spread them over the arenas.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// An empty cache for the calling thread. `None` when there is no memory for one.
+/// An empty cache for the calling thread. `None` when there is no memory for one, and in a signal handler that has
+/// interrupted this.
 #[cold]
 pub(super) fn take() -> Option<NonNull<Cache>> {
-    let mut cache = UNUSED.lock().pop()?;
+    let mut cache = UNUSED.lock()?.pop()?;
     // SAFETY: no list has it any more, so it is the caller's alone.
     let this = unsafe { cache.as_mut() };
-    this.generation = GENERATION.load(Relaxed);
     this.arena = (TAKEN.fetch_add(1, Relaxed) % central::arenas()) as u8;
     Some(cache)
 }
@@ -129,13 +131,13 @@ impl Unused {
     }
 }
 
-/// Puts an emptied cache away.
+/// Puts an emptied cache away. In a signal handler that has interrupted [`take`] it is lost.
 ///
 /// # Safety
 ///
 /// - The cache came from [`take`], is empty, and the caller drops its pointer.
 pub(super) unsafe fn put(mut cache: NonNull<Cache>) {
-    let mut unused = UNUSED.lock();
+    let Some(mut unused) = UNUSED.lock() else { return };
     // SAFETY: the caller's duty: nobody else uses it.
     unsafe { cache.as_mut() }.next = unused.again;
     unused.again = Some(cache);
@@ -175,7 +177,6 @@ impl Cache {
     /// Gets blocks of an empty class from its bin. False when there is no memory.
     pub(super) fn refill(&mut self, class: usize) -> bool {
         self.widen(class);
-        self.generation = GENERATION.load(Relaxed);
         let (Some(fill), Some(entries)) = (self.fill.get_mut(class), self.entries.get_mut(class)) else {
             return false;
         };
@@ -188,7 +189,6 @@ impl Cache {
 
     /// Makes room in a full row: a higher bound, or the older half goes back to the bins; of those that go home all.
     pub(super) fn make_room(&mut self, row: usize) {
-        self.generation = GENERATION.load(Relaxed);
         if self.widen(row) {
             return;
         }
@@ -197,27 +197,45 @@ impl Cache {
         };
         let len = fill.len as usize;
         let going = if row >= FOREIGN { len } else { len.div_ceil(2) };
-        let mut batch = [Entry { block: 0, word: core::ptr::null() }; STRIDE];
-        let (Some(old), Some(batch)) = (entries.get(..going), batch.get_mut(..going)) else { return };
-        batch.copy_from_slice(old);
-        entries.copy_within(going..len, 0);
-        fill.len = (len - going) as u32;
-        central::flush(row % FOREIGN, batch);
+        let Some(old) = entries.get_mut(..going) else { return };
+        let kept = central::flush(row % FOREIGN, old);
+        entries.copy_within(going..len, kept);
+        fill.len = (kept + len - going) as u32;
     }
 
-    /// Gives everything back.
-    pub(super) fn empty(&mut self) {
-        let ours = self.generation == GENERATION.load(Relaxed);
+    /// Gives everything back. False when a signal handler could not, since its thread is at a bin: the rest stays.
+    pub(super) fn empty(&mut self) -> bool {
+        let mut emptied = true;
         for row in 0..ROWS {
-            let Some(fill) = self.fill.get_mut(row) else { continue };
-            let len = core::mem::take(&mut fill.len) as usize;
-            fill.bound = 0;
-            if !ours {
+            let (Some(fill), Some(entries)) = (self.fill.get_mut(row), self.entries.get_mut(row)) else {
                 continue;
+            };
+            let Some(blocks) = entries.get_mut(..fill.len as usize) else { continue };
+            fill.len = central::flush(row % FOREIGN, blocks) as u32;
+            fill.bound = fill.len;
+            emptied &= fill.len == 0;
+        }
+        emptied
+    }
+
+    /// Forgets the blocks of an arena's slabs of a class.
+    pub(super) fn forget(&mut self, arena: u8, class: usize) {
+        for row in [class, FOREIGN + class] {
+            let (Some(fill), Some(entries)) = (self.fill.get_mut(row), self.entries.get_mut(row)) else {
+                continue;
+            };
+            let mut kept = 0;
+            for index in 0..fill.len as usize {
+                let Some(entry) = entries.get(index).copied() else { break };
+                let of = lookup::unit(entry.block).map(|(_, unit)| unit.head().arena.load(Relaxed));
+                if of != Some(arena)
+                    && let Some(place) = entries.get_mut(kept)
+                {
+                    *place = entry;
+                    kept += 1;
+                }
             }
-            if let Some(blocks) = self.entries.get(row).and_then(|entries| entries.get(..len)) {
-                central::flush(row % FOREIGN, blocks);
-            }
+            fill.len = kept as u32;
         }
     }
 

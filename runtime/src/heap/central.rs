@@ -4,7 +4,8 @@
 //! back to the arena of its slab, whoever frees it. A *bin* is the list of an arena's slabs of one class that have a
 //! free block; slabs without one are in no list and are found again by the address of a block.
 //!
-//! Contract: one lock a bin, held while a batch is moved; the pool's lock is taken behind it.
+//! Contract: one lock a bin, held while a batch is moved; the pool's lock is taken behind it. A signal handler that has
+//! interrupted the holder of a bin gets blocks of another arena, and keeps what it would give back.
 //!
 //! Why bins with locks and not slabs owned by threads: a lock for a batch of up to 64 blocks costs less than a
 //! compare-exchange a block, there is no slab whose owner has gone, memory that another thread freed is usable by all
@@ -15,9 +16,8 @@
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-use crate::base::lock::{Guard, Lock};
-
 use super::cache::Entry;
+use super::lock::{Guard, OwnerLock};
 use super::lookup;
 use super::pool;
 use super::segment::{Segment, Unit};
@@ -33,16 +33,21 @@ pub(super) struct List {
 }
 
 /// All bins.
-pub(super) static BINS: [[Lock<List>; CLASSES]; ARENAS] =
-    [const { [const { Lock::new(List { first: AtomicPtr::new(null_mut()) }) }; CLASSES] }; ARENAS];
+pub(super) static BINS: [[OwnerLock<List>; CLASSES]; ARENAS] =
+    [const { [const { OwnerLock::new(List { first: AtomicPtr::new(null_mut()) }) }; CLASSES] }; ARENAS];
 
-fn bin(arena: u8, class: usize) -> Guard<'static, List> {
+fn bin(arena: u8, class: usize) -> Option<Guard<'static, List>> {
     BINS[usize::from(arena) % ARENAS][class].lock()
 }
 
 /// Fills the front of `into` with free blocks of `class`; returns how many it got: 0 only when there is no memory.
 pub(super) fn refill(arena: u8, class: usize, into: &mut [Entry]) -> usize {
-    let list = bin(arena, class);
+    let others = (0..ARENAS as u8).map(|further| (arena + further) % ARENAS as u8);
+    let Some((arena, list)) =
+        others.map(|arena| (arena, bin(arena, class))).find_map(|(arena, list)| Some((arena, list?)))
+    else {
+        return 0;
+    };
     let mut got = 0;
     while let Some(rest) = into.get_mut(got..).filter(|rest| !rest.is_empty()) {
         let slab = match list.first() {
@@ -95,10 +100,13 @@ fn pop(slab: &'static Unit, into: &mut [Entry]) -> usize {
     got
 }
 
-/// Gives free blocks of `class` back to their slabs.
-pub(super) fn flush(class: usize, blocks: &[Entry]) {
-    let mut held: Option<(u8, Guard<'static, List>)> = None;
-    for entry in blocks {
+/// Gives free blocks of `class` back to their slabs. Returns how many it could not, which are then the first of
+/// `blocks`.
+pub(super) fn flush(class: usize, blocks: &mut [Entry]) -> usize {
+    let mut held: Option<(u8, Option<Guard<'static, List>>)> = None;
+    let mut kept = 0;
+    for index in 0..blocks.len() {
+        let Some(entry) = blocks.get(index).copied() else { break };
         // Only blocks of slabs come here, and a slab with a block out stays.
         let Some((segment, unit)) = lookup::unit(entry.block) else { continue };
         let slab = unit.head();
@@ -108,10 +116,17 @@ pub(super) fn flush(class: usize, blocks: &[Entry]) {
             drop(held.take());
             held = Some((arena, bin(arena, class)));
         }
-        if let Some((_, list)) = &held {
-            push(list, segment, slab, entry);
+        match &held {
+            Some((_, Some(list))) => push(list, segment, slab, &entry),
+            _ => {
+                if let Some(place) = blocks.get_mut(kept) {
+                    *place = entry;
+                    kept += 1;
+                }
+            }
         }
     }
+    kept
 }
 
 fn push(list: &List, segment: &'static Segment, slab: &'static Unit, entry: &Entry) {
@@ -136,7 +151,7 @@ fn push(list: &List, segment: &'static Segment, slab: &'static Unit, entry: &Ent
 pub(super) fn trim() {
     for bins in &BINS {
         for bin in bins {
-            let list = bin.lock();
+            let Some(list) = bin.lock() else { continue };
             let mut at = list.first();
             while let Some(slab) = at {
                 // SAFETY: as in `first`.
@@ -190,22 +205,45 @@ impl List {
     }
 }
 
-/// Takes every bin's lock, before fork(2).
-pub(super) fn lock_all() {
-    for bin in BINS.as_flattened() {
-        core::mem::forget(bin.lock());
+/// In a forked child: the bins whose lock a thread held that did not come along are made anew. Calls `renewed` with the
+/// arena and the class of each, of which no slab has a free block then.
+pub(super) fn after_fork_in_child(mut renewed: impl FnMut(u8, usize)) {
+    for (arena, bins) in BINS.iter().enumerate() {
+        for (class, bin) in bins.iter().enumerate() {
+            if bin.free_of_others()
+                && let Some(list) = bin.lock()
+            {
+                list.first.store(null_mut(), Relaxed);
+                drop(list);
+                renewed(arena as u8, class);
+            }
+        }
     }
 }
 
-/// Frees every bin's lock.
-///
-/// # Safety
-///
-/// - The calling thread, or in a forked child the thread that it is a copy of, took them by [`lock_all`].
-pub(super) unsafe fn unlock_all() {
-    for bin in BINS.as_flattened() {
-        // SAFETY: the caller's duty.
-        unsafe { bin.force_unlock() };
+/// In a forked child: finds the free blocks of a slab of a bin that was made anew, by their words. No cache may hold
+/// any of them.
+pub(super) fn recover(slab: &'static Unit) {
+    let class = usize::from(slab.class.load(Relaxed));
+    let Some(list) = bin(slab.arena.load(Relaxed), class) else { return };
+    let mut next = slab.used_words();
+    let mut live = 0;
+    for index in (0..next).rev() {
+        // SAFETY: below the capacity: only words of blocks that were handed out are counted as used.
+        let word = unsafe { slab.word(index as usize) };
+        let found = Word(word.load(Relaxed));
+        if found.is_live() {
+            live += 1;
+        } else {
+            word.store(found.linked(index, next).0, Relaxed);
+            next = index;
+        }
+    }
+    slab.list.free.store(next, Relaxed);
+    slab.list.used.store(live, Relaxed);
+    slab.list.listed.store(false, Relaxed);
+    if next < slab.capacity.load(Relaxed) {
+        list.link(slab);
     }
 }
 

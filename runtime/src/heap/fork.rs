@@ -1,37 +1,45 @@
-//! fork(2): all locks of the heap are taken before and freed after, in both processes.
+//! The heap in the child of a fork(2).
 //!
-//! The order is that of the heap everywhere: bins, pool, large blocks, unused caches. The child is a copy of the thread
-//! that holds them all, so it may free them. What the parent's other threads had cached is forgotten (cache.rs); what
-//! they had allocated stays allocated.
+//! No lock is held over fork: a thread that waits for one may hold a lock of libc (stdio, nss) that fork waits for. What
+//! the child gets is a state that the process had at one moment: fork copies the tables of pages with their owner locked,
+//! so a thread that writes to a page which is copied already either still writes to the page that both have, or waits
+//! until fork has ended. For each thread the child sees its stores up to some instruction.
+//!
+//! So what a lock protects is whole unless a thread held the lock, and then its owner is known (lock.rs) and is not the
+//! caller: that part is made anew from what needs no lock, the words of the blocks. The caches of threads that were not
+//! inside of the runtime are whole too, and are used again by the child's threads (`crate::threads`).
 
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::lookup::{Entry, decode};
+use super::pool::RADIX;
+use super::thread_heap::ThreadHeap;
 use super::{cache, central, large, pool};
 
-/// Before fork(2), on the forking thread.
-pub fn before_fork() {
-    central::lock_all();
-    core::mem::forget(pool::POOL.lock());
-    core::mem::forget(large::STATE.lock());
-    core::mem::forget(cache::UNUSED.lock());
+/// In the child, on its only thread. `each_whole` calls its argument with the part of every thread, the caller's too,
+/// that was not inside of an operation.
+pub fn after_fork_in_child(mut each_whole: impl FnMut(&mut dyn FnMut(&mut ThreadHeap))) {
+    pool::after_fork_in_child();
+    large::after_fork_in_child();
+    cache::after_fork_in_child();
+    central::after_fork_in_child(|arena, class| {
+        each_whole(&mut |heap| heap.forget(arena, class));
+        recover(arena, class);
+    });
 }
 
-fn unlock() {
-    // SAFETY: `before_fork` on this thread, or on the thread that this one is a copy of, took them and forgot the
-    // guards.
-    unsafe {
-        cache::UNUSED.force_unlock();
-        large::STATE.force_unlock();
-        pool::POOL.force_unlock();
-        central::unlock_all();
-    }
-}
-
-/// After fork(2), in the parent.
-pub fn after_fork_in_parent() {
-    unlock();
-}
-
-/// After fork(2), in the child.
-pub fn after_fork_in_child() {
-    cache::forked();
-    unlock();
+/// Finds the free blocks of the slabs of a bin that was made anew.
+fn recover(arena: u8, class: usize) {
+    RADIX.for_each(|_, entry| {
+        let Entry::Segment(segment) = decode(entry) else { return };
+        let free = segment.free.load(Relaxed);
+        for (number, unit) in segment.units.iter().enumerate() {
+            let of_bin = unit.capacity.load(Relaxed) > 0
+                && usize::from(unit.class.load(Relaxed)) == class
+                && unit.arena.load(Relaxed) == arena;
+            if of_bin && free >> number & 1 == 0 {
+                central::recover(unit);
+            }
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! Large blocks: one mapping each, at a multiple of [`STEP`], entered in the radix table for every step.
 //!
-//! Contract: one lock, taken alone. Descriptors are recycled as descriptors and never unmapped.
+//! Contract: one lock, taken alone. Descriptors are recycled as descriptors and never unmapped. A signal handler that has
+//! interrupted the lock's holder gets no block; what it frees is put away by the next holder.
 //!
 //! Freed mappings are kept for the next request of about that size, up to [`KEPT_BYTES`]; only the newest
 //! [`KEPT_DIRTY`] bytes of them keep their contents, the others' pages go back at once. A kept mapping stays entered
@@ -13,15 +14,15 @@
 use core::ptr::null_mut;
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 use crate::arch::page_size;
-use crate::base::lock::Lock;
 use crate::base::{Addr, AddrRange};
 use crate::mem;
 use crate::sys::memory;
 
+use super::lock::{Guard, OwnerLock};
 use super::lookup::LARGE;
 use super::mapping::{discard, map_aligned, unmap};
 use super::pool::{RADIX, new_leaf};
@@ -54,19 +55,51 @@ const KEPT_BYTES: usize = 64 << 20;
 const KEPT_DIRTY: usize = 16 << 20;
 
 /// See [`State`].
-pub(super) static STATE: Lock<State> =
-    Lock::new(State { spare: None, kept: None, kept_bytes: 0, blocks: 0, bytes: 0 });
+static STATE: OwnerLock<State> = OwnerLock::new(State { spare: None, kept: None, kept_bytes: 0 });
+
+/// Live blocks, and their bytes mapped. For statistics.
+pub(super) static BLOCKS: AtomicUsize = AtomicUsize::new(0);
+pub(super) static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Freed blocks that a signal handler could not put away, since its thread held the lock.
+static LATER: AtomicPtr<Large> = AtomicPtr::new(null_mut());
 
 /// What the lock protects, beside the descriptors in its lists.
-pub(super) struct State {
+struct State {
     spare: Option<&'static Large>,
     /// Freed mappings, the newest first.
     kept: Option<&'static Large>,
     kept_bytes: usize,
-    /// Live blocks.
-    pub(super) blocks: usize,
-    /// Their bytes mapped.
-    pub(super) bytes: usize,
+}
+
+/// Waits for the lock. `None`: the calling thread holds it already.
+fn lock() -> Option<Guard<'static, State>> {
+    let mut state = STATE.lock()?;
+    if !LATER.load(Relaxed).is_null() {
+        let mut at = LATER.swap(null_mut(), Acquire);
+        // SAFETY: descriptors are never unmapped.
+        while let Some(large) = unsafe { at.as_ref() } {
+            at = large.next.load(Relaxed);
+            state.keep(large);
+        }
+        state.limit(KEPT_BYTES, KEPT_DIRTY);
+    }
+    Some(state)
+}
+
+#[cfg(all(test, not(loom)))]
+pub(super) fn while_locked(act: impl FnOnce()) {
+    let _held = STATE.lock();
+    act();
+}
+
+/// In a forked child: when a thread that did not come along was inside, what was kept is forgotten.
+pub(super) fn after_fork_in_child() {
+    if STATE.free_of_others()
+        && let Some(mut state) = STATE.lock()
+    {
+        *state = State { spare: None, kept: None, kept_bytes: 0 };
+    }
 }
 
 /// A block of at least `size` bytes at a multiple of `align`, with its word still to be written, and whether it is all
@@ -74,10 +107,10 @@ pub(super) struct State {
 pub(super) fn allocate(size: usize, align: usize, zeroed: bool) -> Option<(&'static Large, bool)> {
     let bytes = size.checked_next_multiple_of(page_size())?;
     let align = align.max(STEP);
-    let mut state = STATE.lock();
+    let mut state = lock()?;
     if let Some(large) = state.reuse(bytes, align) {
-        state.count(large);
         drop(state);
+        count(large);
         large.size.store(size, Relaxed);
         let mut clean = !large.dirty.load(Relaxed);
         if zeroed && !clean {
@@ -89,7 +122,7 @@ pub(super) fn allocate(size: usize, align: usize, zeroed: bool) -> Option<(&'sta
     let large = state.descriptor()?;
     drop(state);
     let Some(base) = map_large(bytes, align) else {
-        STATE.lock().put_away(large);
+        put_away(large);
         return None;
     };
     large.base.store(base, Relaxed);
@@ -98,30 +131,47 @@ pub(super) fn allocate(size: usize, align: usize, zeroed: bool) -> Option<(&'sta
     large.word.store(Word::NEVER.0, Relaxed);
     large.dirty.store(true, Relaxed);
     RADIX.set(base, bytes, entry(large));
-    STATE.lock().count(large);
+    count(large);
     Some((large, true))
 }
 
 /// Takes back a block whose word says "freed".
 pub(super) fn free(large: &'static Large) {
-    let mut state = STATE.lock();
     let bytes = large.mapped.load(Relaxed);
-    state.blocks -= 1;
-    state.bytes -= bytes;
+    BLOCKS.fetch_sub(1, Relaxed);
+    BYTES.fetch_sub(bytes, Relaxed);
     if bytes > KEPT_BYTES / 2 {
-        drop(state);
-        release(large);
-        return;
+        return release(large);
     }
-    large.next.store(pointer(state.kept), Relaxed);
-    state.kept = Some(large);
-    state.kept_bytes += bytes;
-    state.limit(KEPT_BYTES, KEPT_DIRTY);
+    if let Some(mut state) = lock() {
+        state.keep(large);
+        return state.limit(KEPT_BYTES, KEPT_DIRTY);
+    }
+    let mut newest = LATER.load(Relaxed);
+    loop {
+        large.next.store(newest, Relaxed);
+        match LATER.compare_exchange_weak(newest, pointer(Some(large)), Release, Relaxed) {
+            Ok(_) => return,
+            Err(now) => newest = now,
+        }
+    }
+}
+
+/// Puts a descriptor that is in no list away; in a signal handler that has interrupted the lock's holder it is lost.
+fn put_away(large: &'static Large) {
+    if let Some(mut state) = lock() {
+        state.put_away(large);
+    }
+}
+
+fn count(large: &Large) {
+    BLOCKS.fetch_add(1, Relaxed);
+    BYTES.fetch_add(large.mapped.load(Relaxed), Relaxed);
 }
 
 /// Gives all kept mappings back. Says whether there were any.
 pub(super) fn trim() -> bool {
-    let mut state = STATE.lock();
+    let Some(mut state) = lock() else { return false };
     let had = state.kept_bytes > 0;
     state.limit(0, 0);
     had
@@ -157,7 +207,7 @@ fn cut(large: &'static Large, bytes: usize) {
         RADIX.set(first_step, base + mapped - first_step, 0);
     }
     unmap(base + bytes, mapped - bytes);
-    STATE.lock().bytes -= mapped - bytes;
+    BYTES.fetch_sub(mapped - bytes, Relaxed);
 }
 
 fn grow_in_place(large: &'static Large, bytes: usize) -> bool {
@@ -172,14 +222,14 @@ fn grow_in_place(large: &'static Large, bytes: usize) -> bool {
     }
     RADIX.set(base, bytes, entry(large));
     large.mapped.store(bytes, Release);
-    STATE.lock().bytes += bytes - mapped;
+    BYTES.fetch_add(bytes - mapped, Relaxed);
     true
 }
 
 fn move_to_larger(old: &'static Large, size: usize, bytes: usize, word: Word) -> Option<&'static Large> {
-    let new = STATE.lock().descriptor()?;
+    let new = lock()?.descriptor()?;
     let Some(base) = map_large(bytes, STEP) else {
-        STATE.lock().put_away(new);
+        put_away(new);
         return None;
     };
     let (old_base, old_bytes) = (old.base.load(Relaxed), old.mapped.load(Relaxed));
@@ -197,14 +247,13 @@ fn move_to_larger(old: &'static Large, size: usize, bytes: usize, word: Word) ->
         // unmapping could hit a stranger. At worst address space is lost.
         new.word.store(word.freed().0, Release);
         RADIX.set(base, bytes, 0);
-        STATE.lock().put_away(new);
+        put_away(new);
         return None;
     }
     old.word.store(word.freed().0, Release);
     RADIX.set(old_base, old_bytes, 0);
-    let mut state = STATE.lock();
-    state.bytes += bytes - old_bytes;
-    state.put_away(old);
+    BYTES.fetch_add(bytes - old_bytes, Relaxed);
+    put_away(old);
     Some(new)
 }
 
@@ -227,7 +276,7 @@ fn release(large: &'static Large) {
     let (base, bytes) = (large.base.load(Relaxed), large.mapped.load(Relaxed));
     RADIX.set(base, bytes, 0);
     unmap(base, bytes);
-    STATE.lock().put_away(large);
+    put_away(large);
 }
 
 fn entry(large: &'static Large) -> usize {
@@ -244,9 +293,10 @@ fn next(large: &Large) -> Option<&'static Large> {
 }
 
 impl State {
-    fn count(&mut self, large: &Large) {
-        self.blocks += 1;
-        self.bytes += large.mapped.load(Relaxed);
+    fn keep(&mut self, large: &'static Large) {
+        large.next.store(pointer(self.kept), Relaxed);
+        self.kept = Some(large);
+        self.kept_bytes += large.mapped.load(Relaxed);
     }
 
     /// The kept mapping that fits best, at most a quarter larger than asked for.

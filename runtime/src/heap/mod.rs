@@ -40,13 +40,15 @@
 //! ever; each file says which lock its fields change under. Nothing of ours lies in or between the program's blocks: a
 //! program that writes past a block cannot reach it but by leaving the mapping.
 //!
-//! Architecture invariants: no call of libc, no panic, no allocation from elsewhere; lock order: bin, pool, large
-//! blocks, unused caches.
+//! Architecture invariants: no call of libc, no panic, no allocation from elsewhere; lock order: bin, pool. A lock knows
+//! its owner ([`lock`]), so that a signal handler which interrupts malloc can do without, and a forked child can tell
+//! what is whole ([`fork`]).
 
 mod cache;
 mod central;
 mod fork;
 mod large;
+pub(crate) mod lock;
 mod lookup;
 mod mapping;
 mod pool;
@@ -66,7 +68,7 @@ mod model;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub use fork::{after_fork_in_child, after_fork_in_parent, before_fork};
+pub use fork::after_fork_in_child;
 pub use mapping::has_served;
 pub use provider::{Chunk, ChunkId, Origin, Provider, Scope, Tag};
 pub use request::{Misuse, Request};

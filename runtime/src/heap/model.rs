@@ -4,7 +4,24 @@
 
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicPtr, AtomicUsize};
+
+    loom::thread_local! {
+        static THREAD: u8 = 0;
+    }
+
+    /// Differs between threads, as the address of a thread's own variable does.
+    pub(super) fn thread_pointer() -> usize {
+        THREAD.with(|own| core::ptr::from_ref(own).addr())
+    }
+
+    pub(super) fn relax() {
+        loom::thread::yield_now();
+    }
 }
+
+#[path = "lock.rs"]
+#[allow(dead_code, reason = "the fork is not modelled")]
+mod lock;
 
 #[path = "radix.rs"]
 mod radix;
@@ -26,6 +43,28 @@ fn empty() -> Radix {
 fn leaf() -> Option<*mut Leaf> {
     // Left to the model's end: published tables stay for good.
     Some(Box::into_raw(Box::new(Leaf { entries: core::array::from_fn(|_| AtomicUsize::new(0)) })))
+}
+
+#[test]
+fn loom_one_holder_at_a_time_and_a_second_lock_of_its_own_is_refused() {
+    loom::model(|| {
+        let lock = Arc::new(lock::OwnerLock {
+            owner: AtomicUsize::new(0),
+            value: core::cell::UnsafeCell::new([0usize; 2]),
+        });
+        let other = lock.clone();
+        let add = |lock: &lock::OwnerLock<[usize; 2]>| {
+            let mut both = lock.lock().unwrap();
+            assert_eq!(both[0], both[1]);
+            both[0] += 1;
+            assert!(lock.is_mine() && lock.lock().is_none());
+            both[1] += 1;
+        };
+        let second = thread::spawn(move || add(&other));
+        add(&lock);
+        second.join().unwrap();
+        assert_eq!(*lock.lock().unwrap(), [2, 2]);
+    });
 }
 
 /// A descriptor: what a reader must see complete.

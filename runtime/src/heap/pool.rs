@@ -1,7 +1,8 @@
 //! The pool of units: which runs of units are free, and when memory goes back to the system.
 //!
 //! Contract: one lock, taken behind a bin's lock or alone, held over a few bit operations and at worst over the system
-//! calls that map, unmap and discard memory.
+//! calls that map, unmap and discard memory. A signal handler that has interrupted its holder gets no units; what it
+//! gives is taken in by the next holder.
 //!
 //! Purging: free units keep their contents (and their pages) until more than a bound of them is dirty; then all of them
 //! are discarded at once, in runs, together with their metadata words. A segment of which every unit is free is
@@ -9,11 +10,15 @@
 //! border from mapping and unmapping all the time.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
-use crate::base::lock::Lock;
 use crate::mem;
 
+use super::lock::{Guard, OwnerLock};
+use super::lookup::{self, Entry, decode};
 use super::mapping::{discard, map_aligned, unmap};
 use super::radix::{Leaf, Radix, STEP};
 use super::segment::{Segment, UNITS, Unit, mask};
@@ -23,7 +28,10 @@ use super::size_class::UNIT;
 pub(super) static RADIX: Radix = Radix::new();
 
 /// See [`Pool`].
-pub(super) static POOL: Lock<Pool> = Lock::new(Pool { spare: None, dirty: 0, mapped: 0, empty: 0 });
+pub(super) static POOL: OwnerLock<Pool> = OwnerLock::new(Pool { spare: None, dirty: 0, mapped: 0, empty: 0 });
+
+/// Runs of units that a signal handler gave back while its thread held the lock: the next holder takes them in.
+static LATER: AtomicPtr<Unit> = AtomicPtr::new(null_mut());
 
 /// The segments with free units. Changed under the pool's lock.
 static FIRST: AtomicPtr<Segment> = AtomicPtr::new(null_mut());
@@ -59,13 +67,29 @@ pub(super) fn new_leaf() -> Option<*mut Leaf> {
     mem::map_own_reserved(size_of::<Leaf>()).ok().map(|start| start.cast::<Leaf>().as_ptr())
 }
 
+/// Waits for the lock. `None`: the calling thread holds it already.
+fn lock() -> Option<Guard<'static, Pool>> {
+    let mut pool = POOL.lock()?;
+    if !LATER.load(Relaxed).is_null() {
+        let mut at = LATER.swap(null_mut(), Acquire);
+        // SAFETY: descriptors are never unmapped (segment.rs).
+        while let Some(unit) = unsafe { at.as_ref() } {
+            at = unit.list.next.load(Relaxed);
+            if let Some((segment, unit)) = lookup::unit(unit.base.load(Relaxed)) {
+                pool.release(segment, segment.number(unit), usize::from(unit.units.load(Relaxed)));
+            }
+        }
+    }
+    Some(pool)
+}
+
 /// Takes `count` units (at most [`UNITS`]) whose first is a multiple of `align` units; `make` cuts them under the lock.
 pub(super) fn take(
     count: usize,
     align: usize,
     make: impl FnOnce(Run) -> &'static Unit,
 ) -> Option<&'static Unit> {
-    let mut pool = POOL.lock();
+    let mut pool = lock()?;
     let (segment, first) = match find(count, align) {
         Some(found) => found,
         None => {
@@ -79,8 +103,39 @@ pub(super) fn take(
 
 /// Gives `count` units back.
 pub(super) fn give(segment: &'static Segment, first: usize, count: usize) {
-    let mut pool = POOL.lock();
-    pool.release(segment, first, count);
+    if let Some(mut pool) = lock() {
+        return pool.release(segment, first, count);
+    }
+    let unit = &segment.units[first];
+    unit.units.store(count as u8, Relaxed);
+    unit.base.store(segment.base.load(Relaxed) + first * UNIT, Relaxed);
+    let mut newest = LATER.load(Relaxed);
+    loop {
+        unit.list.next.store(newest, Relaxed);
+        let this = core::ptr::from_ref(unit).cast_mut();
+        match LATER.compare_exchange_weak(newest, this, Release, Relaxed) {
+            Ok(_) => return,
+            Err(now) => newest = now,
+        }
+    }
+}
+
+/// In a forked child: when a thread that did not come along was inside, free units are forgotten: which they are is
+/// only half written. What is given back from now on is taken.
+pub(super) fn after_fork_in_child() {
+    if !POOL.free_of_others() {
+        return;
+    }
+    let Some(mut pool) = POOL.lock() else { return };
+    *pool = Pool { spare: None, dirty: 0, mapped: pool.mapped, empty: 0 };
+    FIRST.store(null_mut(), Relaxed);
+    RADIX.for_each(|_, entry| {
+        if let Entry::Segment(segment) = decode(entry) {
+            segment.free.store(0, Relaxed);
+            segment.dirty.store(0, Relaxed);
+            segment.listed.store(false, Relaxed);
+        }
+    });
 }
 
 /// Lengthens a run that ends before unit `end` by `count` units, when they are free; `change` publishes it under the
@@ -89,7 +144,7 @@ pub(super) fn extend(segment: &'static Segment, end: usize, count: usize, change
     if end + count > UNITS {
         return false;
     }
-    let mut pool = POOL.lock();
+    let Some(mut pool) = lock() else { return false };
     let wanted = mask(end, count);
     if segment.free.load(Relaxed) & wanted != wanted {
         return false;
@@ -101,7 +156,7 @@ pub(super) fn extend(segment: &'static Segment, end: usize, count: usize, change
 
 /// Discards all free memory and unmaps what is wholly free. Says whether there was any.
 pub(super) fn trim() -> bool {
-    let mut pool = POOL.lock();
+    let Some(mut pool) = lock() else { return false };
     let before = pool.dirty + pool.empty;
     pool.purge();
     let mut at = first();

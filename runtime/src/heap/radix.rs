@@ -49,16 +49,6 @@ pub(super) struct Radix {
 }
 
 impl Radix {
-    /// An empty table.
-    #[cfg(not(loom))]
-    pub(super) const fn new() -> Radix {
-        Radix {
-            root: [const { AtomicPtr::new(core::ptr::null_mut()) }; ROOT],
-            not_first: AtomicUsize::new(0),
-            end: AtomicUsize::new(0),
-        }
-    }
-
     /// The entry for `addr`; 0 for none and for addresses that no mapping can have.
     #[inline(always)]
     pub(super) fn get(&self, addr: usize) -> usize {

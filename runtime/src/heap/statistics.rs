@@ -41,12 +41,11 @@ pub fn statistics() -> Statistics {
             }
         });
     }
-    let state = large::STATE.lock();
     Statistics {
         small_mapped: MAPPED.load(Relaxed),
         in_use,
-        large_blocks: state.blocks,
-        large_mapped: state.bytes,
+        large_blocks: large::BLOCKS.load(Relaxed),
+        large_mapped: large::BYTES.load(Relaxed),
     }
 }
 

@@ -57,6 +57,13 @@ impl ThreadHeap {
         [0, 1].map(|index: usize| self.in_transit[index].load(Relaxed))
     }
 
+    /// In a forked child: forgets cached blocks of an arena's slabs of a class.
+    pub(super) fn forget(&mut self, arena: u8, class: usize) {
+        if let Some(cache) = self.cache() {
+            cache.forget(arena, class);
+        }
+    }
+
     #[inline(always)]
     fn cache(&mut self) -> Option<&mut Cache> {
         // SAFETY: a cache that was taken is this value's alone, and stays mapped.
@@ -140,15 +147,32 @@ fn clear(block: usize, word: Word, size: usize) {
 
 #[inline(never)]
 fn allocate_from_bin(heap: &mut ThreadHeap, class: usize, request: &Request) -> Option<NonNull<u8>> {
-    let cache = heap.new_cache()?;
+    let Some(cache) = heap.new_cache() else { return allocate_uncached(class, request) };
     // A class that is not the tightest may have blocks already (aligned requests come here too).
     if let Some(entry) = cache.pop(class) {
         return hand_out(entry, request);
     }
     if !cache.refill(class) {
-        return None;
+        return allocate_without_pool(request);
     }
     hand_out(cache.pop(class)?, request)
+}
+
+/// Without a cache: there is no memory for one, or a signal handler has interrupted its thread while that took one.
+#[cold]
+fn allocate_uncached(class: usize, request: &Request) -> Option<NonNull<u8>> {
+    let mut block = [Entry { block: 0, word: core::ptr::null() }];
+    if super::central::refill(0, class, &mut block) == 0 {
+        return allocate_without_pool(request);
+    }
+    hand_out(block[0], request)
+}
+
+/// The pool gave nothing. To a signal handler that has interrupted its thread at the pool that does not mean that there
+/// is no memory: it gets a mapping.
+#[cold]
+fn allocate_without_pool(request: &Request) -> Option<NonNull<u8>> {
+    if pool::POOL.is_mine() { allocate_large(request) } else { None }
 }
 
 #[inline(never)]
@@ -168,8 +192,10 @@ fn allocate_otherwise(heap: &mut ThreadHeap, request: &Request) -> Option<NonNul
 
 fn allocate_span(request: &Request) -> Option<NonNull<u8>> {
     let units = request.size.div_ceil(UNIT).max(1);
-    let span =
-        pool::take(units, request.align / UNIT, |run| run.segment.make_span(run.first, units, run.clean))?;
+    let make = |run: pool::Run| run.segment.make_span(run.first, units, run.clean);
+    let Some(span) = pool::take(units, request.align / UNIT, make) else {
+        return allocate_without_pool(request);
+    };
     let block = hold(span.base.load(Relaxed));
     if request.zeroed && !span.list.clean.load(Relaxed) {
         // SAFETY: the span is the caller's alone and holds `size` bytes.
@@ -268,15 +294,19 @@ fn retire(heap: &mut ThreadHeap, block: Block) {
         Home::Unit(_, head) => {
             let class = usize::from(head.class.load(Relaxed));
             let entry = Entry { block: block.base, word: core::ptr::from_ref(block.word) };
-            // Without a cache (no memory for one) the block goes straight back.
-            let Some(cache) = heap.new_cache() else { return super::central::flush(class, &[entry]) };
-            let row = cache.row(head);
-            if !cache.push(row, entry) {
+            if let Some(cache) = heap.new_cache() {
+                let row = cache.row(head);
+                if cache.push(row, entry) {
+                    return;
+                }
                 cache.make_room(row);
-                if !cache.push(row, entry) {
-                    super::central::flush(class, &[entry]);
+                if cache.push(row, entry) {
+                    return;
                 }
             }
+            // Without a cache (no memory for one) the block goes straight back. A signal handler without one, or with a
+            // full one, that has interrupted its thread at the bin loses the block: nobody gets it again.
+            super::central::flush(class, &mut [entry]);
         }
     }
 }
@@ -378,12 +408,11 @@ pub fn set_tag(addr: Addr, tag: Tag) -> bool {
         .is_ok()
 }
 
-/// Gives everything that the thread's part holds back. It works afterwards as a new one does.
+/// Gives everything that the thread's part holds back. It works afterwards as a new one does; what a signal handler
+/// cannot give back (lock.rs) stays for whoever uses it next.
 pub fn thread_exit(heap: &mut ThreadHeap) {
-    if let Some(cache) = heap.cache() {
-        cache.empty();
-    }
-    if let Some(cache) = heap.cache.take() {
+    let emptied = heap.cache().is_none_or(Cache::empty);
+    if emptied && let Some(cache) = heap.cache.take() {
         // SAFETY: taken by this value, emptied, and the pointer is gone.
         unsafe { cache::put(cache) };
     }

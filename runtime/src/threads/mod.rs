@@ -13,8 +13,5 @@
 mod registry;
 mod state;
 
-pub use registry::{
-    Inside, after_fork_in_child, after_fork_in_parent, before_fork, enter, for_each, leaving, on_first_use,
-    with,
-};
+pub use registry::{Inside, after_fork_in_child, enter, for_each, leaving, on_first_use, with};
 pub use state::ThreadState;

@@ -10,14 +10,14 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicPtr, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release, SeqCst},
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
     compiler_fence,
 };
 
 use crate::arch;
 use crate::base::Tid;
-use crate::base::lock::Lock;
 use crate::heap;
+use crate::heap::lock::OwnerLock;
 use crate::mem;
 use crate::sys::process;
 
@@ -26,8 +26,17 @@ use super::state::{ThreadState, life};
 /// The state made last; the others hang behind it.
 static NEWEST: AtomicPtr<ThreadState> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Held while a state changes hands. Never while anything else of the runtime is called.
-static CHANGING_HANDS: Lock<()> = Lock::new(());
+/// Held while a state changes hands.
+static CHANGING_HANDS: OwnerLock<Unused> = OwnerLock::new(Unused { next: None, left: 0 });
+
+/// Memory for states that were not used yet: where the next one goes, and how many there are.
+struct Unused {
+    next: Option<NonNull<ThreadState>>,
+    left: usize,
+}
+
+// SAFETY: memory of ours that stays mapped, reached through the lock only.
+unsafe impl Send for Unused {}
 
 /// Called on a thread after it got its state; 0 for none.
 static FIRST_USE: AtomicUsize = AtomicUsize::new(0);
@@ -138,27 +147,31 @@ fn put_back(state: *mut ThreadState) {
 /// A state that nobody owns, made the caller's.
 fn take() -> Option<NonNull<ThreadState>> {
     let tid = process::tid();
-    // A signal handler may have interrupted the holder on this very thread: then waiting would be for ever.
-    let mut turns = 0;
-    let _changing = loop {
-        match CHANGING_HANDS.try_lock() {
-            Some(guard) => break guard,
-            None if turns == 10_000 => return None,
-            None => {
-                turns += 1;
-                arch::yield_now();
-            }
+    let state = match CHANGING_HANDS.lock() {
+        Some(mut unused) => {
+            let state = match reusable() {
+                Some(state) => state,
+                None => unused.make()?,
+            };
+            own(state, tid);
+            state
+        }
+        // A signal handler has interrupted this on its own thread: it gets memory of its own.
+        None => {
+            let state = publish(mem::map_own(size_of::<ThreadState>()).ok()?.cast());
+            own(state, tid);
+            state
         }
     };
-    let state = match reusable() {
-        Some(state) => state,
-        None => make()?,
-    };
-    // SAFETY: mapped for good; `reusable` and `make` return states without an owner, and the lock is held.
+    Some(state)
+}
+
+/// Makes a state that has no owner the calling thread's.
+fn own(state: NonNull<ThreadState>, tid: Tid) {
+    // SAFETY: mapped for good, see the module.
     let shared = unsafe { state.as_ref() };
     shared.tid.store(tid.get(), Relaxed);
     shared.life.store(life::LIVE, Release);
-    Some(state)
 }
 
 /// How many leaving threads one search asks the kernel about: enough to find a dead one soon, few enough to stay cheap
@@ -199,30 +212,39 @@ fn renew(state: &mut ThreadState) {
     state.life.store(life::FREE, Release);
 }
 
-/// Memory for states that were not used yet: where the next one goes, and how many there are. Changed under the lock.
-static UNUSED: (AtomicPtr<ThreadState>, AtomicUsize) =
-    (AtomicPtr::new(core::ptr::null_mut()), AtomicUsize::new(0));
-
-/// A new state, in the list. The lock is held.
-fn make() -> Option<NonNull<ThreadState>> {
-    // Several to a mapping: a mapping for each of ten thousand threads would be slow and would fill the list of ours.
-    // Each is written when it is wanted: a process with one thread touches one.
-    const BATCH: usize = 16;
-    if UNUSED.1.load(Relaxed) == 0 {
-        let first = mem::map_own(BATCH * size_of::<ThreadState>()).ok()?.cast::<ThreadState>();
-        UNUSED.0.store(first.as_ptr(), Relaxed);
-        UNUSED.1.store(BATCH, Relaxed);
+impl Unused {
+    /// A new state, in the list.
+    fn make(&mut self) -> Option<NonNull<ThreadState>> {
+        // Several to a mapping: a mapping for each of ten thousand threads would be slow and would fill the list of
+        // ours. Each is written when it is wanted: a process with one thread touches one.
+        const BATCH: usize = 16;
+        if self.left == 0 {
+            self.next = Some(mem::map_own(BATCH * size_of::<ThreadState>()).ok()?.cast());
+            self.left = BATCH;
+        }
+        let state = self.next?;
+        // SAFETY: inside the mapping, or one past its end, where it is not used any more.
+        self.next = Some(unsafe { state.add(1) });
+        self.left -= 1;
+        Some(publish(state))
     }
-    let state = NonNull::new(UNUSED.0.load(Relaxed))?;
-    // SAFETY: inside the mapping, or one past its end, where it is not used any more.
-    UNUSED.0.store(unsafe { state.add(1) }.as_ptr(), Relaxed);
-    UNUSED.1.fetch_sub(1, Relaxed);
-    // SAFETY: inside the mapping, page-aligned and so aligned enough; ours and not yet published.
+}
+
+/// Makes a new state of memory for one, and enters it in the list, where it has no owner: the caller is the first to
+/// know of it, and holds [`CHANGING_HANDS`], so nobody else takes it before.
+fn publish(state: NonNull<ThreadState>) -> NonNull<ThreadState> {
+    // SAFETY: mapped for good by the caller, page-aligned or behind another state; not yet published.
     unsafe { state.write(ThreadState::new()) };
     // SAFETY: just written.
-    unsafe { state.as_ref() }.older.store(NEWEST.load(Relaxed), Relaxed);
-    NEWEST.store(state.as_ptr(), Release);
-    Some(state)
+    let shared = unsafe { state.as_ref() };
+    let mut newest = NEWEST.load(Acquire);
+    loop {
+        shared.older.store(newest, Relaxed);
+        match NEWEST.compare_exchange_weak(newest, state.as_ptr(), AcqRel, Acquire) {
+            Ok(_) => return state,
+            Err(now) => newest = now,
+        }
+    }
 }
 
 /// The calling thread runs its last destructors: its memory goes back, its state becomes reusable when it is dead.
@@ -241,48 +263,63 @@ pub fn leaving() {
     shared.life.store(life::LEAVING, Release);
 }
 
-/// Before fork(2): no state changes hands while the process is copied.
-pub fn before_fork() {
-    core::mem::forget(CHANGING_HANDS.lock());
-}
-
-/// After fork(2), in the parent.
-pub fn after_fork_in_parent() {
-    // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
-    unsafe { CHANGING_HANDS.force_unlock() };
-}
-
 /// In the child of a fork(2): the caller is the only thread, and has a new id.
 ///
-/// The states of the others are lost for good: their owners ran on while the kernel copied the process page by page, so
-/// what stands there may be half of one operation and half of the next. Their blocks stay readable and can be freed;
-/// only what they had in store is not used again.
+/// A state whose owner was not inside of the runtime is whole (heap/fork.rs) and can be used again. The others are lost
+/// for good: what stands there is half of an operation. Their blocks stay readable and can be freed; only what they had
+/// in store is not used again.
 pub fn after_fork_in_child() {
-    // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
-    unsafe { CHANGING_HANDS.force_unlock() };
-    // SAFETY: the word is the calling thread's own.
-    let own = unsafe { *arch::thread_word() } as *mut ThreadState;
-    let mut at = NEWEST.load(Acquire);
-    // SAFETY: the list holds published states, which stay mapped.
-    while let Some(state) = unsafe { at.as_ref() } {
-        if at == own {
+    if CHANGING_HANDS.free_of_others()
+        && let Some(mut unused) = CHANGING_HANDS.lock()
+    {
+        *unused = Unused { next: None, left: 0 };
+    }
+    each(&mut |state| {
+        let is_own = core::ptr::eq(state.as_ptr(), own_word());
+        // SAFETY: published states stay mapped.
+        let state = unsafe { state.as_ref() };
+        if is_own {
             state.tid.store(process::tid().get(), Relaxed);
         } else if state.life.load(Acquire) != life::FREE {
-            state.life.store(life::LOST, Release);
+            let whole = !state.busy.load(Relaxed);
+            state.tid.store(0, Relaxed);
+            state.life.store(if whole { life::LEAVING } else { life::LOST }, Release);
         }
-        at = state.older.load(Acquire);
+    });
+    heap::after_fork_in_child(|forget| {
+        each(&mut |state| {
+            // SAFETY: published states stay mapped.
+            if !unsafe { state.as_ref() }.busy.load(Relaxed) {
+                // SAFETY: the caller is the only thread, and is not inside of this state: the one reference.
+                forget(unsafe { &mut (*state.as_ptr()).heap });
+            }
+        });
+    });
+}
+
+/// The state that the calling thread's word names; null for none.
+fn own_word() -> *const ThreadState {
+    // SAFETY: the word is the calling thread's own.
+    unsafe { *arch::thread_word() as *const ThreadState }
+}
+
+fn each(visit: &mut dyn FnMut(NonNull<ThreadState>)) {
+    let mut at = NEWEST.load(Acquire);
+    while let Some(state) = NonNull::new(at) {
+        visit(state);
+        // SAFETY: the list holds published states, which stay mapped.
+        at = unsafe { state.as_ref() }.older.load(Acquire);
     }
 }
 
 /// Visits the state of every thread that has one. In the stopped world the owners stand still; elsewhere what is seen
 /// may be stale.
 pub fn for_each(visit: &mut dyn FnMut(&ThreadState)) {
-    let mut at = NEWEST.load(Acquire);
-    // SAFETY: the list holds published states, which stay mapped.
-    while let Some(state) = unsafe { at.as_ref() } {
+    each(&mut |state| {
+        // SAFETY: published states stay mapped.
+        let state = unsafe { state.as_ref() };
         if state.life.load(Acquire) != life::FREE {
             visit(state);
         }
-        at = state.older.load(Acquire);
-    }
+    });
 }

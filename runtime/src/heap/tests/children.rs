@@ -5,19 +5,18 @@ use super::*;
 
 /// Runs `inside` in a forked child and says how that ended.
 fn in_child(inside: impl FnOnce() + std::panic::UnwindSafe) {
-    before_fork();
-    // SAFETY: fork(2); the heap's locks are held, and libc keeps its own in order.
+    // SAFETY: fork(2); libc keeps its own locks in order.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
-        after_fork_in_child();
+        // The parts of other threads are not the child's to use here.
+        after_fork_in_child(|_| {});
         // SAFETY: alarm(2): a child that hangs dies of it.
         unsafe { libc::alarm(120) };
         let good = std::panic::catch_unwind(inside).is_ok();
         // SAFETY: _exit(2): none of the test harness' handlers run.
         unsafe { libc::_exit(if good { 0 } else { 1 }) };
     }
-    after_fork_in_parent();
     let mut status = 0;
     // SAFETY: waitpid(2) for our own child.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
@@ -64,6 +63,68 @@ fn a_child_goes_on_while_other_threads_were_inside() {
         }
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// Another thread is at every lock of the heap when the process forks.
+#[test]
+fn a_child_makes_anew_what_a_thread_that_stayed_behind_had_in_hand() {
+    let _alone = alone();
+    let mut model = Model::new(77);
+    for _ in 0..3000 {
+        model.step(1000);
+    }
+    // Half of these are free blocks of their slab when the child looks for them; the model's are live.
+    let size = 100;
+    let class = size_class::of(size);
+    let some: Vec<_> = (0..500).map(|_| allocate(&mut model.heap, &plain(size)).unwrap()).collect();
+    for block in some.iter().step_by(2) {
+        free(&mut model.heap, *block, Origin::Malloc).unwrap();
+    }
+    thread_exit(&mut model.heap);
+    let (forked, wait) = mpsc::channel::<()>();
+    let (tell, holding) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let bins: Vec<_> = central::BINS.iter().map(|bins| bins[class].lock().unwrap()).collect();
+            let pool = pool::POOL.lock().unwrap();
+            large::while_locked(|| {
+                cache::while_locked(|| {
+                    tell.send(()).unwrap();
+                    wait.recv().unwrap();
+                });
+            });
+            drop((pool, bins));
+        });
+        holding.recv().unwrap();
+        let inherited = std::panic::AssertUnwindSafe((&model, &some));
+        in_child(move || {
+            let (inherited, some) = *inherited;
+            let mut own = Model::new(78);
+            let fresh: Vec<_> = (0..400).map(|_| allocate(&mut own.heap, &plain(size)).unwrap()).collect();
+            assert!(some.iter().step_by(2).any(|block| fresh.contains(block)), "free blocks are lost");
+            assert!(!some.iter().skip(1).step_by(2).any(|block| fresh.contains(block)));
+            for block in fresh.iter().chain(some.iter().skip(1).step_by(2)) {
+                free(&mut own.heap, *block, Origin::Malloc).unwrap();
+            }
+            for _ in 0..3000 {
+                own.step(1000);
+            }
+            let view = HeapView::new().unwrap();
+            inherited.compare(&view);
+            own.compare(&view);
+            for (at, known) in &inherited.blocks {
+                check(*at, known.request.size, known.seed);
+                free(&mut own.heap, NonNull::new(*at as *mut u8).unwrap(), known.request.origin).unwrap();
+            }
+            own.end();
+            trim();
+        });
+        forked.send(()).unwrap();
+    });
+    for block in some.iter().skip(1).step_by(2) {
+        free(&mut model.heap, *block, Origin::Malloc).unwrap();
+    }
+    model.end();
 }
 
 /// Allocates until there is no memory, checks all blocks, frees them.

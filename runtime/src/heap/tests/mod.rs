@@ -1,6 +1,7 @@
 //! The heap against a model of it: a list of blocks, each filled with a pattern of its own.
 
 mod children;
+mod interrupted;
 
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
