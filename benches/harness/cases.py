@@ -78,6 +78,26 @@ def check_heap(lab):
                    1 if lab.quick else 3, run, wrong=honest)
 
 
+def snapshot(lab):
+    """What a check on a snapshot costs another thread, beside a bare stop and a bare fork in the same process."""
+    million, gib, rounds = (1_000_000, 512, 5) if lab.quick else (5_000_000, 2048, 9)
+    heaps = [("graph", million), ("list", million), ("words", gib), ("untouched", gib)]
+    for kind, amount in heaps:
+        unit = "MiB" if kind in ("words", "untouched") else "nodes"
+        for what, key, title, factor in (("pause", "pause_ms", "longest pause of a busy thread", 1.5),
+                                         ("writer", "lost_ms", "time lost by a writer of all pages", 1.2)):
+            if what == "writer" and kind == "untouched":
+                continue
+            # The figures of the yardstick are the plain column's: the key is the same.
+            def run(lab, rival, what=what, key=key, kind=kind, amount=amount):
+                sample = lab.bench_program(rival, "snapshot", (kind, amount, what, rounds), 170,
+                                           env={"STANDSTILL_OPTIONS": "exitcode=0:symbolize=0:snapshot=1"})
+                return sample if key in sample else {**sample, key: sample["bare_ms"]}
+            metrics = [Metric(key, title, "ms", (("plain", factor),)), Metric("ratio", "beside the yardstick in the same run", "x")]
+            yield Case(f"snapshot check, {amount} {unit} {kind}", metrics, ("plain", "standstill"), 1 if lab.quick else 3,
+                       run, wrong=honest)
+
+
 def rss(lab):
     """Resident memory."""
     rounds = 1 if lab.quick else 3
@@ -135,5 +155,6 @@ def cpu(lab):
     return programs.cases(lab)
 
 
-BENCHES = {"pair": pair, "check-threads": check_threads, "check-heap": check_heap, "rss": rss, "startup": startup,
+BENCHES = {"pair": pair, "check-threads": check_threads, "check-heap": check_heap, "snapshot": snapshot,
+           "rss": rss, "startup": startup,
            "bare-stop": bare_stop, "mixes": mixes, "cpu": cpu}

@@ -80,7 +80,7 @@ class Lab:
         if key not in self.built:
             out = self.target / "-".join([name] + [Path(b).name.lstrip("-").replace("=", "-") for b in build])
             src = self.here / "c" / f"{name}.c"
-            newest = max(src.stat().st_mtime, (self.here / "c/bench.h").stat().st_mtime)
+            newest = max(f.stat().st_mtime for f in (src, *(self.here / "c").glob("*.h")))
             if not out.exists() or out.stat().st_mtime < newest:
                 p = subprocess.run([build[0], *build[1:], *CFLAGS, str(src), "-o", str(out), "-ldl"],
                                    capture_output=True, text=True)
@@ -121,10 +121,10 @@ class Lab:
             raise Failed(what)
         return sample
 
-    def bench_program(self, rival, name, args, timeout):
+    def bench_program(self, rival, name, args, timeout, env=None):
         """Runs one of the C programs under a rival: its own numbers and those of `launch` (prefixed by os_)."""
         out = self.scratch / "stdout"
-        outside = self.launch(rival, [self.program(name, rival.build), *args], timeout, stdout=out)
+        outside = self.launch(rival, [self.program(name, rival.build), *args], timeout, stdout=out, env=env)
         sample = numbers(out.read_text())
         if not sample:
             raise Failed("no result line")

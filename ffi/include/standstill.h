@@ -51,7 +51,7 @@ enum standstill_code {
   STANDSTILL_COULD_NOT_CHECK = 3, /* no result at all; the program runs on as before. Never to be read as clean */
   STANDSTILL_TURNED_OFF = 4,      /* checks are off: detect_leaks=0, or __lsan_is_turned_off() said so */
   STANDSTILL_BAD_ARGUMENT = 5,    /* the size or a reserved field of a struct is wrong; nothing was done */
-  STANDSTILL_NO_OBJECT = 6        /* the pointer that was asked about points into no object of the heap */
+  STANDSTILL_NO_OBJECT = 6        /* what was asked about is not there: no object of the heap, thread or signal */
 };
 
 /* ------------------------------------------------------------------------------------------------ checks */
@@ -369,6 +369,129 @@ struct standstill_core_result {
  */
 int standstill_write_core(const char *path, struct standstill_core_result *result);
 int standstill_write_core_fd(int fd, struct standstill_core_result *result);
+
+/* -------------------------------------------------------------------------------------- stopping the world */
+
+/* The stopped world, as the callback of standstill_stop_the_world() sees it. */
+struct standstill_world;
+
+/* Bits of standstill_stop_options.flags. */
+#define STANDSTILL_STOP_SNAPSHOT UINT32_C(1) /* the callback runs on a copy (fork), all threads running again */
+#define STANDSTILL_STOP_STACKS UINT32_C(2)   /* records have stack_end; costs a look at /proc/self/maps */
+
+/* How to stop. All fields zero (but `size`) is the default. */
+struct standstill_stop_options {
+  size_t size;               /* sizeof(struct standstill_stop_options) */
+  uint32_t flags;            /* STANDSTILL_STOP_..., or 0 */
+  uint32_t means;            /* 0 = ptrace, and a signal where that is refused; 1 = only ptrace; 2 = only the signal */
+  uint32_t deadline_ms;      /* after which the stop goes on with the threads it has; 0 = the option `deadline_ms` */
+  uint32_t work_deadline_ms; /* after which the callback is ended by force; 0 = two minutes */
+};
+#define STANDSTILL_STOP_OPTIONS_INIT { sizeof(struct standstill_stop_options), 0, 0, 0, 0 }
+
+/* How a thread came to stand still: values of standstill_thread.stop. */
+enum standstill_thread_stop {
+  STANDSTILL_THREAD_CALLER = 1,        /* it called standstill_stop_the_world(); its registers are those at that call */
+  STANDSTILL_THREAD_INTERRUPTED = 2,   /* in user mode or in a system call */
+  STANDSTILL_THREAD_GROUP_STOPPED = 3, /* by job control, before; it will go on standing */
+  STANDSTILL_THREAD_SIGNALLED = 4,     /* about to receive a signal, which it will when the world goes on */
+  STANDSTILL_THREAD_CLONING = 5,       /* inside clone or vfork, the new task made */
+  STANDSTILL_THREAD_RUNNING = 6,       /* it did not stop in time; little is known of it */
+  STANDSTILL_THREAD_VFORK_PARENT = 7,  /* it waits for its vfork child, which stands still and has a record too */
+  STANDSTILL_THREAD_KERNEL_WORKER = 8  /* a thread of the kernel's own (io_uring), without a user stack */
+};
+
+/* Bits of standstill_thread.had: what of a record is known. The rest is zero. */
+#define STANDSTILL_HAD_GENERAL UINT32_C(1)  /* all general registers. Of the caller only those that a call keeps */
+#define STANDSTILL_HAD_EXTENDED UINT32_C(2) /* the extended state */
+#define STANDSTILL_HAD_BLOCKED UINT32_C(4)  /* the signals that it blocks */
+#define STANDSTILL_HAD_PENDING UINT32_C(8)  /* the signals that wait for it */
+#define STANDSTILL_HAD_NAME UINT32_C(16)    /* its name, as it is when the record is asked for */
+#define STANDSTILL_HAD_STACK UINT32_C(32)   /* stack_end */
+
+/* One thread of the stopped world. Pointers are good until the callback returns. */
+struct standstill_thread {
+  size_t size;        /* sizeof(struct standstill_thread); set by the caller, not changed */
+  int32_t tid;        /* gettid() */
+  int32_t listed_tid; /* as /proc numbers it: differs where /proc belongs to an outer pid namespace */
+  uint32_t stop;      /* enum standstill_thread_stop */
+  uint32_t had;       /* STANDSTILL_HAD_... */
+  char name[16];      /* ends with a zero */
+  uint64_t pending;   /* signals that wait for this thread: bit n - 1 is signal n */
+  uint64_t blocked;   /* signals that it blocks */
+  uintptr_t tls_base; /* the thread pointer; 0 = not known */
+  uintptr_t stack_pointer; /* 0 = not known */
+  uintptr_t pc;            /* where it goes on; 0 = not known */
+  uintptr_t stack_end;     /* the stack reaches from stack_pointer (and the red zone below it) up to here */
+  int64_t system_call;     /* the number of the system call that it is inside; -1 = in none */
+  const uintptr_t *general; /* the general registers as ptrace has them in NT_PRSTATUS (struct user_regs_struct) */
+  size_t general_words;
+  const void *extended; /* the extended state as ptrace has it (NT_X86_XSTATE, NT_FPREGSET), without trailing zeros */
+  size_t extended_bytes;
+};
+#define STANDSTILL_THREAD_INIT \
+  { sizeof(struct standstill_thread), 0, 0, 0, 0, {0}, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0 }
+
+/*
+ * int standstill_stop_the_world(const struct standstill_stop_options *options,
+ *                               void (*callback)(const struct standstill_world *world, void *user), void *user)
+ *   Stops every other thread of the process, calls `callback` once, and lets all go on; then returns.
+ *   options       how; NULL = STANDSTILL_STOP_OPTIONS_INIT. Not kept.
+ *   callback      runs in a helper, a task of its own that shares all memory, on a stack of 1 MiB, all signals blocked; in
+ *                 a process with one thread, on that thread. A stopped thread may hold any lock, also malloc's. So it may
+ *                 call the functions of this section, read memory that is there, write to memory that the caller
+ *                 prepared, and make raw system calls by instructions of its own. It may NOT allocate or free, use
+ *                 stdio, throw, touch errno or thread-local variables (the helper has those of the caller), call what
+ *                 may take a lock, or use descriptors of the program: it has none of them. It must return.
+ *                 With STANDSTILL_STOP_SNAPSHOT it runs in a process of its own, on a copy of the memory as it was,
+ *                 while the program runs again; the same rules hold. Nothing that it writes is seen by the program but
+ *                 in memory from mmap(MAP_SHARED). Memory with MADV_DONTFORK is not there, and shared memory is as the
+ *                 program has it by then.
+ *   returns       STANDSTILL_DONE: every thread stood still and was read. STANDSTILL_INCOMPLETE: some did not, see their
+ *                 records. STANDSTILL_COULD_NOT_CHECK: the callback did not run to its end, one line where reports go
+ *                 says why; all threads run. STANDSTILL_BAD_ARGUMENT: nothing was done.
+ *   exits         never. A crash of the callback ends the helper, not the program.
+ *   repeatable    yes. A second stop at the same time waits for the first.
+ *   check at exit not affected.
+ */
+int standstill_stop_the_world(const struct standstill_stop_options *options,
+                              void (*callback)(const struct standstill_world *world, void *user), void *user);
+
+/*
+ * size_t standstill_thread_count(const struct standstill_world *world)
+ * int standstill_thread_at(const struct standstill_world *world, size_t index, struct standstill_thread *thread)
+ * int standstill_thread_by_tid(const struct standstill_world *world, int32_t tid, struct standstill_thread *thread)
+ * int standstill_thread_next(const struct standstill_world *world, int32_t tid, struct standstill_thread *thread)
+ *   The records of the threads: how many; by index, the caller first; by gettid(); and the one with the next higher id
+ *   (as NetBSD's PT_LWPNEXT; 0 gives the lowest). For the callback only.
+ *   thread        `thread->size` must be set (STANDSTILL_THREAD_INIT). Written when the result is STANDSTILL_DONE.
+ *   returns       STANDSTILL_DONE, STANDSTILL_NO_OBJECT (no such thread), STANDSTILL_BAD_ARGUMENT.
+ *   exits, repeatable, check at exit: never, yes, not affected.
+ */
+size_t standstill_thread_count(const struct standstill_world *world);
+int standstill_thread_at(const struct standstill_world *world, size_t index, struct standstill_thread *thread);
+int standstill_thread_by_tid(const struct standstill_world *world, int32_t tid, struct standstill_thread *thread);
+int standstill_thread_next(const struct standstill_world *world, int32_t tid, struct standstill_thread *thread);
+
+/*
+ * size_t standstill_signal_count(const struct standstill_world *world)
+ * int standstill_signal_at(const struct standstill_world *world, size_t index, int32_t *tid, void *info)
+ *   Signals that wait to be delivered. For the callback only. None where ptrace was not used.
+ *   tid           receives the thread that it was sent to, 0 for the process; may be NULL.
+ *   info          receives its siginfo_t (128 bytes); may be NULL.
+ *   returns       STANDSTILL_DONE, STANDSTILL_NO_OBJECT (no such signal), STANDSTILL_BAD_ARGUMENT.
+ *   exits, repeatable, check at exit: never, yes, not affected.
+ */
+size_t standstill_signal_count(const struct standstill_world *world);
+int standstill_signal_at(const struct standstill_world *world, size_t index, int32_t *tid, void *info);
+
+/*
+ * size_t standstill_read_words(const struct standstill_world *world, uintptr_t address, uintptr_t *words, size_t count)
+ *   Copies words of memory that may not be there. For the callback only. Returns how many were read before the first that
+ *   cannot be. `address` is a multiple of the word size.
+ *   exits, repeatable, check at exit: never, yes, not affected.
+ */
+size_t standstill_read_words(const struct standstill_world *world, uintptr_t address, uintptr_t *words, size_t count);
 
 /* ------------------------------------------------------------------------------------------ the library */
 

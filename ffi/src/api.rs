@@ -165,7 +165,7 @@ entry_point!(/// `int standstill_check_recoverable(options, result)`
 /// # Safety
 ///
 /// - `from` is null or points to as many readable bytes as its first word says.
-unsafe fn read_versioned<T: Copy + Default>(from: *const T) -> Option<T> {
+pub(crate) unsafe fn read_versioned<T: Copy + Default>(from: *const T) -> Option<T> {
     let mut value = T::default();
     if from.is_null() {
         return Some(value);

@@ -41,6 +41,7 @@ mod lsan;
 mod pending;
 mod scope;
 mod thread_dump;
+mod world;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

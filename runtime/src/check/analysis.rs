@@ -6,6 +6,7 @@ use crate::arch;
 use crate::base::{Addr, AddrRange, Alone, Errno};
 use crate::classify::{self, Kind};
 use crate::explain::Hop;
+use crate::harvest::maps::Maps;
 use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
@@ -14,6 +15,7 @@ use crate::report::{self, Totals};
 use crate::scan::{self, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
 use crate::stop::{Crew, World};
+use crate::sys::file;
 use crate::threads;
 use crate::trace::{self, StackId};
 
@@ -85,23 +87,35 @@ pub(super) struct Seen {
     /// Which chunks the check is about, and what there was at its baseline.
     only: Only,
     baseline: MapVec<Sum<u32>>,
+    /// Present pages are not known yet, but of what a copy would not have.
+    early: bool,
 }
 
-/// Harvests.
+/// Harvests. `early`: present pages are left to [`Seen::find_pages`].
 pub(super) fn look(
     world: &World,
     memory: &impl ReadMemory,
     prepared: &Prepared<'_>,
     options: &Options,
+    early: bool,
     only: Only,
     baseline: MapVec<Sum<u32>>,
 ) -> Result<Seen, Failure> {
     let heap = HeapView::new()?;
-    let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options)?;
-    Ok(Seen { heap, harvest, faults_elsewhere, only, baseline })
+    let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options, early)?;
+    Ok(Seen { heap, harvest, faults_elsewhere, early, only, baseline })
 }
 
 impl Seen {
+    /// Finds present pages in the memory of the calling process, if that was left.
+    pub(super) fn find_pages(&mut self, world: &World) -> Result<(), Failure> {
+        if core::mem::take(&mut self.early) {
+            let maps = maps_of(world)?;
+            harvest::find_pages(&mut self.harvest, &maps, world.proc().open_of_memory("pagemap"))?;
+        }
+        Ok(())
+    }
+
     /// Marks, classifies.
     pub(super) fn analyse(
         &self,
@@ -147,13 +161,20 @@ impl Seen {
     }
 }
 
-/// The roots of this world, as the options want them.
+/// The memory map of the calling process.
+pub(super) fn maps_of(world: &World) -> Result<Maps, Failure> {
+    let file = world.proc().open_of_memory("maps").map_err(Failure::Maps)?;
+    Maps::read(|into| file::read(&file, into)).map_err(Failure::Maps)
+}
+
+/// The roots of this world, as the options want them; and whether userfaultfd(2) is in use.
 pub(super) fn collect(
     world: &World,
     memory: &impl ReadMemory,
     heap: &HeapView,
     prepared: &Prepared<'_>,
     options: &Options,
+    early: bool,
 ) -> Result<(Harvest, bool), Failure> {
     let mut stopped = MapVec::new();
     for record in world.threads() {
@@ -203,6 +224,7 @@ pub(super) fn collect(
         layout: hooks::layout(),
         maps: proc.open_of_memory("maps"),
         pagemap: proc.open_of_memory("pagemap"),
+        early,
     };
     Ok((harvest::collect(input, heap, memory)?, faults_elsewhere))
 }

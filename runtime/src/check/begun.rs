@@ -60,11 +60,10 @@ impl Begun {
         };
         let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
             let memory = WithFile::new(memory, world.proc().open_of_memory("mem").ok());
-            let seen = {
-                let baseline = core::mem::take(&mut baseline);
-                analysis::look(world, &memory, prepared, options, only, baseline)?
-            };
-            Ok(snapshot::scan(world, &memory, &seen, wish, options))
+            let baseline = core::mem::take(&mut baseline);
+            let early = wish.may_pay(world);
+            let mut seen = analysis::look(world, &memory, prepared, options, early, only, baseline)?;
+            Ok(snapshot::scan(world, &memory, &mut seen, wish, options))
         };
         let scanned = in_stopped_world(&self.occasion, frame, options, &mut self.remarks, &mut look_and_scan);
         // The program runs again.

@@ -67,7 +67,7 @@ fn look(
     let mut answer = Answer { object: None, hops: MapVec::new(), count: 0, held: false };
     let Some(id) = heap.find(object) else { return Ok(answer) };
     answer.object = Some(heap.chunk(id));
-    let (harvest, _) = analysis::collect(world, memory, &heap, prepared, init::options())?;
+    let (harvest, _) = analysis::collect(world, memory, &heap, prepared, init::options(), false)?;
     match question {
         Question::Referrers => {
             (answer.hops, answer.count) = referrers::find(&heap, memory, &harvest, id, limit)?;

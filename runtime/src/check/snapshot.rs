@@ -12,7 +12,6 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::arch::page_size;
 use crate::base::Errno;
 use crate::base::text::parse_number;
-use crate::harvest::maps::Maps;
 use crate::harvest::uncarried;
 use crate::init::options::{self, Options};
 use crate::mem::{ProcessMemory, ReadMemory, WithFile};
@@ -20,7 +19,7 @@ use crate::stop::World;
 use crate::stop::snapshot::{self, Copies, Handover, Limits, Pending};
 use crate::sys::{file, process};
 
-use super::analysis::{Analysis, Failure, Seen};
+use super::analysis::{self, Analysis, Failure, Seen};
 
 /// Below this a scan in place takes hardly longer than a fork, and costs nothing afterwards.
 const SMALL: usize = 64 << 20;
@@ -48,6 +47,15 @@ pub(super) struct Wish {
 impl Wish {
     /// In place.
     pub(super) const NONE: Wish = Wish { choice: options::Snapshot::Never, later: false };
+
+    /// False when a copy is not wanted, or would not pay: nobody else runs, or little is to be scanned.
+    pub(super) fn may_pay(self, world: &World) -> bool {
+        match self.choice {
+            options::Snapshot::Never => false,
+            options::Snapshot::Always => true,
+            options::Snapshot::Auto => resident() >= SMALL && (world.threads().len() > 1 || self.later),
+        }
+    }
 }
 
 /// Why a check that might have been made on a copy was made in place.
@@ -114,13 +122,16 @@ pub(super) enum Scan {
 pub(super) fn scan(
     world: &World,
     memory: &(impl ReadMemory + Sync),
-    seen: &Seen,
+    seen: &mut Seen,
     wish: Wish,
     options: &Options,
 ) -> (Result<Scan, Failure>, Option<InPlace>) {
     match attempt(world, memory, seen, wish, options) {
         Ok(pending) => (Ok(Scan::Pending(pending)), None),
-        Err(why) => (timed(world, seen, memory, options).map(Scan::Done), Some(why)),
+        Err(why) => {
+            let done = seen.find_pages(world).and_then(|()| timed(world, seen, memory, options));
+            (done.map(Scan::Done), Some(why))
+        }
     }
 }
 
@@ -139,17 +150,17 @@ fn timed(
 fn attempt(
     world: &World,
     memory: &(impl ReadMemory + Sync),
-    seen: &Seen,
+    seen: &mut Seen,
     wish: Wish,
     options: &Options,
 ) -> Result<Pending, InPlace> {
-    let auto = match wish.choice {
-        options::Snapshot::Never => return Err(InPlace::NotWanted),
-        choice => choice == options::Snapshot::Auto,
-    };
-    let bytes = seen.harvest.resident.bytes();
+    if wish.choice == options::Snapshot::Never {
+        return Err(InPlace::NotWanted);
+    }
+    let auto = wish.choice == options::Snapshot::Auto;
+    let bytes = resident();
     if auto {
-        if bytes < SMALL || (world.threads().len() == 1 && !wish.later) {
+        if !wish.may_pay(world) {
             return Err(InPlace::NotWorth);
         }
         if COSTLY.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
@@ -166,6 +177,10 @@ fn attempt(
     if uncarried.watched {
         return Err(InPlace::Watched);
     }
+    if marked {
+        // Some of what is marked may have to be read now.
+        seen.find_pages(world).map_err(|_| InPlace::NoMemory(Errno::new(libc::ENOMEM)))?;
+    }
     let unsaved = uncarried.bytes(&seen.harvest);
     if auto && unsaved > MOST_UNCARRIED {
         return Err(InPlace::Uncarried(unsaved));
@@ -181,15 +196,17 @@ fn attempt(
 }
 
 /// The rest of the check, in the snapshot.
-fn on_copy(world: &World, memory: ProcessMemory<'_>, seen: &Seen, handover: &Handover, options: &Options) {
+fn on_copy(
+    world: &World,
+    memory: ProcessMemory<'_>,
+    seen: &mut Seen,
+    handover: &Handover,
+    options: &Options,
+) {
     let copies = Copies::begin();
     // Of this process: it has a map and a memory of its own.
     let memory = WithFile::new(&memory, world.proc().open_of_memory("mem").ok());
-    let mut result = match is_whole(world, seen) {
-        Ok(true) => timed(world, seen, &memory, options),
-        Ok(false) => Err(Failure::Hole),
-        Err(errno) => Err(Failure::Maps(errno)),
-    };
+    let mut result = look_again(world, seen).and_then(|()| timed(world, seen, &memory, options));
     if let Ok(analysis) = &mut result {
         analysis.counts.on_snapshot = true;
         analysis.counts.resident_pages = (seen.harvest.resident.bytes() / page_size()) as u64;
@@ -199,10 +216,12 @@ fn on_copy(world: &World, memory: ProcessMemory<'_>, seen: &Seen, handover: &Han
     let _ = Analysis::hand_over(&result, handover);
 }
 
-fn is_whole(world: &World, seen: &Seen) -> Result<bool, Errno> {
-    let file = world.proc().open_of_memory("maps")?;
-    let maps = Maps::read(|into| file::read(&file, into))?;
-    Ok(uncarried::is_whole(&seen.harvest, &seen.heap, &maps))
+/// Finds out what the copy has; an error when it lacks something.
+fn look_again(world: &World, seen: &mut Seen) -> Result<(), Failure> {
+    if !uncarried::is_whole(&seen.harvest, &seen.heap, &analysis::maps_of(world)?) {
+        return Err(Failure::Hole);
+    }
+    seen.find_pages(world)
 }
 
 /// What a finished snapshot came to. A hole says that the program marks memory unseen: from now on the flags are read.
@@ -216,6 +235,11 @@ pub(super) fn result(handover: &Handover) -> Result<Analysis, Failure> {
         _ => {}
     }
     result
+}
+
+/// Bytes of the process that are in memory: /proc/self/statm (proc(5)).
+fn resident() -> usize {
+    Copies::begin().resident_pages() as usize * page_size()
 }
 
 /// Bytes that processes can still get: MemAvailable of /proc/meminfo (proc(5)).

@@ -65,6 +65,8 @@ pub struct Input<'a> {
     pub maps: Result<Fd, Errno>,
     /// /proc/PID/pagemap.
     pub pagemap: Result<Fd, Errno>,
+    /// Find present pages only as far as a forked copy could not; [`find_pages`] finds the rest.
+    pub early: bool,
 }
 
 /// Why there is no harvest.
@@ -94,6 +96,15 @@ pub fn collect(
     steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)
 }
 
+/// Finds all present pages, of a harvest that was made early. `maps` and `pagemap` are of the memory that is going to be
+/// read: this one, or a copy, where what the fork did not carry over was put back.
+pub fn find_pages(harvest: &mut Harvest, maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<(), Errno> {
+    let presence = presence::find(maps, pagemap)?;
+    harvest.resident = presence.readable;
+    harvest.notes.presence = presence.why_not_scan;
+    Ok(())
+}
+
 fn add_ours(ours: &mut Claims) -> Result<(), Errno> {
     // Room first: growing changes the list that is read.
     ours.reserve(own::ranges().count() + 1)?;
@@ -112,7 +123,8 @@ fn steps(
     memory: &impl ReadMemory,
 ) -> Result<Harvest, Errno> {
     let Input { switches, layout, threads, .. } = input;
-    let presence = presence::find(maps, input.pagemap)?;
+    let find = if input.early { presence::find_early } else { presence::find };
+    let presence = find(maps, input.pagemap)?;
     let mut data = MapVec::new();
     globals::find(maps, &presence, memory, &mut data)?;
     let mut listed = MapVec::new();

@@ -29,7 +29,7 @@ mod tls;
 pub mod uncarried;
 pub mod user_regions;
 
-pub use collect::{CouldNotHarvest, Input, Switches, collect};
+pub use collect::{CouldNotHarvest, Input, Switches, collect, find_pages};
 pub use libc_layout::Layout;
 pub use model::{Harvest, Node, Notes, Root, RootKind, RootWord, Strength};
 pub use resident::Resident;

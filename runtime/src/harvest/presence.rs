@@ -51,16 +51,36 @@ pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> 
     Ok(presence)
 }
 
+/// As [`find`], but no more than what a forked copy of the process could not find out by itself: the pages of files that
+/// begin modules, and of shared memory. The rest costs as long as a fork where much is in memory.
+pub fn find_early(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> {
+    let mut presence =
+        Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
+    let mut early = maps.all().iter().filter_map(|mapping| match mapping.backing {
+        Backing::File if mapping.shared && mapping.write => Some(mapping.range),
+        Backing::File if !mapping.shared && mapping.offset == 0 => {
+            Some(AddrRange::sized(mapping.range.start, page_size()))
+        }
+        _ => None,
+    });
+    match &pagemap {
+        Ok(file) if early.all(|range| scan(maps, file, range, &mut presence).is_ok()) => Ok(presence),
+        _ => find(maps, pagemap),
+    }
+}
+
 fn fresh(errno: Errno) -> Presence {
     Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: Some(errno) }
 }
 
 fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Errno> {
+    scan(maps, pagemap, AddrRange::new(Addr::NULL, Addr::new(USER_END - page_size())), presence)
+}
+
+fn scan(maps: &Maps, pagemap: &Fd, range: AddrRange, presence: &mut Presence) -> Result<(), Errno> {
     let mut regions = MapVec::<PageRegion>::new();
-    // As many as fit into a page at first, which are enough for a small process.
-    regions.resize(page_size() / size_of::<PageRegion>(), PageRegion::default())?;
-    let mut at = Addr::NULL;
-    let end = Addr::new(USER_END - page_size());
+    regions.resize(REGIONS, PageRegion::default())?;
+    let AddrRange { start: mut at, end } = range;
     while at < end {
         let got = pagemap::scan(pagemap, AddrRange::new(at, end), &mut regions)?;
         for region in regions.iter().take(got) {
@@ -71,7 +91,6 @@ fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Err
         if got < regions.len() {
             return Ok(());
         }
-        regions.resize(REGIONS, PageRegion::default())?;
     }
     Ok(())
 }

@@ -114,6 +114,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         layout,
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),
+        early: false,
     }
 }
 

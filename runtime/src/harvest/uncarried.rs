@@ -24,7 +24,7 @@ use crate::sys::file::{self, Fd};
 
 use super::lines;
 use super::maps::{self, Maps};
-use super::model::Harvest;
+use super::model::{Harvest, RootKind};
 
 /// The program has marked memory with MADV_DONTFORK or MADV_WIPEONFORK at some time.
 static ADVISED: AtomicBool = AtomicBool::new(false);
@@ -121,12 +121,13 @@ pub fn save(
     Ok(saved)
 }
 
-/// In the copy: true when everything that is going to be read is there. `maps` is the copy's own.
+/// In the copy: true when everything that is going to be read is there. `maps` is the copy's own. Regions that the
+/// program registered may have holes.
 pub fn is_whole(harvest: &Harvest, provider: &impl Provider, maps: &Maps) -> bool {
-    let is_there = |range: AddrRange| harvest.resident.within(range).all(|part| is_mapped(maps, part));
-    let mut whole = harvest.roots.iter().all(|root| is_there(root.range));
-    whole &= harvest.nodes.iter().all(|node| is_there(node.range));
-    provider.ranges(&mut |range| whole &= is_there(range));
+    let roots = harvest.roots.iter().filter(|root| root.kind != RootKind::Region);
+    let mut whole = roots.into_iter().all(|root| is_mapped(maps, root.range));
+    whole &= harvest.nodes.iter().all(|node| is_mapped(maps, node.range));
+    provider.ranges(&mut |range| whole &= is_mapped(maps, range));
     whole
 }
 

@@ -21,6 +21,11 @@ impl Copies {
         Copies { resident: resident() }
     }
 
+    /// Pages that were in memory then; 0 where the kernel does not say.
+    pub fn resident_pages(&self) -> u64 {
+        self.resident.unwrap_or(0)
+    }
+
     /// Pages copied so far; `None` where the kernel does not say (before Linux 4.14).
     pub fn pages(&self) -> Option<u64> {
         let own = resident()?.saturating_sub(self.resident?);
