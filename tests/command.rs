@@ -111,6 +111,19 @@ fn a_leak_is_shown_with_its_lines_and_decides_the_status() {
     assert!(said.contains("==Standstill: leaks: 63 byte(s) in 3 of"), "{said}");
 }
 
+/// The library is built for glibc and serves musl's programs too.
+#[test]
+fn a_program_for_musl_is_checked() {
+    let Some(musl) = support::toolchain::musl() else { return };
+    let source = "#include <stdlib.h>\nvoid *volatile lost;\n\
+        void lose(void) { lost = malloc(4242); lost = 0; }\nint main(void) { lose(); return 0; }\n";
+    let program = compile(path(&musl.cc), "musl", "c", source, &["-g"]);
+    let out = run(&["run", "--", path(&program)]);
+    let report = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(23), "{report}");
+    assert!(report.contains("4242") && report.contains("lose") && report.contains("musl.c:3"), "{report}");
+}
+
 #[test]
 fn a_clean_program_is_said_to_be_clean_and_keeps_its_status() {
     let out = run(&["--", path(clean()), "7"]);

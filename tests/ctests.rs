@@ -3,9 +3,10 @@
 //! skipped for a reason; a reason that follows from the column stands in docs/LIMITS.md, or the driver fails.
 //!
 //! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD. CTESTS_REFERENCE=1 runs them
-//! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS='gcc -O2, musl' leaves only the
-//! columns whose title has all words of one of the parts; CTESTS_JOBS sets how many run at a time. CTESTS_GUEST has the
-//! programs run on another machine: see tests/aarch64/run.
+//! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS='gcc -O2, musl-gcc' leaves only the
+//! columns whose title has all words of one of the parts, and brings those that only run when named (static, static-pie,
+//! musl-gcc); CTESTS_JOBS sets how many run at a time. CTESTS_GUEST has the programs run on another machine: see
+//! tests/aarch64/run.
 
 mod support;
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let mut columns = match (reference, Guest::from_environment()) {
         (reference, Some(_)) => column::aarch64(reference),
         (true, None) => column::reference(),
-        (false, None) => column::all(),
+        (false, None) => column::usual(),
     };
     if columns.is_empty() {
         println!("c-tests: no C compiler on this machine\n\n0 passed, 0 failed, {} skipped", cases.len());
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
         let has_all = |title: &str, part: &str| {
             part.split_whitespace().all(|word| title.split_whitespace().any(|own| own == word))
         };
+        if !reference && Guest::from_environment().is_none() {
+            columns.extend(column::further());
+        }
         columns.retain(|column| wanted.split(',').any(|part| has_all(&column.title(), part)));
     }
     if !reference {
@@ -122,6 +126,9 @@ fn cell(case: &Case, column: &Column) -> Cell {
         Err(problem) => return Cell::Failed(problem),
     };
     for (number, how) in case.runs.iter().enumerate() {
+        if column.excluded(&how.not_in).is_some() {
+            continue;
+        }
         let scratch =
             support::scratch(&format!("runs/{}/{}/{number}", column.title().replace(' ', "_"), case.name));
         let empty = std::fs::remove_dir_all(&scratch).and_then(|()| std::fs::create_dir_all(&scratch));
@@ -138,8 +145,7 @@ fn cell(case: &Case, column: &Column) -> Cell {
 
 /// Why this test is not run in this column, by the test or by the column.
 fn not_in<'c>(case: &'c Case, column: &Column) -> Option<&'c str> {
-    let by_test = case.not_in.iter().find(|(words, _)| words.iter().all(|word| column.is(word)));
-    by_test.map(|(_, why)| why.as_str()).or_else(|| column.lacks(case))
+    column.excluded(&case.not_in).or_else(|| column.lacks(case))
 }
 
 /// What a reader of docs/LIMITS.md would not learn there: reasons of cells that are never run.
@@ -150,7 +156,10 @@ fn reasons_not_in_limits(cases: &[Case], columns: &[Column]) -> Vec<String> {
     let limits = limits.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut missing: Vec<String> = cases
         .iter()
-        .flat_map(|case| columns.iter().filter_map(|column| not_in(case, column)))
+        .flat_map(|case| {
+            let of_runs = case.runs.iter().flat_map(|run| &run.not_in).map(|(_, why)| why.as_str());
+            columns.iter().filter_map(|column| not_in(case, column)).chain(of_runs)
+        })
         .filter(|why| !limits.contains(why))
         .map(|why| format!("FAILED docs/LIMITS.md does not say: {why}"))
         .collect();

@@ -1,5 +1,7 @@
 // Each way of holding an object is told apart: variable, thread-local, thread-specific, region, mapping, kernel, ignored.
 // FLAGS: -pthread
+// NOT-IN: static: there values of pthread keys count as thread-local storage
+// NOT-IN: musl: there values of pthread keys count as thread-local storage
 // EXPECT: clean
 #include "support.h"
 

@@ -2,6 +2,7 @@
 // PLUGIN: lib_deepbind.c
 // FLAGS: -ldl
 // REFERENCE: crashes in libc's free
+// NOT-IN: musl: musl knows no RTLD_DEEPBIND
 // EXPECT: leak 4343 bytes in 1 object
 #include "support.h"
 #include <dlfcn.h>

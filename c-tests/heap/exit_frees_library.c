@@ -1,6 +1,7 @@
 // What a library's destructor frees is no leak: the check runs after the destructors.
 // REFERENCE: checks before the destructors of libraries
 // LIBRARY: lib_frees.c
+// NOT-IN: musl: musl runs the destructors of libraries after all exit handlers
 // EXPECT: clean
 #include "support.h"
 

@@ -1,10 +1,13 @@
 // Sizes that cannot be had fail with NULL and ENOMEM, overflowing products too; the old block of a failed realloc stays.
 // REFERENCE: dies instead of returning NULL, unless told otherwise
+// NOT-IN: musl preload: musl has no such function to link with
 // EXPECT: clean
 // FLAGS: -Wno-alloc-size-larger-than -Wno-unknown-warning-option
 #include "support.h"
 #include <errno.h>
 #include <malloc.h>
+
+extern void *pvalloc(size_t);
 
 static volatile size_t huge = PTRDIFF_MAX, most = SIZE_MAX, half = SIZE_MAX / 2 + 2;
 

@@ -1,8 +1,20 @@
 // free_sized and free_aligned_sized free, malloc_trim, mallinfo2 and mallopt answer, cfree frees.
 // REFERENCE: has no mallinfo2
+// NOT-IN: musl preload: musl has no such function to link with
 // EXPECT: clean
 #include "support.h"
 #include <malloc.h>
+
+#ifndef __GLIBC__
+/* musl's headers have nothing of this. */
+#define M_MMAP_THRESHOLD (-3)
+struct mallinfo2 {
+  size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+struct mallinfo2 mallinfo2(void);
+int malloc_trim(size_t);
+int mallopt(int, int);
+#endif
 
 extern void free_sized(void *, size_t) __attribute__((weak));
 extern void free_aligned_sized(void *, size_t, size_t) __attribute__((weak));

@@ -1,4 +1,5 @@
 // A check that runs on a coroutine stack sees that stack, and the thread's own stack that waits for it.
+// NOT-IN: musl: musl has no makecontext
 // EXPECT: clean
 // EXPECT-WITH use_stacks=0: leak 1212 bytes in 1 object
 #include "support.h"

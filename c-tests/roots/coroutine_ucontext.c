@@ -1,5 +1,6 @@
 // A heap object whose only pointer is on the stack of a suspended coroutine (swapcontext) is reachable: mapped stack and malloc'ed stack.
 // REFERENCE: it knows nothing of mappings
+// NOT-IN: musl: musl has no makecontext
 // EXPECT: clean
 // ARGS: mapped
 // EXPECT: clean

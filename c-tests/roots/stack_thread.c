@@ -1,7 +1,7 @@
 // A heap object whose only pointer is on the stack of a thread that waits is reachable.
 // FLAGS: -pthread
 // EXPECT: clean
-// EXPECT-WITH use_stacks=0: leak 4242 bytes in 1 object
+// EXPECT-WITH use_stacks=0:use_registers=0: leak 4242 bytes in 1 object
 #include "support.h"
 #include <pthread.h>
 

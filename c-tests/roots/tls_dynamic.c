@@ -3,7 +3,7 @@
 // FLAGS: -ldl
 // REFERENCE: known to fail since glibc 2.27
 // EXPECT: clean
-// EXPECT-WITH use_tls=0: some leak of 4242 bytes in 1 object
+// EXPECT-WITH use_tls=0:use_mappings=0: some leak of 4242 bytes in 1 object
 #include "support.h"
 #include <dlfcn.h>
 

@@ -1,4 +1,5 @@
 // A program with an IFUNC resolver of its own (run by the loader before anything is relocated or initialised) starts.
+// NOT-IN: musl: musl knows no IFUNC
 // EXPECT: clean
 // EXPECT: leak 4242 bytes in 1 object
 // ARGS: lose

@@ -1,6 +1,7 @@
 // Signals that arrive all the time, in every thread, are neither lost nor doubled by checks: as many handled as sent, with their values.
 // FLAGS: -pthread
 // TIMEOUT: 60
+// NOT-IN: musl: musl has no pthread_sigqueue
 // EXPECT: clean
 #include "support.h"
 #include <errno.h>

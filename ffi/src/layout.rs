@@ -1,13 +1,14 @@
-//! What libc tells of its thread control blocks: the symbols that it exports for libthread_db, and the loader's total
-//! of static TLS.
+//! What libc tells of its thread control blocks: glibc by the symbols that it exports for libthread_db and by the loader's
+//! total of static TLS; musl, and libc in a static program, by nothing but the psABI and what lies there.
 
 use core::ffi::CStr;
 
 use standstill_runtime::base::Addr;
 use standstill_runtime::check;
-use standstill_runtime::harvest::Layout;
+use standstill_runtime::harvest::{Layout, libc_layout::Vector};
 
-use crate::start::symbol;
+use crate::modules::for_each_module;
+use crate::start::{has_loader, is_musl, symbol};
 
 /// At the start of the process.
 pub(crate) fn start() {
@@ -15,8 +16,22 @@ pub(crate) fn start() {
 }
 
 fn layout() -> Layout {
+    if is_musl() {
+        return Layout::fallback(static_tls_of_modules(), Vector::Words);
+    }
+    if !has_loader() {
+        return Layout::fallback(static_tls_of_modules(), Vector::Entries(16));
+    }
     let rtld_global = symbol(c"_rtld_global").map_or(Addr::NULL, Addr::of);
     Layout::from_symbols(read, static_tls(), rtld_global)
+}
+
+/// The thread-local storage of all modules: of the one that a static program is; with musl of those that were loaded at
+/// the start, whose storage each thread has below its control block, and of those that came later.
+fn static_tls_of_modules() -> usize {
+    let mut size = 0;
+    for_each_module(&mut |module| size += module.static_tls());
+    size
 }
 
 fn read(name: &CStr, words: &mut [u32]) -> bool {

@@ -1,7 +1,7 @@
 //! Modules come and go: what the unwinder and the report must know of dlopen(3) and dlclose(3).
 //!
 //! dlopen loses one flag and is then jumped to, not called: it looks at its caller to find libraries (RUNPATH,
-//! `$ORIGIN`), and would find us. A module that was opened is entered at the next dlclose or check.
+//! `$ORIGIN`), and would find us. A module that was opened is entered at the next dlclose or check; with musl at once.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,16 +10,19 @@ use standstill_runtime::trace::modules::Loaded;
 use standstill_runtime::trace::{self, find_object::FindObject};
 use standstill_runtime::{check, init};
 
-use crate::start::next_symbol;
+use crate::start::{has_loader, is_musl, next_symbol};
 use crate::weak::weak;
 
 weak!(/// glibc's lock-free way from a pc to its unwind table (2.35 and later).
     find_object: FindObject = "_dl_find_object");
-weak!(/// dlsym(3), as [`start`](crate::start) uses it.
-    dlsym: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = "dlsym");
 
 type Visit = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
-type Each<'a> = &'a mut dyn FnMut(&Loaded<'_>);
+
+struct Each<'a> {
+    each: &'a mut dyn FnMut(&Loaded<'_>),
+    /// None was visited yet. The program is the first.
+    first: bool,
+}
 
 unsafe extern "C" {
     fn dl_iterate_phdr(visit: Visit, data: *mut c_void) -> c_int;
@@ -29,14 +32,14 @@ unsafe extern "C" {
 pub(crate) fn start() {
     trace::init(&trace::Setup {
         depth: init::options().malloc_context_size as usize,
-        find_object: find_object(),
+        find_object: finder(),
         main_stack_top: above_main(),
         depot_bytes: usize::MAX,
         stack_every: init::options().stack_every as usize,
         replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
     });
     check::on_module_update(update);
-    if find_object().is_none() {
+    if finder().is_none() {
         // The unwinder has nothing else to ask. Otherwise most programs never need the list.
         update();
     }
@@ -53,13 +56,22 @@ fn above_main() -> usize {
     unsafe { getauxval(libc::AT_RANDOM as usize) }
 }
 
+/// Who finds the unwind table of a pc. In a static program libc's function knows of no table, or not of the program; the
+/// list has one entry there.
+fn finder() -> Option<FindObject> {
+    find_object().filter(|_| has_loader())
+}
+
 /// Enters the modules that are loaded now. Takes the loader's lock.
 pub(crate) fn update() {
-    trace::modules::update(|each| {
-        let mut each: Each<'_> = each;
-        // SAFETY: dl_iterate_phdr(3) hands `visit` what it was given, while `each` lives.
-        unsafe { dl_iterate_phdr(visit, (&raw mut each).cast()) };
-    });
+    trace::modules::update(|each| for_each_module(each));
+}
+
+/// Calls `each` for every module that is loaded now. Takes the loader's lock.
+pub(crate) fn for_each_module(each: &mut dyn FnMut(&Loaded<'_>)) {
+    let mut each = Each { each, first: true };
+    // SAFETY: dl_iterate_phdr(3) hands `visit` what it was given, while `each` lives.
+    unsafe { dl_iterate_phdr(visit, (&raw mut each).cast()) };
 }
 
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, each: *mut c_void) -> c_int {
@@ -71,18 +83,20 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, each: *m
         // SAFETY: the loader's own C string.
         unsafe { CStr::from_ptr(info.dlpi_name) }
     };
+    // musl names the program as it was started, which may lead nowhere, glibc not at all.
+    let name = if core::mem::take(&mut each.first) { &[] } else { name.to_bytes() };
     // SAFETY: the loader's own table of this module, which stays mapped while the loader's lock is held.
     let headers = unsafe { core::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
     // SAFETY: as above.
-    each(&unsafe { Loaded::new(name.to_bytes(), info.dlpi_addr as usize, headers) });
+    (each.each)(&unsafe { Loaded::new(name, info.dlpi_addr as usize, headers) });
     0
 }
 
 /// dlclose(3): remembers what is loaded, closes, and lets the unwinder forget what is gone.
 #[unsafe(no_mangle)]
 pub extern "C" fn dlclose(handle: *mut c_void) -> c_int {
-    let Some(real) = dlsym().and_then(|_| next_symbol(c"dlclose")) else {
-        // A static program without dlsym: the library stays open, which no program can tell from another handle on it.
+    let Some(real) = next_symbol(c"dlclose") else {
+        // A static program: the library stays open, which no program can tell from another handle on it.
         return 0;
     };
     update();
@@ -100,11 +114,13 @@ pub extern "C" fn dlclose(handle: *mut c_void) -> c_int {
 /// A module opened with that flag finds libc's malloc before ours, and frees there what others allocated here: a crash
 /// in every program that does it (php opens its extensions so). Without the flag it finds what a module finds by default.
 macro_rules! without_deepbind {
-    ($(#[$doc:meta])* $name:ident, flags in $flags:literal or $flags_aarch64:literal, kept in $real:ident, found by $find:ident = $symbol:literal) => {
+    ($(#[$doc:meta])* $name:ident, flags in $flags:literal or $flags_aarch64:literal, kept in $real:ident,
+     found by $find:ident = $symbol:literal, called by $instead:expr) => {
         static $real: AtomicUsize = AtomicUsize::new(0);
 
         extern "C" fn $find() -> usize {
             let found = next_symbol($symbol).map_or(none_there as *const () as usize, |real| real.addr());
+            let found = $instead(found);
             $real.store(found, Relaxed);
             found
         }
@@ -174,9 +190,34 @@ macro_rules! without_deepbind {
 }
 
 without_deepbind!(/// dlopen(3) without RTLD_DEEPBIND.
-    dlopen, flags in "esi" or "w1", kept in REAL_DLOPEN, found by find_dlopen = c"dlopen");
+    dlopen, flags in "esi" or "w1", kept in REAL_DLOPEN, found by find_dlopen = c"dlopen",
+    called by noted);
 without_deepbind!(/// dlmopen(3) without RTLD_DEEPBIND.
-    dlmopen, flags in "edx" or "w2", kept in REAL_DLMOPEN, found by find_dlmopen = c"dlmopen");
+    dlmopen, flags in "edx" or "w2", kept in REAL_DLMOPEN, found by find_dlmopen = c"dlmopen",
+    called by core::convert::identity);
+
+type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
+
+static DLOPEN_OF_MUSL: AtomicUsize = AtomicUsize::new(0);
+
+/// The function to call for the dlopen at `real`. musl's does not look at its caller, and the unwinder has only our list to
+/// ask: there the module is entered at once.
+fn noted(real: usize) -> usize {
+    if !is_musl() || !has_loader() {
+        return real;
+    }
+    DLOPEN_OF_MUSL.store(real, Relaxed);
+    open_noted as *const () as usize
+}
+
+unsafe extern "C" fn open_noted(path: *const c_char, flags: c_int) -> *mut c_void {
+    // SAFETY: `noted` has stored dlopen's address.
+    let real = unsafe { core::mem::transmute::<usize, Open>(DLOPEN_OF_MUSL.load(Relaxed)) };
+    // SAFETY: the caller's arguments, passed on.
+    let handle = unsafe { real(path, flags) };
+    update();
+    handle
+}
 
 /// In place of a function that this libc does not have: no module can be opened.
 extern "C" fn none_there() -> *mut c_void {

@@ -13,6 +13,7 @@ use standstill_runtime::heap::Origin;
 use standstill_runtime::sys::process::trap;
 
 use crate::malloc::{ALIGN, allocate, release};
+use crate::start::symbol;
 use crate::weak::weak;
 
 type NewHandler = unsafe extern "C" fn();
@@ -21,8 +22,16 @@ weak!(/// `std::get_new_handler()`.
     get_new_handler: unsafe extern "C" fn() -> Option<NewHandler> = "_ZSt15get_new_handlerv");
 weak!(/// `std::__throw_bad_alloc()` of libstdc++.
     throw_bad_alloc: unsafe extern "C" fn() = "_ZSt17__throw_bad_allocv");
-weak!(/// dlsym(3): finds the two above where the C++ library came later than we.
-    find_symbol: unsafe extern "C" fn(*mut c_void, *const core::ffi::c_char) -> *mut c_void = "dlsym");
+weak!(/// `__cxa_allocate_exception` (Itanium C++ ABI 2.4.2), as are those below.
+    allocate_exception: unsafe extern "C" fn(usize) -> *mut *const usize = "__cxa_allocate_exception");
+weak!(/// The table of virtual functions of `std::bad_alloc`.
+    bad_alloc_table: *const usize = "_ZTVSt9bad_alloc");
+weak!(/// Its type information.
+    bad_alloc_type: *const c_void = "_ZTISt9bad_alloc");
+weak!(/// Its destructor.
+    bad_alloc_destructor: *const c_void = "_ZNSt9bad_allocD1Ev");
+weak!(/// `__cxa_throw`.
+    throw_exception: *const c_void = "__cxa_throw");
 
 /// The handler to call, or null.
 extern "C" fn handler() -> *const () {
@@ -36,13 +45,74 @@ extern "C" fn thrower() -> *const () {
     if let Some(throw) = throw_bad_alloc() {
         return throw as *const ();
     }
-    // SAFETY: dlsym(3) with RTLD_DEFAULT and a C string.
-    let found = find_symbol()
-        .map(|find| unsafe { find(core::ptr::null_mut(), c"_ZSt17__throw_bad_allocv".as_ptr()) });
-    match found {
-        Some(throw) if !throw.is_null() => throw.cast_const().cast(),
+    // Where the C++ library came later than we.
+    if let Some(found) = symbol(c"_ZSt17__throw_bad_allocv") {
+        return found.cast();
+    }
+    // A static program has of the C++ library what it uses itself: whoever catches the exception has all of this.
+    let parts = (
+        allocate_exception(),
+        bad_alloc_table(),
+        bad_alloc_type(),
+        bad_alloc_destructor(),
+        throw_exception(),
+    );
+    match parts {
+        (Some(_), Some(_), Some(_), Some(_), Some(_)) => throw_by_hand as *const (),
         _ => give_up as *const (),
     }
+}
+
+/// What `throw std::bad_alloc()` begins with: the exception in memory of the C++ library's.
+extern "C" fn make_bad_alloc() -> *mut c_void {
+    let (Some(allocate), Some(table)) = (allocate_exception(), bad_alloc_table()) else { give_up() };
+    // SAFETY: room for an object of one word; there always is (std::terminate is called otherwise).
+    let exception = unsafe { allocate(size_of::<usize>()) };
+    // SAFETY: an object of this class is the pointer to its virtual functions, which follow two words of the table
+    // (Itanium C++ ABI 2.5.2).
+    unsafe { exception.write(table.add(2)) };
+    exception.cast()
+}
+
+/// `throw std::bad_alloc()`, as if the caller of operator new had written it: the last step is a jump.
+#[unsafe(naked)]
+#[cfg(target_arch = "x86_64")]
+extern "C" fn throw_by_hand() {
+    core::arch::naked_asm!(
+        ".weak _ZTISt9bad_alloc, _ZNSt9bad_allocD1Ev, __cxa_throw",
+        ".cfi_startproc",
+        "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
+        "call {make}",
+        "add rsp, 8", ".cfi_adjust_cfa_offset -8",
+        "mov rdi, rax",
+        "mov rsi, qword ptr [rip + _ZTISt9bad_alloc@GOTPCREL]",
+        "mov rdx, qword ptr [rip + _ZNSt9bad_allocD1Ev@GOTPCREL]",
+        "jmp qword ptr [rip + __cxa_throw@GOTPCREL]",
+        ".cfi_endproc",
+        make = sym make_bad_alloc,
+    )
+}
+
+/// As above.
+#[unsafe(naked)]
+#[cfg(target_arch = "aarch64")]
+extern "C" fn throw_by_hand() {
+    core::arch::naked_asm!(
+        ".weak _ZTISt9bad_alloc, _ZNSt9bad_allocD1Ev, __cxa_throw",
+        ".cfi_startproc",
+        "stp x29, x30, [sp, #-16]!", ".cfi_adjust_cfa_offset 16", ".cfi_rel_offset x29, 0", ".cfi_rel_offset x30, 8",
+        "bl {make}",
+        "ldp x29, x30, [sp], #16", ".cfi_adjust_cfa_offset -16", ".cfi_restore x29", ".cfi_restore x30",
+        "adrp x1, :got:_ZTISt9bad_alloc",
+        "ldr x1, [x1, :got_lo12:_ZTISt9bad_alloc]",
+        "adrp x2, :got:_ZNSt9bad_allocD1Ev",
+        "ldr x2, [x2, :got_lo12:_ZNSt9bad_allocD1Ev]",
+        "adrp x16, :got:__cxa_throw",
+        "ldr x16, [x16, :got_lo12:__cxa_throw]",
+        "br x16",
+        ".cfi_endproc",
+        make = sym make_bad_alloc,
+    )
 }
 
 /// The function to jump to in an operator new that does not throw.
@@ -54,7 +124,7 @@ extern "C" fn returner() -> *const () {
 }
 
 /// As the C++ library does without exceptions.
-extern "C" fn give_up() {
+extern "C" fn give_up() -> ! {
     trap("operator new found no memory, and there is no C++ library to throw std::bad_alloc");
 }
 

@@ -12,8 +12,6 @@ use standstill_runtime::harvest::{uncarried, user_regions};
 use standstill_runtime::sys::{invoke::syscall, task};
 use standstill_runtime::{entry_point, init, report, threads, trace};
 
-use crate::weak::weak;
-
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, destructor: extern "C" fn(*mut c_void)) -> c_int;
     fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
@@ -21,12 +19,14 @@ unsafe extern "C" {
     fn exit(status: c_int) -> !;
 }
 
-type ForkHandler = extern "C" fn();
+// Before libc on the linker's command line, by its place in this crate.
+#[link(name = "standstill_atfork", kind = "static")]
+unsafe extern "C" {
+    /// In the shared library that of atfork.c.
+    fn pthread_atfork(prepare: ForkHandler, parent: ForkHandler, child: ForkHandler) -> c_int;
+}
 
-weak!(/// What pthread_atfork(3) calls in glibc, where that function itself is not in libc.so.
-    register_atfork: unsafe extern "C" fn(ForkHandler, ForkHandler, ForkHandler, *mut c_void) -> c_int = "__register_atfork");
-weak!(/// pthread_atfork(3) in other libcs.
-    pthread_atfork: unsafe extern "C" fn(ForkHandler, ForkHandler, ForkHandler) -> c_int = "pthread_atfork");
+type ForkHandler = extern "C" fn();
 
 /// The thread-specific key whose destructor tells of a thread's end.
 static KEY: AtomicU32 = AtomicU32::new(0);
@@ -40,13 +40,8 @@ pub(crate) fn start() {
         HAS_KEY.store(true, Release);
         threads::on_first_use(watch_thread);
     }
-    if let Some(register) = register_atfork() {
-        // SAFETY: as pthread_atfork(3); a null object means "for the life of the process".
-        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child, core::ptr::null_mut()) };
-    } else if let Some(register) = pthread_atfork() {
-        // SAFETY: pthread_atfork(3).
-        unsafe { register(before_fork, after_fork_in_parent, after_fork_in_child) };
-    }
+    // SAFETY: pthread_atfork(3).
+    unsafe { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) };
     check::set_exit_function(exit as *const () as usize);
     // Registered first, so it runs last: after the program's handlers and all destructors of its libraries.
     // SAFETY: the Itanium C++ ABI's function; a null object means "at exit, not at dlclose".

@@ -11,7 +11,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::AcqRel};
 
 use standstill_runtime::init::{self, Environment};
-use standstill_runtime::sys::file;
+use standstill_runtime::sys::{file, signals};
 use standstill_runtime::{check, report};
 
 use crate::weak::weak;
@@ -25,8 +25,8 @@ unsafe extern "C" {
 weak!(/// What the program says of its own options, as for LSan.
     default_options: unsafe extern "C" fn() -> *const c_char = "__lsan_default_options");
 
-weak!(/// Only glibc passes arguments to initializers; elsewhere the registers hold anything (musl: do_init_fini).
-    passes_environment: unsafe extern "C" fn() -> *const c_char = "gnu_get_libc_version");
+weak!(/// In each dynamic program with glibc.
+    version_of_glibc: unsafe extern "C" fn() -> *const c_char = "gnu_get_libc_version");
 
 type Initializer = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
@@ -45,7 +45,8 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     if STARTED.swap(true, AcqRel) {
         return;
     }
-    let envp = if is_glibc() { envp } else { core::ptr::null() };
+    // musl passes no arguments to initializers: the registers hold anything (do_init_fini).
+    let envp = if is_musl() { core::ptr::null() } else { envp };
     // SAFETY: getauxval(3) only looks in the auxiliary vector.
     let secure = unsafe { getauxval(libc::AT_SECURE as usize) } != 0;
     let environment = Environment {
@@ -61,6 +62,9 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     if init::options().help {
         print_help();
     }
+    if is_musl() {
+        signals::set_libc_internal(signals::SIGSYNCCALL);
+    }
     modules::start();
     layout::start();
     check::on_turned_off(turned_off);
@@ -68,11 +72,6 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     report::announce(init::options());
     process::start();
     thread_dump::start();
-}
-
-/// The C library is glibc.
-pub(crate) fn is_glibc() -> bool {
-    passes_environment().is_some()
 }
 
 fn program_options() -> Option<&'static [u8]> {
@@ -142,7 +141,7 @@ fn print_help() {
     }
 }
 
-/// dlsym(RTLD_DEFAULT, name), where there is a dlsym.
+/// dlsym(RTLD_DEFAULT, name), where there is a loader.
 pub(crate) fn symbol(name: &CStr) -> Option<*const c_void> {
     lookup(core::ptr::null_mut(), name)
 }
@@ -152,10 +151,41 @@ pub(crate) fn next_symbol(name: &CStr) -> Option<*const c_void> {
     lookup(libc::RTLD_NEXT, name)
 }
 
-weak!(/// dlsym(3). Absent in static programs.
+weak!(/// dlsym(3). Absent in most static programs.
     dlsym: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = "dlsym");
+weak!(/// The dynamic section of the module that we are in: pairs of a tag and a value (ELF gABI, chapter 5).
+    dynamic_section: *const [usize; 2] = "_DYNAMIC");
+
+/// Whether a loader has put this process together: our own module needs others. A static program may have dlsym all the
+/// same (libc's own use of iconv brings it), but it finds nothing, and what it has to say of that it keeps in memory that
+/// it allocates.
+pub(crate) fn has_loader() -> bool {
+    const DT_NULL: usize = 0;
+    const DT_NEEDED: usize = 1;
+    let Some(mut at) = dynamic_section() else { return false };
+    loop {
+        // SAFETY: the section ends with DT_NULL, at which we stop.
+        match unsafe { *at } {
+            [DT_NULL, _] => return false,
+            [DT_NEEDED, _] => return true,
+            // SAFETY: not yet at the end.
+            _ => at = unsafe { at.add(1) },
+        }
+    }
+}
+
+weak!(/// A function inside musl that exit(3) calls: in each static program, and not to be seen in a dynamic one.
+    end_of_musl: unsafe extern "C" fn() = "__libc_exit_fini");
+
+/// Whether the C library is musl.
+pub(crate) fn is_musl() -> bool {
+    if has_loader() { version_of_glibc().is_none() } else { end_of_musl().is_some() }
+}
 
 fn lookup(handle: *mut c_void, name: &CStr) -> Option<*const c_void> {
+    if !has_loader() {
+        return None;
+    }
     // SAFETY: dlsym(3) with one of its two pseudo-handles and a C string.
     let found = dlsym().map(|find| unsafe { find(handle, name.as_ptr()) })?;
     (!found.is_null()).then_some(found.cast_const())

@@ -30,7 +30,7 @@ pub(crate) fn start() {
         return;
     }
     let signal = c_int::try_from(signal).unwrap_or(c_int::MAX);
-    let libc_keeps = 32..=signals::LIBC_INTERNAL;
+    let libc_keeps = 32..=signals::libc_internal();
     if !(1..=64).contains(&signal) || libc_keeps.contains(&signal) {
         return say(format_args!("dump_signal: {signal} is no signal that a program can have; ignored"));
     }
@@ -47,7 +47,7 @@ unsafe extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, context: *mut li
     let Some(context) = (unsafe { context.as_ref() }) else { return };
     let registers = InterruptedContext::of(context, arch::thread_pointer()).registers;
     // musl's lock of the loader cannot be had twice by one thread.
-    if start::is_glibc() {
+    if !start::is_musl() {
         modules::update();
     }
     dump_threads(&Asker::Signal(&registers), None);

@@ -105,7 +105,7 @@ fn obstacle_of_file(path: &Path) -> Option<Obstacle> {
                 if machine != native_machine() {
                     return Some(foreign("it is a program for another processor"));
                 }
-                of_interpreter(interpreter(header, endian, &cache))
+                without_loader(header, endian, &cache)
             }
             Err(_) => ElfFile32::<object::Endianness, _>::parse(&cache)
                 .is_ok()
@@ -122,26 +122,19 @@ fn foreign(sentence: &str) -> Obstacle {
     Obstacle { sentence: sentence.to_owned(), loader_complains: true }
 }
 
-/// The program's loader: the contents of PT_INTERP.
-fn interpreter<'a, H: FileHeader, R: ReadRef<'a>>(header: &H, endian: H::Endian, data: R) -> Option<PathBuf> {
-    let headers = header.program_headers(endian, data).ok()?;
-    let bytes = headers.iter().find_map(|segment| segment.interpreter(endian, data).ok().flatten())?;
-    Some(PathBuf::from(OsStr::from_bytes(bytes)))
-}
-
-fn of_interpreter(interpreter: Option<PathBuf>) -> Option<Obstacle> {
-    let Some(interpreter) = interpreter else {
+/// The kernel starts the program by a loader (PT_INTERP), which then preloads. musl's does it as glibc's: our library asks
+/// for libc.so.6, which it takes for itself, and for nothing that it has not.
+fn without_loader<'a, H: FileHeader, R: ReadRef<'a>>(
+    header: &H,
+    endian: H::Endian,
+    data: R,
+) -> Option<Obstacle> {
+    let mut headers = header.program_headers(endian, data).ok()?.iter();
+    headers.all(|segment| segment.p_type(endian) != elf::PT_INTERP).then(|| {
         let sentence =
             "it is statically linked, and no library can be preloaded into it; link it with libstandstill.a";
-        return Some(Obstacle { sentence: sentence.to_owned(), loader_complains: false });
-    };
-    let name = interpreter.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if name.starts_with("ld-musl-") {
-        return Some(foreign(
-            "it runs with musl, and the library is for glibc; link it with libstandstill.a",
-        ));
-    }
-    None
+        Obstacle { sentence: sentence.to_owned(), loader_complains: false }
+    })
 }
 
 /// Programs whose privilege makes the loader ignore LD_PRELOAD (AT_SECURE, ld.so(8)).

@@ -16,7 +16,7 @@
 //! | `FLAGS: ...` | for the compiler and the linker |
 //! | `LIBRARY: other.c` | built as a shared library beside the program, and linked |
 //! | `PLUGIN: other.c` | built as a shared library beside the program, for dlopen("libother.so") |
-//! | `NOT-IN: word word: why` | not in the columns that all words name (a form, a C library, a compiler); docs/LIMITS.md has the reason |
+//! | `NOT-IN: word word: why` | the run above it, or all if none is above, is not for the columns that all words name (a form, a C library, a compiler); docs/LIMITS.md has the reason |
 //! | `LEVELS: -O0` | only these levels of optimisation |
 //! | `TIMEOUT: seconds` | instead of 30 |
 //! | `REFERENCE: why` | LeakSanitizer is known to say otherwise |
@@ -43,7 +43,11 @@ pub struct Run {
     pub files: Vec<(Regex, Regex)>,
     pub silent: bool,
     pub stdin_held: bool,
+    pub not_in: NotIn,
 }
+
+/// Words that name columns, and why something is not for them.
+pub type NotIn = Vec<(Vec<String>, String)>;
 
 /// One file of c-tests.
 #[derive(Debug)]
@@ -60,8 +64,7 @@ pub struct Case {
     pub flags: Vec<String>,
     pub libraries: Vec<String>,
     pub plugins: Vec<String>,
-    /// Words that name columns, and why the test is not in them.
-    pub not_in: Vec<(Vec<String>, String)>,
+    pub not_in: NotIn,
     pub levels: Vec<String>,
     pub timeout: u64,
     pub reference: Option<String>,
@@ -132,7 +135,10 @@ impl Case {
             "NOT-IN" => {
                 let (columns, why) = value.split_once(": ").ok_or("NOT-IN: no reason")?;
                 let columns = columns.split_whitespace().map(str::to_owned).collect();
-                self.not_in.push((columns, why.to_owned()));
+                self.runs
+                    .last_mut()
+                    .map_or(&mut self.not_in, |run| &mut run.not_in)
+                    .push((columns, why.to_owned()));
             }
             "ARGS" => self.last()?.args = words(),
             "ENV" => {
@@ -173,6 +179,7 @@ impl Case {
             files: vec![],
             silent: false,
             stdin_held: false,
+            not_in: vec![],
         });
         Ok(())
     }

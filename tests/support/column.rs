@@ -1,7 +1,7 @@
 //! The columns of the table of C tests: a compiler (and with it a C library), a level of optimisation, and how the
 //! runtime gets into the program.
 
-use super::case::Case;
+use super::case::{Case, NotIn};
 use super::toolchain::{self, Compiler, Libc};
 
 /// How the runtime gets into the program.
@@ -59,6 +59,12 @@ impl Column {
         case.levels.iter().rfind(wanted).map(String::as_str)
     }
 
+    /// Why this column is not meant, by directives `NOT-IN`.
+    pub fn excluded<'c>(&self, not_in: &'c NotIn) -> Option<&'c str> {
+        let own = not_in.iter().find(|(words, _)| words.iter().all(|word| self.is(word)));
+        own.map(|(_, why)| why.as_str())
+    }
+
     /// Whether a directive means this column by `word`: a form, a C library, a compiler.
     pub fn is(&self, word: &str) -> bool {
         let libc = match self.compiler.libc {
@@ -72,9 +78,9 @@ impl Column {
     }
 }
 
-/// All columns of this machine. Where the compiler and the level can make a difference (what is a dead store, what stays
-/// in a register) there is a column for each; where only the way of linking or the C library differs, one.
-pub fn all() -> Vec<Column> {
+/// The columns of every run: the compiler and the level can make a difference (what is a dead store, what stays in a
+/// register).
+pub fn usual() -> Vec<Column> {
     let mut columns = vec![];
     for compiler in toolchain::compilers() {
         for level in ["-O0", "-O2"] {
@@ -82,6 +88,22 @@ pub fn all() -> Vec<Column> {
                 columns.push(Column { compiler: compiler.clone(), level: Some(level), form });
             }
         }
+    }
+    columns
+}
+
+/// The columns that are run where they are asked for: other ways of linking, another C library; one level is enough.
+pub fn further() -> Vec<Column> {
+    let mut columns = vec![];
+    let once = |compiler: Compiler, form| Column { compiler, level: None, form };
+    for compiler in toolchain::compilers().into_iter().take(1) {
+        columns.push(once(compiler.clone(), Form::Static));
+        columns.push(once(compiler, Form::StaticPie));
+    }
+    if let Some(musl) = toolchain::musl() {
+        columns.push(once(musl.clone(), Form::Archive));
+        columns.push(once(musl.clone(), Form::Preload));
+        columns.push(once(musl, Form::Static));
     }
     columns
 }

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::case::Case;
 use super::column::{Column, Form};
 use super::library::library;
+use super::toolchain::Libc;
 
 impl Column {
     /// Where the programs of this compiler and level are. The forms share an object file.
@@ -78,7 +79,14 @@ impl Column {
         let object = folder.join("program.o");
         if stale(&object, &[&case.source, &headers.join("support.h"), &library_header()]) {
             let mut cc = Command::new(driver);
-            cc.args(["-c", "-g", "-Wall", "-Wextra", "-Werror", level]);
+            cc.args(["-c", "-g", level]);
+            match self.compiler.libc {
+                Libc::Glibc => cc.args(["-Wall", "-Wextra", "-Werror"]),
+                // Its headers have no attributes for warnings to know by. The kernel's are not among them.
+                Libc::Musl => {
+                    cc.args(["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"])
+                }
+            };
             if self.form == Form::Static {
                 cc.arg("-fno-pie");
             }
@@ -107,6 +115,10 @@ impl Column {
                 // glibc crashes before main in a static-pie program that has it.
                 _ => cc.arg("-Wl,-rpath,$ORIGIN"),
             };
+            if self.compiler.libc == Libc::Musl {
+                // Threads have 128 KiB of stack there unless the program says more; clean_call clears 256.
+                cc.arg("-Wl,-z,stack-size=1048576");
+            }
             cc.arg(&object).arg(&support).args(&case.flags).arg("-L").arg(&folder);
             for part in &case.libraries {
                 cc.arg(format!("-l:{}", library_name(part)));

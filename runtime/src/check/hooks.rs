@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use spin::Once;
 
-use crate::harvest::Layout;
+use crate::harvest::{Layout, libc_layout::Vector};
 
 static UPDATE_MODULES: Once<fn()> = Once::new();
 static TURNED_OFF: Once<fn() -> bool> = Once::new();
@@ -27,7 +27,7 @@ pub fn on_default_suppressions(hook: fn() -> Option<&'static [u8]>) {
 
 static READ_LAYOUT: Once<fn() -> Layout> = Once::new();
 static LAYOUT: Once<Layout> = Once::new();
-static UNKNOWN_LAYOUT: Layout = Layout::fallback(0);
+static UNKNOWN_LAYOUT: Layout = Layout::fallback(0, Vector::Entries(16));
 
 /// `hook` asks the C library where it keeps what a thread control block leads to. Called before the first check, while
 /// all threads run: it looks up symbols, which most programs need not pay for at their start.

@@ -26,12 +26,40 @@ pub struct Layout {
     pub control_block: usize,
     /// The pointer to the DTV.
     pub dtv: usize,
-    /// Bytes of an entry of the DTV; its entry -1 begins with the number of entries.
-    pub dtv_entry: usize,
+    /// How the DTV is made.
+    pub vector: Vector,
     /// Values of pthread_setspecific(3) in the control block: the first block of values, and pointers to all blocks.
     pub specific: Option<Specific>,
     /// The lists of threads, which also name those that have ended and were not joined.
     pub lists: Option<Lists>,
+}
+
+/// How a DTV is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Vector {
+    /// glibc: an entry of so many bytes for each module. Entry -1 begins with the number of entries, entry 0 with the
+    /// generation.
+    Entries(usize),
+    /// musl: a word for each module, the number of modules in front.
+    Words,
+}
+
+impl Vector {
+    /// Bytes of an entry.
+    pub fn entry(self) -> usize {
+        match self {
+            Vector::Entries(bytes) => bytes,
+            Vector::Words => size_of::<usize>(),
+        }
+    }
+
+    /// Where the number of modules is, for the DTV at `dtv`.
+    pub fn count(self, dtv: Addr) -> Addr {
+        match self {
+            Vector::Entries(bytes) => dtv.minus(bytes),
+            Vector::Words => dtv,
+        }
+    }
 }
 
 /// See [`Layout::specific`].
@@ -65,13 +93,13 @@ const DTV_AT: usize = if TLS_BELOW { 8 } else { 0 };
 const UNKNOWN_BLOCK: usize = 4096;
 
 impl Layout {
-    /// What the psABI says, with the static TLS that the caller found (from PT_TLS; 0 when it does not know).
-    pub const fn fallback(static_tls: usize) -> Layout {
+    /// What the psABI says, with the static TLS and the DTV that the caller knows (from PT_TLS; 0 when it does not know).
+    pub const fn fallback(static_tls: usize, vector: Vector) -> Layout {
         Layout {
             static_tls,
             control_block: UNKNOWN_BLOCK,
             dtv: if TLS_BELOW { DTV_AT } else { UNKNOWN_BLOCK + DTV_AT },
-            dtv_entry: 16,
+            vector,
             specific: None,
             lists: None,
         }
@@ -90,7 +118,7 @@ impl Layout {
             read(symbol, &mut word).then_some(word[0] as usize)
         };
         let Some(control_block) = number(c"_thread_db_sizeof_pthread") else {
-            return Layout::fallback(without_block(static_tls, UNKNOWN_BLOCK));
+            return Layout::fallback(without_block(static_tls, UNKNOWN_BLOCK), Vector::Entries(16));
         };
         let key_bytes = number(c"_thread_db_sizeof_pthread_key_data");
         let mut field = |symbol: &CStr| {
@@ -99,7 +127,7 @@ impl Layout {
         };
         let fallback = if TLS_BELOW { DTV_AT } else { control_block + DTV_AT };
         let dtv = field(c"_thread_db_pthread_dtvp").map_or(fallback, |[_, _, offset]| offset);
-        let dtv_entry = field(c"_thread_db_dtv_dtv").map_or(16, |[bits, _, _]| bits / 8);
+        let vector = Vector::Entries(field(c"_thread_db_dtv_dtv").map_or(16, |[bits, _, _]| bits / 8));
         let specific = field(c"_thread_db_pthread_specific").zip(key_bytes).and_then(|(field, key_bytes)| {
             let [bits, _, blocks] = field;
             // As many blocks as pointers, as many keys in a block as blocks (nptl/descr.h).
@@ -129,7 +157,7 @@ impl Layout {
             static_tls: without_block(static_tls, control_block),
             control_block,
             dtv,
-            dtv_entry,
+            vector,
             specific,
             lists,
         }

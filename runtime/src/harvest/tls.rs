@@ -54,12 +54,12 @@ pub(super) fn vector(
     if provider.find(dtv).is_some() {
         return AddrRange::default();
     }
-    let first = dtv.minus(layout.dtv_entry);
+    let first = layout.vector.count(dtv);
     let Some(stretch) = borders.stretch(dtv) else { return AddrRange::default() };
     match word(memory, first) {
         // One entry for the length, one for the generation, then one a module.
         Some(count) if count < MOST_MODULES => {
-            AddrRange::sized(first, (count + 2) * layout.dtv_entry).intersect(stretch)
+            AddrRange::sized(first, (count + 2) * layout.vector.entry()).intersect(stretch)
         }
         _ => AddrRange::default(),
     }
@@ -75,10 +75,9 @@ pub(super) fn allocated(
 ) -> Result<(), Errno> {
     if let Some(dtv) = word(memory, layout.control_block(top).start.plus(layout.dtv)).map(Addr::new) {
         into.push(dtv.get())?;
-        let count =
-            word(memory, dtv.minus(layout.dtv_entry)).filter(|count| *count < MOST_MODULES).unwrap_or(0);
+        let count = word(memory, layout.vector.count(dtv)).filter(|count| *count < MOST_MODULES).unwrap_or(0);
         for module in 1..=count {
-            if let Some(block) = word(memory, dtv.plus(module * layout.dtv_entry)) {
+            if let Some(block) = word(memory, dtv.plus(module * layout.vector.entry())) {
                 into.push(block)?;
             }
         }

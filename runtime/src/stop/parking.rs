@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize
 use crate::arch::{self, InterruptedContext};
 use crate::base::{Errno, Tid};
 use crate::mem::OwnMap;
-use crate::sys::signals::{self, Action, LIBC_INTERNAL, SignalSet};
+use crate::sys::signals::{self, Action, SignalSet, libc_internal};
 use crate::sys::{futex, process, task, timer};
 
 use super::call::Call;
@@ -81,7 +81,7 @@ impl Parking {
     pub(super) fn send(&self, group: i32, index: usize) -> Result<(), Errno> {
         let place = self.places.get(index).ok_or(Errno::new(libc::EINVAL))?;
         let tid = Tid::new(place.tid.load(Relaxed)).ok_or(Errno::new(libc::ESRCH))?;
-        signals::queue(group, tid, LIBC_INTERNAL, (self.number as usize) << 32 | index)
+        signals::queue(group, tid, libc_internal(), (self.number as usize) << 32 | index)
     }
 
     /// What the thread of a place was doing, once it stands there.
@@ -151,7 +151,7 @@ impl ParkingMap {
             &*at
         };
         // SAFETY: asks only.
-        let old = unsafe { signals::set_action(LIBC_INTERNAL, None) }?;
+        let old = unsafe { signals::set_action(libc_internal(), None) }?;
         if old.handler != on_stop as *const () as usize {
             OLD_FLAGS.store(old.flags, Relaxed);
             OLD_HANDLER.store(old.handler, Release);
@@ -160,7 +160,7 @@ impl ParkingMap {
         let flags = libc::SA_RESTART | libc::SA_ONSTACK;
         // SAFETY: on_stop has the handler's type and keeps the contract of this module.
         if let Err(errno) = unsafe {
-            signals::set_action(LIBC_INTERNAL, Some(&Action::handle(on_stop, flags, signals::handleable())))
+            signals::set_action(libc_internal(), Some(&Action::handle(on_stop, flags, signals::handleable())))
         } {
             CURRENT.store(core::ptr::null_mut(), SeqCst);
             return Err(errno);
@@ -195,7 +195,7 @@ impl ParkingMap {
         });
         if answered {
             // SAFETY: puts back what was there.
-            let _ = unsafe { signals::set_action(LIBC_INTERNAL, Some(&self.old)) };
+            let _ = unsafe { signals::set_action(libc_internal(), Some(&self.old)) };
         }
         let start = process::monotonic_ns();
         while INSIDE.load(SeqCst) != 0 {
@@ -294,9 +294,11 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
 /// True when a signal that came meanwhile will run a handler of the program, so that the call must fail as it did.
 fn must_interrupt(blocked: SignalSet) -> bool {
     let coming = signals::pending().unwrap_or_default().0 & !blocked.0;
-    (1..=64).filter(|signal| *signal != LIBC_INTERNAL && SignalSet(coming).contains(*signal)).any(|signal| {
-        // SAFETY: asks only.
-        unsafe { signals::set_action(signal, None) }
-            .is_ok_and(|action| action.handler != libc::SIG_DFL && action.handler != libc::SIG_IGN)
-    })
+    (1..=64).filter(|signal| *signal != libc_internal() && SignalSet(coming).contains(*signal)).any(
+        |signal| {
+            // SAFETY: asks only.
+            unsafe { signals::set_action(signal, None) }
+                .is_ok_and(|action| action.handler != libc::SIG_DFL && action.handler != libc::SIG_IGN)
+        },
+    )
 }

@@ -3,6 +3,8 @@
 //! Raw, not through libc: libc keeps its internal signals (32 and 33 with glibc) out of every mask and action that it
 //! is given, and a helper without thread-local storage may not call it at all.
 
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
 use crate::arch;
 use crate::base::Errno;
 
@@ -162,9 +164,23 @@ impl Drop for AllBlocked {
     }
 }
 
+/// glibc's signal for changing the user of all threads (nptl, internaltypes.h).
+pub const SIGSETXID: i32 = 33;
+/// musl's signal for running code on all threads (src/internal/pthread_impl.h).
+pub const SIGSYNCCALL: i32 = 34;
+
+static LIBC_INTERNAL: AtomicI32 = AtomicI32::new(SIGSETXID);
+
 /// The signal that libc keeps for itself to run code on every thread, and so out of every mask and every set to wait for
-/// that a program can name: SIGSETXID of glibc, SIGSYNCCALL of musl.
-pub const LIBC_INTERNAL: i32 = if cfg!(target_env = "musl") { 34 } else { 33 };
+/// that a program can name: [`SIGSETXID`] unless [`set_libc_internal`] has said otherwise.
+pub fn libc_internal() -> i32 {
+    LIBC_INTERNAL.load(Relaxed)
+}
+
+/// Tells which signal that is. Called once, at init.
+pub fn set_libc_internal(signal: i32) {
+    LIBC_INTERNAL.store(signal, Relaxed);
+}
 
 /// `rt_tgsigqueueinfo(group, tid, signal, {SI_QUEUE, value})`: a queued signal to one thread. EAGAIN: the queue is full.
 pub fn queue(group: i32, tid: crate::base::Tid, signal: i32, value: usize) -> Result<(), Errno> {

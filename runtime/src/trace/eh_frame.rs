@@ -17,8 +17,8 @@ use crate::arch::unwinding::{
     CALLEE_SAVED, COLUMNS, REGISTERS, RETURN_ADDRESS, RETURN_ADDRESS_IN_REGISTER, STACK_POINTER, VENDOR,
     significant,
 };
-use crate::base::AddrRange;
 use crate::base::lock::Lock;
+use crate::base::{Addr, AddrRange};
 
 use super::expression;
 use super::find_object::{self, UnwindTables};
@@ -189,18 +189,19 @@ fn find_row<T>(
     context: &mut Context,
     with: impl FnOnce(&Row, &EhFrame<Bytes>, bool) -> T,
 ) -> Option<T> {
-    let bytes_from = |start: u64| {
-        let range = AddrRange::new(crate::base::Addr::new(start as usize), tables.image.end);
-        let inside = tables.image.contains(range.start);
-        // SAFETY: the range is inside the image of code that the calling thread is to return to.
-        inside.then(|| EndianSlice::new(unsafe { image_bytes(range) }, LittleEndian))
-    };
-    let header_at = tables.eh_frame_hdr.get() as u64;
-    let bases = BaseAddresses::default().set_eh_frame_hdr(header_at);
-    let header = EhFrameHdr::new(bytes_from(header_at)?.slice(), LittleEndian).parse(&bases, 8).ok()?;
+    // SAFETY: a table of the image of code that the calling thread is to return to, or one of ours.
+    let table = unsafe { image_bytes(tables.search_table) };
+    let bases = BaseAddresses::default().set_eh_frame_hdr(tables.search_table.start.get() as u64);
+    let header = EhFrameHdr::new(table, LittleEndian).parse(&bases, 8).ok()?;
     let section_at = header.eh_frame_ptr().direct().ok()?;
     let bases = bases.set_eh_frame(section_at);
-    let mut section = EhFrame::new(bytes_from(section_at)?.slice(), LittleEndian);
+    let section = AddrRange::new(Addr::new(section_at as usize), tables.image.end);
+    if !tables.image.contains(section.start) {
+        return None;
+    }
+    // SAFETY: the range is inside the image of code that the calling thread is to return to.
+    let section = unsafe { image_bytes(section) };
+    let mut section = EhFrame::new(section, LittleEndian);
     section.set_vendor(VENDOR);
     let pc = pc as u64;
     let fde = match header.table() {

@@ -31,8 +31,8 @@ static FIND_OBJECT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// Where the unwind tables of an image lie.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnwindTables {
-    /// PT_GNU_EH_FRAME: the table for binary search.
-    pub eh_frame_hdr: Addr,
+    /// The table for binary search, in the form of .eh_frame_hdr; it may end before.
+    pub search_table: AddrRange,
     /// The image, from its first to its last segment.
     pub image: AddrRange,
 }
@@ -53,10 +53,14 @@ pub fn unwind_tables(pc: usize) -> Option<UnwindTables> {
     let mut found =
         DlFindObject { flags: 0, map_start: 0, map_end: 0, link_map: 0, eh_frame: 0, reserved: [0; 7] };
     // SAFETY: the function fills one structure, which has the layout of its header.
-    if unsafe { function(pc, &mut found) } != 0 || found.eh_frame == 0 {
+    if unsafe { function(pc, &mut found) } != 0 {
         return None;
     }
+    if found.eh_frame == 0 {
+        // A static program, perhaps, for which we have made a table.
+        return modules::unwind_tables(Addr::new(pc));
+    }
     let image = AddrRange::new(Addr::new(found.map_start), Addr::new(found.map_end));
-    let eh_frame_hdr = Addr::new(found.eh_frame);
-    image.contains(eh_frame_hdr).then_some(UnwindTables { eh_frame_hdr, image })
+    let search_table = AddrRange::new(Addr::new(found.eh_frame), image.end);
+    image.contains(search_table.start).then_some(UnwindTables { search_table, image })
 }

@@ -6,7 +6,7 @@
 //!   -> the whole stack is as remembered?   replay.rs, per thread
 //!   -> else frame by frame:                walk.rs
 //!        rule of this pc known?            rule_cache.rs, rule.rs
-//!        else its row of .eh_frame         find_object.rs, eh_frame.rs, expression.rs
+//!        else its row of .eh_frame         find_object.rs, search_table.rs, eh_frame.rs, expression.rs
 //!        else signal, frame pointer        signal_frame.rs, frame_pointer.rs
 //!      words come from                     stack_read.rs
 //!   -> each distinct stack once            depot.rs
@@ -30,6 +30,7 @@ mod replay;
 mod rule;
 mod rule_cache;
 mod sampling;
+mod search_table;
 mod signal_frame;
 mod stack_read;
 mod state;

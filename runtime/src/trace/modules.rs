@@ -3,7 +3,8 @@
 //! A frame of a stack is a bare address; to name it after its library was closed, the library must have been
 //! remembered. The table is filled from the loader's list *outside* malloc: around dlclose, before a check ([`update`]);
 //! at init where the unwinder needs it. It is read lock-free in every phase, also in the stopped world: entries are atomics, added at the
-//! end and never removed. Where `_dl_find_object` does not exist it also serves the unwinder ([`unwind_tables`]).
+//! end and never removed. Where `_dl_find_object` does not exist, or knows no table, it also serves the unwinder
+//! ([`unwind_tables`]).
 //!
 //! Build ids are read from the mapped PT_NOTE segment, without libc and without opening the file.
 //!
@@ -18,6 +19,7 @@ use crate::mem::ForeverWords;
 use crate::sys::file;
 
 use super::find_object::UnwindTables;
+use super::search_table;
 use super::stack_read::image_bytes;
 
 /// Images remembered at most.
@@ -53,6 +55,31 @@ impl<'a> Loaded<'a> {
     fn segments(&self) -> impl Iterator<Item = (AddrRange, u32)> {
         let loads = self.headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
         loads.map(|header| (self.range_of(header), header.p_flags))
+    }
+
+    /// The search table that its linker made (PT_GNU_EH_FRAME); for a static program without one, ours.
+    fn search_table(&self) -> AddrRange {
+        let made = self.headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME);
+        match made {
+            Some(header) => self.range_of(header),
+            None if self.name.is_empty() => self.made_table().unwrap_or_default(),
+            None => AddrRange::default(),
+        }
+    }
+
+    /// A table of our own making, for the program.
+    pub(super) fn made_table(&self) -> Option<AddrRange> {
+        let is_loaded = |range: AddrRange| {
+            self.segments().any(|(load, flags)| flags & libc::PF_R != 0 && load.intersect(range) == range)
+        };
+        search_table::of_program(self.bias, is_loaded)
+    }
+
+    /// Bytes of its thread-local storage, where the thread library allocates it beside the control block (TLS ABI).
+    pub fn static_tls(&self) -> usize {
+        let segment = self.headers.iter().find(|header| header.p_type == libc::PT_TLS);
+        segment
+            .map_or(0, |header| (header.p_memsz as usize).next_multiple_of((header.p_align as usize).max(1)))
     }
 
     fn image(&self) -> AddrRange {
@@ -100,7 +127,7 @@ struct Slot {
     bias: AtomicUsize,
     start: AtomicUsize,
     end: AtomicUsize,
-    eh_frame_hdr: AtomicUsize,
+    search_table: (AtomicUsize, AtomicUsize),
     executable: [(AtomicUsize, AtomicUsize); EXECUTABLE],
     build_id: [AtomicU32; BUILD_ID / 4],
     build_id_len: AtomicU32,
@@ -118,7 +145,7 @@ impl Slot {
             bias: AtomicUsize::new(0),
             start: AtomicUsize::new(0),
             end: AtomicUsize::new(0),
-            eh_frame_hdr: AtomicUsize::new(0),
+            search_table: (AtomicUsize::new(0), AtomicUsize::new(0)),
             executable: [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; EXECUTABLE],
             build_id: [const { AtomicU32::new(0) }; BUILD_ID / 4],
             build_id_len: AtomicU32::new(0),
@@ -222,8 +249,9 @@ pub fn find(pc: Addr) -> Option<Module> {
 /// The unwind tables for the code at `pc`, by this table.
 pub fn unwind_tables(pc: Addr) -> Option<UnwindTables> {
     let module = all().find(|module| module.is_loaded() && module.range().contains(pc))?;
-    let eh_frame_hdr = Addr::new(module.slot.eh_frame_hdr.load(Relaxed));
-    (!eh_frame_hdr.is_null()).then_some(UnwindTables { eh_frame_hdr, image: module.range() })
+    let (start, end) = &module.slot.search_table;
+    let search_table = AddrRange::new(Addr::new(start.load(Relaxed)), Addr::new(end.load(Relaxed)));
+    (!search_table.is_empty()).then_some(UnwindTables { search_table, image: module.range() })
 }
 
 /// Brings the table up to date. `list` calls its argument for every loaded image, as dl_iterate_phdr(3) does; it may
@@ -280,8 +308,9 @@ fn see(loaded: &Loaded<'_>, update: u32) -> bool {
         word.store(packed(bytes), Relaxed);
     }
     slot.build_id_len.store(build_id.len() as u32, Relaxed);
-    let tables = loaded.headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME);
-    slot.eh_frame_hdr.store(tables.map_or(0, |header| loaded.range_of(header).start.get()), Relaxed);
+    let search_table = loaded.search_table();
+    slot.search_table.0.store(search_table.start.get(), Relaxed);
+    slot.search_table.1.store(search_table.end.get(), Relaxed);
     slot.bias.store(loaded.bias, Relaxed);
     slot.start.store(image.start.get(), Relaxed);
     slot.end.store(image.end.get(), Relaxed);
