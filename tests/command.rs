@@ -118,7 +118,7 @@ fn a_program_for_musl_is_checked() {
     let source = "#include <stdlib.h>\nvoid *volatile lost;\n\
         void lose(void) { lost = malloc(4242); lost = 0; }\nint main(void) { lose(); return 0; }\n";
     let program = compile(path(&musl.cc), "musl", "c", source, &["-g"]);
-    let out = run(&["run", "--", path(&program)]);
+    let out = run(&["--", path(&program)]);
     let report = text(&out.stderr);
     assert_eq!(out.status.code(), Some(23), "{report}");
     assert!(report.contains("4242") && report.contains("lose") && report.contains("musl.c:3"), "{report}");
