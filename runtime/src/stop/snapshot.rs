@@ -119,10 +119,11 @@ pub fn fork(
     let asking = world.threads().first().filter(|_| !limits.outlives_thread);
     head.thread.store(asking.map_or(0, |record| record.tid.get()), Relaxed);
     head.hard_deadline.store(process::monotonic_ns().saturating_add(limits.deadline_ns), Release);
+    let share_files = task::can_close_ranges();
     // SAFETY: the copy runs child::run, which makes raw system calls only and never returns here. The work keeps to the
     // rules of a stopped world.
-    match unsafe { task::fork(!alone) } {
-        Ok(0) => child::run(&handover, limits, saved, work),
+    match unsafe { task::fork(!alone, share_files) } {
+        Ok(0) => child::run(&handover, limits, saved, share_files, work),
         Ok(pid) => Ok(Pending { pid, program, handover: Some(handover) }),
         Err(errno) => Err(errno),
     }

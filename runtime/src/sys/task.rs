@@ -40,13 +40,16 @@ pub unsafe fn clone_helper(
 /// handler of fork(2) runs.
 ///
 /// A `sibling` is the child of the caller's parent (CLONE_PARENT), and so outlives the caller as a child of somebody.
+/// With `share_files` it starts with the caller's own table of descriptors (CLONE_FILES): a copy would keep pipes and
+/// connections open until it is given a CPU for the first time.
 ///
 /// # Safety
 ///
 /// - The copy makes raw system calls only, for as long as it lives: any lock may be held in it by a thread that is not.
-pub unsafe fn fork(sibling: bool) -> Result<i32, Errno> {
+pub unsafe fn fork(sibling: bool, share_files: bool) -> Result<i32, Errno> {
     let parent = if sibling { libc::CLONE_PARENT } else { 0 };
-    let flags = (libc::CLONE_UNTRACED | parent) as usize;
+    let files = if share_files { libc::CLONE_FILES } else { 0 };
+    let flags = (libc::CLONE_UNTRACED | parent | files) as usize;
     // SAFETY: without CLONE_VM the copy has memory of its own; the rest is the caller's duty.
     unsafe { syscall(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]) }.map(|pid| pid as i32)
 }
@@ -114,12 +117,6 @@ pub fn limit_address_space(bytes: usize) -> Result<(), Errno> {
     let at = limit.as_ptr().addr();
     // SAFETY: the kernel reads one rlimit64.
     unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_AS as usize, at, 0, 0, 0]) }.map(drop)
-}
-
-/// `close_range(0, ~0, 0)`: closes every descriptor of the calling task's table.
-pub fn close_descriptors() -> Result<(), Errno> {
-    // SAFETY: touches no memory; the table is the caller's to empty.
-    unsafe { syscall(libc::SYS_close_range, [0, u32::MAX as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `close_range(~0, ~0, 0)`: whether the kernel has the call (5.9). Closes nothing: no descriptor has that number.

@@ -25,10 +25,16 @@ const SIGNAL_STACK: usize = 64 << 10;
 /// The words of this snapshot, for its signal handlers.
 static HEAD: AtomicPtr<Head> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Does the work and ends.
-pub(super) fn run(handover: &Handover, limits: &Limits, saved: &Saved, work: &mut Work<'_>) -> ! {
+/// Does the work and ends. With `share_files` the table of descriptors is still the program's own.
+pub(super) fn run(
+    handover: &Handover,
+    limits: &Limits,
+    saved: &Saved,
+    share_files: bool,
+    work: &mut Work<'_>,
+) -> ! {
     HEAD.store(core::ptr::from_ref(handover.head()).cast_mut(), Release);
-    let ready = set_up(handover.head(), limits)
+    let ready = set_up(handover.head(), limits, share_files)
         .and_then(|()| put_back(saved).map_err(|errno| Ending::errno(Outcome::NoMemory, errno)));
     let ending = match ready {
         Ok(()) => {
@@ -49,12 +55,15 @@ fn leave(head: &Head, ending: Ending) -> ! {
 }
 
 /// Everything that makes the snapshot harmless before it reads a word.
-fn set_up(head: &Head, limits: &Limits) -> Result<(), Ending> {
+fn set_up(head: &Head, limits: &Limits, share_files: bool) -> Result<(), Ending> {
     let failed = |step: usize| {
         move |errno: Errno| Ending { outcome: Outcome::Setup, first: errno.get() as usize, second: step }
     };
     // A copy of a descriptor keeps a pipe, a connection or a lock of the program's alive.
-    if task::close_descriptors().is_err() {
+    if share_files {
+        // Its table is still the program's: nothing may be closed before it has one of its own.
+        task::empty_descriptors().map_err(failed(0))?;
+    } else {
         helper::close_all(None);
     }
     replace_actions().map_err(failed(1))?;
