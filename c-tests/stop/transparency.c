@@ -91,7 +91,7 @@ static long wait_in(int which) {
     case 4: return sigwaitinfo(&set, NULL);
     case 5: return semtimedop(semaphores, &down, 1, &minutes);
     case 6: return semop(semaphores, &down, 1);
-    case 7: return recv(timed_socket(SOCK_DGRAM), bytes, 8, 0);
+    case 7: return recvfrom(timed_socket(SOCK_DGRAM), bytes, 8, 0, NULL, NULL);
     case 8: return recvmsg(timed_socket(SOCK_DGRAM), &header, 0);
     case 9: return accept(timed_socket(SOCK_STREAM), NULL, NULL);
     case 10: return read(timed_socket(SOCK_DGRAM), bytes, 8);

@@ -13,6 +13,7 @@ use core::ffi::{c_int, c_void};
 
 use libc::{iovec, msghdr, sockaddr, socklen_t};
 use standstill_runtime::stop::call::Call;
+use standstill_runtime::sys::invoke::syscall;
 
 use crate::malloc::{errno, set_errno};
 use crate::next::{absent, next};
@@ -198,7 +199,8 @@ pub unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags:
     if !waits_for_all(flags) {
         return Call::untimed(libc::SYS_recvfrom).inside(|| at(0));
     }
-    whole(libc::SYS_recvfrom, || at(0), || count, |done| (count - done, at(done)))
+    let wanted = || if is_stream(fd) { count } else { 0 };
+    whole(libc::SYS_recvfrom, || at(0), wanted, |done| (count - done, at(done)))
 }
 
 /// As the system call.
@@ -219,12 +221,12 @@ pub unsafe extern "C" fn recvfrom(
     // SAFETY: the caller's arguments.
     let first = || unsafe { real(fd, into, count, flags, from, from_len) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvmsg).inside(first);
+        return Call::untimed(libc::SYS_recvfrom).inside(first);
     }
     whole(
         libc::SYS_recvfrom,
         first,
-        || count,
+        || if is_stream(fd) { count } else { 0 },
         |done| {
             let (into, none) = (into.wrapping_byte_add(done), core::ptr::null_mut());
             // SAFETY: what is left of the caller's memory; the sender is known already.
@@ -249,13 +251,24 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
     // SAFETY: the kernel has read the message and its vector by now.
     let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };
     // SAFETY: as above.
-    let wanted = || if unsafe { (*message).msg_control }.is_null() { total(pieces()) } else { 0 };
+    let simple = || is_stream(fd) && unsafe { (*message).msg_control }.is_null();
+    let wanted = || if simple() { total(pieces()) } else { 0 };
     whole(libc::SYS_recvmsg, first, wanted, |done| {
         let mut piece = piece_at(pieces(), done);
         let mut message = message_of(&mut piece);
         // SAFETY: a part of the caller's memory.
         (piece.iov_len, unsafe { real(fd, &mut message, flags) })
     })
+}
+
+/// True for a stream of bytes. A datagram is whole however short it is, and the next is another.
+#[cold]
+fn is_stream(fd: c_int) -> bool {
+    let (mut kind, mut len) = (0 as c_int, size_of::<c_int>() as socklen_t);
+    let (kind_at, len_at) = (core::ptr::from_mut(&mut kind).addr(), core::ptr::from_mut(&mut len).addr());
+    let arguments = [fd as usize, libc::SOL_SOCKET as usize, libc::SO_TYPE as usize, kind_at, len_at, 0];
+    // SAFETY: getsockopt(2) writes one int and its length, which we hold exclusively.
+    unsafe { syscall(libc::SYS_getsockopt, arguments) }.is_ok() && kind == libc::SOCK_STREAM
 }
 
 fn waits_for_all(flags: c_int) -> bool {
