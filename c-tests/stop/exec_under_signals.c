@@ -1,8 +1,7 @@
-// A program that is stopped by signal can exec at any moment: the signal does not kill the new program.
+// A program that makes checks can exec at any moment.
 // FLAGS: -pthread
 // TIMEOUT: 90
 // EXPECT: clean
-// EXPECT-WITH ptrace=0: clean
 #include "support.h"
 #include <pthread.h>
 
