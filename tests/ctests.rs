@@ -4,9 +4,8 @@
 //!
 //! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD. CTESTS_REFERENCE=1 runs them
 //! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS='gcc -O2, musl-gcc' leaves only the
-//! columns whose title has all words of one of the parts, and brings those that only run when named (static, static-pie,
-//! musl-gcc); CTESTS_JOBS sets how many run at a time. CTESTS_GUEST has the programs run on another machine: see
-//! tests/aarch64/run.
+//! columns whose title has all words of one of the parts; CTESTS_JOBS sets how many run at a time. CTESTS_GUEST has the
+//! programs run on another machine: see tests/aarch64/run.
 
 mod support;
 
@@ -57,9 +56,6 @@ fn main() -> ExitCode {
         let has_all = |title: &str, part: &str| {
             part.split_whitespace().all(|word| title.split_whitespace().any(|own| own == word))
         };
-        if !reference && Guest::from_environment().is_none() {
-            columns.extend(column::further());
-        }
         columns.retain(|column| wanted.split(',').any(|part| has_all(&column.title(), part)));
     }
     if !reference {

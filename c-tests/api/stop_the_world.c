@@ -40,7 +40,7 @@ static void *body(void *argument) {
   sigemptyset(&set);
   sigaddset(&set, SIGRTMIN + 1);
   pthread_sigmask(SIG_BLOCK, &set, NULL);
-  tids[self] = (int32_t)syscall(SYS_gettid);
+  tids[self] = own_tid();
   locals[self] = (uintptr_t)&local;
   __atomic_fetch_add(&ready, 1, __ATOMIC_RELEASE);
   if (self == 0)
@@ -99,10 +99,7 @@ int main(int count, char **arguments) {
   pthread_t threads[THREADS];
   for (intptr_t i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, body, (void *)i) == 0);
   while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) usleep(100);
-  union sigval value;
-  value.sival_ptr = NULL;
-  value.sival_int = 77;
-  CHECK(pthread_sigqueue(threads[1], SIGRTMIN + 1, value) == 0);
+  CHECK(queue_signal(tids[1], SIGRTMIN + 1, 77) == 0);
 
   options.flags = STANDSTILL_STOP_STACKS | (snapshot ? STANDSTILL_STOP_SNAPSHOT : 0);
   options.means = by_signal ? 2 : 0;
@@ -112,7 +109,7 @@ int main(int count, char **arguments) {
   CHECK(code == STANDSTILL_DONE);
   CHECK(seen->calls == 1 && seen->threads == THREADS + 1 && seen->callers == 1 && seen->by_tid == THREADS + 1);
   CHECK(seen->ended && seen->word == 4242 && seen->counter == 0);
-  CHECK(seen->tids[0] == (int32_t)syscall(SYS_gettid) && seen->stop[0] == STANDSTILL_THREAD_CALLER);
+  CHECK(seen->tids[0] == own_tid() && seen->stop[0] == STANDSTILL_THREAD_CALLER);
   for (int i = 0; i < THREADS; i++) CHECK(seen->by_order[i] < seen->by_order[i + 1]);
   CHECK(seen->signals == !by_signal && (by_signal || seen->value == 77));
   for (int i = 1; i <= THREADS; i++) {

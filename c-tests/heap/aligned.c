@@ -1,6 +1,5 @@
 // memalign, aligned_alloc, posix_memalign, valloc and pvalloc align as asked, at every power of two, and refuse what they must.
 // REFERENCE: refuses sizes that are no multiple of the alignment
-// NOT-IN: musl preload: musl has no such function to link with
 // EXPECT: clean
 // FLAGS: -Wno-unknown-warning-option -Wno-non-power-of-two-alignment -Wno-attribute-alias
 #include "support.h"

@@ -1,6 +1,5 @@
 // Sizes that cannot be had fail with NULL and ENOMEM, overflowing products too; the old block of a failed realloc stays.
 // REFERENCE: dies instead of returning NULL, unless told otherwise
-// NOT-IN: musl preload: musl has no such function to link with
 // EXPECT: clean
 // FLAGS: -Wno-alloc-size-larger-than -Wno-unknown-warning-option
 #include "support.h"

@@ -1,6 +1,5 @@
 // Memory that was freed goes back to the system: the resident set falls, of large blocks at once, of small ones after malloc_trim.
 // REFERENCE: gives small blocks back much later
-// NOT-IN: musl preload: musl has no such function to link with
 // EXPECT: clean
 #include "support.h"
 #include <malloc.h>

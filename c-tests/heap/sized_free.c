@@ -1,8 +1,10 @@
-// free_sized and free_aligned_sized free, malloc_trim, mallinfo2 and mallopt answer, cfree frees.
+// free_sized and free_aligned_sized free, malloc_trim, mallinfo2, malloc_info, malloc_stats and mallopt answer, cfree frees.
 // REFERENCE: has no mallinfo2
-// NOT-IN: musl preload: musl has no such function to link with
 // EXPECT: clean
+// STDERR: (?m)^system bytes += +[1-9][0-9]*$
+// STDOUT: ^<malloc version="1">\n(<.*/>\n)+</malloc>\n$
 #include "support.h"
+#include <errno.h>
 #include <malloc.h>
 
 #ifndef __GLIBC__
@@ -14,6 +16,8 @@ struct mallinfo2 {
 struct mallinfo2 mallinfo2(void);
 int malloc_trim(size_t);
 int mallopt(int, int);
+void malloc_stats(void);
+int malloc_info(int, FILE *);
 #endif
 
 extern void free_sized(void *, size_t) __attribute__((weak));
@@ -36,6 +40,8 @@ int main(void) {
   for (int i = 0; i < 64; i++) free(blocks[i]);
   struct mallinfo2 after = mallinfo2();
   CHECK(after.uordblks + after.hblkhd < in_use.uordblks + in_use.hblkhd - (60u << 20));
+  malloc_stats();
+  CHECK(malloc_info(1, stdout) == EINVAL && malloc_info(0, stdout) == 0);
   malloc_trim(0);
   mallopt(M_MMAP_THRESHOLD, 1 << 16);
   return 0;

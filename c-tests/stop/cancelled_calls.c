@@ -56,6 +56,8 @@ static void *body(void *which) {
   pthread_cleanup_push(cleanup, block);
   __atomic_fetch_add(&waiting, 1, __ATOMIC_RELEASE);
   long result = block_in((int)(intptr_t)which);
+  /* With musl a cancelled transfer that has moved something returns, and the next call is where the thread ends. */
+  if (result > 0 && result < BIG) pthread_testcancel();
   fprintf(stderr, "call %d returned %ld\n", (int)(intptr_t)which, result);
   _exit(99);
   pthread_cleanup_pop(1);

@@ -1,7 +1,6 @@
 // Signals that arrive all the time, in every thread, are neither lost nor doubled by checks: as many handled as sent, with their values.
 // FLAGS: -pthread
 // TIMEOUT: 60
-// NOT-IN: musl: musl has no pthread_sigqueue
 // EXPECT: clean
 #include "support.h"
 #include <errno.h>
@@ -12,7 +11,7 @@
 extern int __lsan_do_recoverable_leak_check(void);
 
 enum { RECEIVERS = 4 };
-static volatile int stop, stop_sending;
+static volatile int stop, stop_sending, tids[RECEIVERS];
 static long sent;
 static volatile long handled;
 static uint64_t sum_sent, sum_handled;
@@ -24,23 +23,22 @@ static void on_real_time(int number, siginfo_t *info, void *context) {
 }
 static void on_profile(int number) { (void)number; }
 
-static void *receiver(void *unused) {
+static void *receiver(void *tid) {
+  __atomic_store_n((volatile int *)tid, own_tid(), __ATOMIC_RELEASE);
   while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) free(use(malloc(100)));
-  return unused;
+  return NULL;
 }
 
-static void *sender(void *threads) {
+static void *sender(void *unused) {
   uintptr_t value = 1;
   while (!__atomic_load_n(&stop_sending, __ATOMIC_RELAXED)) {
-    union sigval payload;
-    payload.sival_ptr = (void *)value;
-    if (pthread_sigqueue(((pthread_t *)threads)[value % RECEIVERS], SIGRTMIN + 3, payload) == 0) {
+    if (queue_signal(tids[value % RECEIVERS], SIGRTMIN + 3, value) == 0) {
       sent++;
       sum_sent += value;
     }
     if (value++ % 16 == 0) usleep(100);
   }
-  return NULL;
+  return unused;
 }
 
 int main(void) {
@@ -54,8 +52,11 @@ int main(void) {
   CHECK(sigaction(SIGRTMIN + 3, &action, NULL) == 0);
   signal(SIGPROF, on_profile);
   CHECK(setitimer(ITIMER_PROF, &every, NULL) == 0);
-  for (int i = 0; i < RECEIVERS; i++) CHECK(pthread_create(&threads[i], NULL, receiver, NULL) == 0);
-  CHECK(pthread_create(&from, NULL, sender, threads) == 0);
+  for (int i = 0; i < RECEIVERS; i++) {
+    CHECK(pthread_create(&threads[i], NULL, receiver, (void *)&tids[i]) == 0);
+    await(&tids[i]);
+  }
+  CHECK(pthread_create(&from, NULL, sender, NULL) == 0);
   for (int i = 0; i < 150; i++)
     if (__lsan_do_recoverable_leak_check()) return 1;
   __atomic_store_n(&stop_sending, 1, __ATOMIC_RELAXED);

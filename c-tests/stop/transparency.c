@@ -172,18 +172,20 @@ static void in_order(int signal, siginfo_t *info, void *context) {
   if (info->si_value.sival_int != expected++) wrong++;
 }
 
-static void *handles(void *unused) {
+static void *handles(void *tid) {
+  __atomic_store_n((volatile int *)tid, own_tid(), __ATOMIC_RELEASE);
   while (running()) usleep(1000);
-  return unused;
+  return NULL;
 }
 
 static void *storm(void *unused) {
   pthread_t target;
   int sent = 0;
-  start(handles, NULL, &target);
+  volatile int tid = 0;
+  start(handles, (void *)&tid, &target);
+  await(&tid);
   while (running()) {
-    union sigval value = {.sival_int = sent};
-    if (pthread_sigqueue(target, SIGRTMIN + 1, value) == 0) sent++;
+    if (queue_signal(tid, SIGRTMIN + 1, (uintptr_t)sent) == 0) sent++;
     if (sent % 16 == 0) usleep(500);
   }
   CHECK(pthread_join(target, NULL) == 0);

@@ -1,6 +1,8 @@
 /* What the C tests share: see support.h. */
 #include "support.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #if defined(__x86_64__)
@@ -144,6 +146,19 @@ void failed(const char *file, int line, const char *what) {
   snprintf(place, sizeof place, "%s:%d: check failed: ", file, line);
   say(place, what, "");
   _exit(99);
+}
+
+int own_tid(void) { return (int)syscall(SYS_gettid); }
+
+int queue_signal(int tid, int signal, uintptr_t value) {
+  siginfo_t info;
+  memset(&info, 0, sizeof info);
+  info.si_signo = signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = getpid();
+  info.si_uid = getuid();
+  info.si_value.sival_ptr = (void *)value;
+  return (int)syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, signal, &info);
 }
 
 uint64_t now_ns(void) {

@@ -42,6 +42,12 @@ void failed(const char *file, int line, const char *what) __attribute__((noretur
 /* Waits until *flag is not 0, and fails the test after ten seconds. */
 void await(volatile int *flag);
 
+/* pthread_sigqueue for the thread with the id `tid`: not every C library has that. Returns 0, or -1 and errno. */
+int queue_signal(int tid, int signal, uintptr_t value);
+
+/* The id of this thread. */
+int own_tid(void);
+
 /* Nanoseconds of the monotonic clock. */
 uint64_t now_ns(void);
 

@@ -19,6 +19,7 @@ mod process;
 mod start;
 
 // The malloc family and operator new and delete.
+mod heap_figures;
 mod malloc;
 mod misuse;
 mod new_delete;

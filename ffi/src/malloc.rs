@@ -1,4 +1,5 @@
-//! The malloc family (malloc(3), posix_memalign(3), malloc_usable_size(3), mallinfo(3), mallopt(3), malloc_trim(3)).
+//! The malloc family (malloc(3), posix_memalign(3), malloc_usable_size(3), mallopt(3), malloc_trim(3)); what tells of the
+//! heap as a whole is in `heap_figures`.
 //!
 //! All of malloc.o's public names of glibc are defined, also its `__libc_` aliases: one that was missing would come
 //! from libc's own heap (dynamic) or break the link (static).
@@ -256,33 +257,4 @@ pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
     0
-}
-
-/// mallinfo2(3): `arena`, `uordblks`, `fordblks`, `hblks` and `hblkhd` are filled, the rest is 0.
-#[unsafe(no_mangle)]
-pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
-    let statistics = heap::statistics();
-    // SAFETY: a structure of integers.
-    let mut info: libc::mallinfo2 = unsafe { core::mem::zeroed() };
-    info.arena = statistics.small_mapped;
-    info.uordblks = statistics.in_use;
-    info.fordblks = statistics.small_mapped.saturating_sub(statistics.in_use);
-    info.hblks = statistics.large_blocks;
-    info.hblkhd = statistics.large_mapped;
-    info
-}
-
-/// mallinfo(3): as [`mallinfo2`], in ints that stop at their largest value.
-#[unsafe(no_mangle)]
-pub extern "C" fn mallinfo() -> libc::mallinfo {
-    let wide = mallinfo2();
-    let narrow = |value: usize| c_int::try_from(value).unwrap_or(c_int::MAX);
-    // SAFETY: a structure of integers.
-    let mut info: libc::mallinfo = unsafe { core::mem::zeroed() };
-    info.arena = narrow(wide.arena);
-    info.uordblks = narrow(wide.uordblks);
-    info.fordblks = narrow(wide.fordblks);
-    info.hblks = narrow(wide.hblks);
-    info.hblkhd = narrow(wide.hblkhd);
-    info
 }

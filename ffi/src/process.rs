@@ -9,8 +9,12 @@ use core::sync::atomic::{
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::check::{self, Occasion};
 use standstill_runtime::harvest::{uncarried, user_regions};
+use standstill_runtime::sys::process::exit_group;
 use standstill_runtime::sys::{invoke::syscall, task};
 use standstill_runtime::{entry_point, init, report, threads, trace};
+
+use crate::start::is_musl;
+use crate::weak::weak;
 
 unsafe extern "C" {
     fn pthread_key_create(key: *mut u32, destructor: extern "C" fn(*mut c_void)) -> c_int;
@@ -43,9 +47,31 @@ pub(crate) fn start() {
     // SAFETY: pthread_atfork(3).
     unsafe { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) };
     check::set_exit_function(exit as *const () as usize);
+    if is_musl() {
+        ENDS_BY_DESTRUCTOR.store(true, Relaxed);
+        return;
+    }
     // Registered first, so it runs last: after the program's handlers and all destructors of its libraries.
     // SAFETY: the Itanium C++ ABI's function; a null object means "at exit, not at dlclose".
     unsafe { __cxa_atexit(standstill_at_exit, core::ptr::null_mut(), core::ptr::null_mut()) };
+}
+
+/// Whether the check at exit is made by [`FINI`]: musl runs the destructors of libraries after all handlers of exit. It
+/// constructs what is preloaded first and destroys it last; a program it destroys before its libraries.
+static ENDS_BY_DESTRUCTOR: AtomicBool = AtomicBool::new(false);
+
+// Of the destructors of one module the one with the lowest number runs last (GNU ld, SORT_BY_INIT_PRIORITY).
+#[used]
+#[unsafe(link_section = ".fini_array.00000")]
+static FINI: unsafe extern "C" fn() = destructor;
+
+entry_point!(local destructor => at_destruction);
+
+unsafe extern "C" fn at_destruction(_: usize, _: usize, _: usize, frame: &CallerFrame) {
+    if ENDS_BY_DESTRUCTOR.load(Relaxed) {
+        // SAFETY: this frame is the caller's.
+        unsafe { at_exit(0, 0, 0, frame) };
+    }
 }
 
 /// On each thread that uses the runtime for the first time.
@@ -108,12 +134,40 @@ unsafe extern "C" fn at_exit(_: usize, _: usize, _: usize, frame: &CallerFrame) 
     }
 }
 
-/// Ends the process with `status`, its buffered output written: not by fflush, which waits for a thread that reads
-/// stdin, but by exit(3) once more, which goes on where it was (glibc, musl).
+/// Ends the process with `status`, its buffered output written: with glibc not by fflush, which waits for a thread that
+/// reads stdin, but by exit(3) once more, which goes on where it was. musl since 1.2.6 crashes when a handler calls exit,
+/// and its own end waits for such a thread too.
 pub(crate) fn end(status: c_int) -> ! {
-    // SAFETY: exit from an exit handler is undefined in ISO C and defined by glibc and musl: the handlers that are left
-    // run, streams are written, and the new status counts.
+    if ENDS_BY_DESTRUCTOR.load(Relaxed) {
+        write_streams();
+        exit_group(status);
+    }
+    // SAFETY: exit from an exit handler is undefined in ISO C and defined by glibc: the handlers that are left run,
+    // streams are written, and the new status counts.
     unsafe { exit(status) }
+}
+
+weak!(/// How musl's exit ends its streams. In a static program that has any; not to be seen in a dynamic one.
+    end_streams: unsafe extern "C" fn() = "__stdio_exit");
+weak!(/// fflush(3).
+    fflush: unsafe extern "C" fn(*mut c_void) -> c_int = "fflush");
+weak!(/// stdin(3).
+    standard_input: *const *mut c_void = "stdin");
+
+/// As musl's exit does it: what is written goes out, and what was read ahead of standard input is there for others.
+fn write_streams() {
+    if let Some(end) = end_streams() {
+        // SAFETY: takes nothing; the process ends after it, as it does in exit (musl, src/exit/exit.c).
+        return unsafe { end() };
+    }
+    let Some(fflush) = fflush() else { return };
+    // SAFETY: libc's variable holds its stream from the start.
+    let input = standard_input().map_or(core::ptr::null_mut(), |input| unsafe { *input });
+    // SAFETY: fflush(3) with a stream, or with none for all that were written to.
+    unsafe {
+        fflush(input);
+        fflush(core::ptr::null_mut());
+    }
 }
 
 /// What call stacks have cost, in all threads.

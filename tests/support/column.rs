@@ -78,10 +78,11 @@ impl Column {
     }
 }
 
-/// The columns of every run: the compiler and the level can make a difference (what is a dead store, what stays in a
-/// register).
+/// The columns of every run. The compiler and the level can make a difference (what is a dead store, what stays in a
+/// register); for other ways of linking and another C library one level is enough.
 pub fn usual() -> Vec<Column> {
     let mut columns = vec![];
+    let once = |compiler: &Compiler, form| Column { compiler: compiler.clone(), level: None, form };
     for compiler in toolchain::compilers() {
         for level in ["-O0", "-O2"] {
             for form in [Form::Archive, Form::Preload] {
@@ -89,21 +90,11 @@ pub fn usual() -> Vec<Column> {
             }
         }
     }
-    columns
-}
-
-/// The columns that are run where they are asked for: other ways of linking, another C library; one level is enough.
-pub fn further() -> Vec<Column> {
-    let mut columns = vec![];
-    let once = |compiler: Compiler, form| Column { compiler, level: None, form };
-    for compiler in toolchain::compilers().into_iter().take(1) {
-        columns.push(once(compiler.clone(), Form::Static));
-        columns.push(once(compiler, Form::StaticPie));
+    for compiler in toolchain::compilers().iter().take(1) {
+        columns.extend([Form::Static, Form::StaticPie].map(|form| once(compiler, form)));
     }
-    if let Some(musl) = toolchain::musl() {
-        columns.push(once(musl.clone(), Form::Archive));
-        columns.push(once(musl.clone(), Form::Preload));
-        columns.push(once(musl, Form::Static));
+    if let Some(compiler) = &toolchain::musl() {
+        columns.extend([Form::Archive, Form::Preload, Form::Static].map(|form| once(compiler, form)));
     }
     columns
 }

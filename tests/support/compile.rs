@@ -127,6 +127,10 @@ impl Column {
                 Form::Archive | Form::Static | Form::StaticPie => cc.arg(&library().archive),
                 Form::Reference => cc.arg("-fsanitize=leak"),
                 Form::Preload if case.calls_library => cc.arg(&library().shared),
+                // For functions that only glibc has, and our library: the loader finds it loaded already.
+                Form::Preload if self.compiler.libc == Libc::Musl => {
+                    cc.args(["-lc", "-Wl,--as-needed"]).arg(&library().shared)
+                }
                 Form::Preload => &mut cc,
             };
             run(cc.arg("-o").arg(&program))?;
