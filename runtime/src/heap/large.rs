@@ -24,7 +24,7 @@ use crate::sys::memory;
 
 use super::lock::{Guard, OwnerLock};
 use super::lookup::LARGE;
-use super::mapping::{discard, map_aligned, unmap};
+use super::mapping::{advise_huge, discard, map_aligned, unmap};
 use super::pool::{RADIX, new_leaf};
 use super::radix::STEP;
 use super::word::Word;
@@ -264,9 +264,7 @@ fn map_large(bytes: usize, align: usize) -> Option<usize> {
         return None;
     }
     if bytes >= STEP {
-        let range = AddrRange::sized(Addr::new(base), bytes);
-        // SAFETY: our own new mapping; only how it is backed changes, and a refusal changes nothing.
-        let _ = unsafe { memory::advise(range, libc::MADV_HUGEPAGE) };
+        let _ = advise_huge(base, bytes, true);
     }
     Some(base)
 }

@@ -87,3 +87,11 @@ pub(super) fn discard(start: usize, bytes: usize) -> bool {
     // SAFETY: the callers own the range and nobody needs its contents.
     unsafe { memory::advise(range, libc::MADV_DONTNEED) }.is_ok()
 }
+
+/// Asks for huge pages in a whole mapping, or for none any more; a wish. False when the kernel knows of no such thing.
+pub(super) fn advise_huge(start: usize, bytes: usize, wanted: bool) -> bool {
+    let range = AddrRange::sized(Addr::new(start), bytes);
+    let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+    // SAFETY: the callers own the range; only how it is backed changes.
+    unsafe { memory::advise(range, advice) }.is_ok()
+}

@@ -8,6 +8,10 @@
 //! are discarded at once, in runs, together with their metadata words. A segment of which every unit is free is
 //! unmapped when there is another such segment: the one that is kept stops a program that allocates and frees around a
 //! border from mapping and unmapping all the time.
+//!
+//! Huge pages: a heap that has outgrown [`SMALL_HEAP`] asks for them in each further segment: fewer misses of the address
+//! translation for the program and for a scan, fewer entries for a fork to copy. A segment of which something was
+//! discarded asks for none any more, or khugepaged would fill the holes again.
 
 use core::ptr::null_mut;
 use core::sync::atomic::{
@@ -19,7 +23,7 @@ use crate::mem;
 
 use super::lock::{Guard, OwnerLock};
 use super::lookup::{self, Entry, decode};
-use super::mapping::{discard, map_aligned, unmap};
+use super::mapping::{advise_huge, discard, map_aligned, unmap};
 use super::radix::{Leaf, Radix, STEP};
 use super::segment::{Segment, UNITS, Unit, mask};
 use super::size_class::UNIT;
@@ -53,6 +57,12 @@ pub(super) struct Pool {
 
 /// Dirty units that are always kept.
 const KEEP_DIRTY: usize = 64;
+
+/// Units of a heap that is served by small pages: below 32 MiB a huge page that is half used costs more than it saves.
+const SMALL_HEAP: usize = 8 * UNITS;
+/// From so many units on segments stay as they are: each that differs from its neighbours is a mapping more, and the
+/// program needs some of the 65530 that it may have (vm.max_map_count).
+const MANY: usize = 2048 * UNITS;
 
 /// A run of units that the caller has.
 pub(super) struct Run {
@@ -272,6 +282,8 @@ impl Pool {
             unmap(base, units * UNIT);
             return None;
         }
+        let huge = units == UNITS && self.mapped >= SMALL_HEAP;
+        segment.huge.store(huge && advise_huge(base, units * UNIT, true), Relaxed);
         self.spare = behind;
         segment.next.store(null_mut(), Relaxed);
         segment.base.store(base, Relaxed);
@@ -319,6 +331,9 @@ impl Pool {
         while let Some(segment) = at {
             at = next(segment);
             let mut left = segment.dirty.load(Relaxed);
+            if left != 0 && segment.huge.load(Relaxed) && self.mapped < MANY {
+                segment.huge.store(!advise_huge(segment.base.load(Relaxed), UNITS * UNIT, false), Relaxed);
+            }
             while left != 0 {
                 let first = left.trailing_zeros() as usize;
                 let count = (left >> first).trailing_ones() as usize;

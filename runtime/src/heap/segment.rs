@@ -100,6 +100,8 @@ pub(super) struct Segment {
     pub(super) count: AtomicU32,
     /// The segment is in the list of those with free units.
     pub(super) listed: AtomicBool,
+    /// Its data ask for huge pages.
+    pub(super) huge: AtomicBool,
     /// Bit i: unit i is free.
     pub(super) free: AtomicU64,
     /// Bit i: unit i is free and its memory may differ from zero.
