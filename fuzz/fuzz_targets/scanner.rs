@@ -46,15 +46,15 @@ fuzz_target!(|bytes: &[u8]| {
     let (strong, weak) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
     let check = |marks: &Marks| {
         for index in 0..world.heap.chunks.len() {
-            let id = world.heap.id(index).index();
-            assert_eq!(marks.strong.contains(id), strong.contains(&index), "strong, chunk {index}");
-            assert_eq!(marks.weak.contains(id), weak.contains(&index), "weak, chunk {index}");
+            let id = world.heap.id(index);
+            assert_eq!(marks.strong(id), strong.contains(&index), "strong, chunk {index}");
+            assert_eq!(marks.weak(id), weak.contains(&index), "weak, chunk {index}");
         }
     };
-    let mut marks = Marks::new(&world.heap).unwrap();
+    let mut marks = Marks::new(&world.heap, &Alone).unwrap();
     mark(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks).unwrap();
     check(&marks);
-    let mut marks = Marks::new(&world.heap).unwrap();
+    let mut marks = Marks::new(&world.heap, &Alone).unwrap();
     mark(&world.heap, &world.memory, &world.harvest, &Threads(3), &mut marks).unwrap();
     check(&marks);
 });

@@ -3,7 +3,7 @@
 //! Contract: [`look`] is called in the stopped world, [`Seen::analyse`] there or in a copy of it: raw system calls and our own mappings only.
 
 use crate::arch;
-use crate::base::{Addr, AddrRange, Alone, Errno};
+use crate::base::{Addr, AddrRange, Alone, Errno, Workers};
 use crate::classify::{self, Kind};
 use crate::explain::Hop;
 use crate::harvest::maps::Maps;
@@ -124,23 +124,20 @@ impl Seen {
         options: &Options,
     ) -> Result<Analysis, Failure> {
         let Seen { heap, harvest, only, baseline, .. } = self;
-        let mut marks = Marks::new(heap)?;
-        if harvest.resident.bytes() < LARGE {
-            scan::mark(heap, memory, harvest, &Alone, &mut marks)?;
+        let marks = if harvest.resident.bytes() < LARGE {
+            mark_by(&Alone, heap, memory, harvest)?
         } else {
             arch::widen();
-            scan::mark(heap, memory, harvest, &Crew::new(options.scan_threads as usize), &mut marks)?;
-        }
+            mark_by(&Crew::new(options.scan_threads as usize), heap, memory, harvest)?
+        };
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
         let survey = survey::make(world, heap, memory, harvest, &marks, options)?;
         let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };
         analysis.unreadable = marks.statistics.unreadable;
         analysis.totals.threads = world.threads().len();
         analysis.totals.served = crate::heap::has_served();
-        heap.for_each(&mut |_, chunk| {
-            analysis.totals.chunks += 1;
-            analysis.totals.bytes += chunk.size;
-        });
+        analysis.totals.chunks = marks.census.chunks;
+        analysis.totals.bytes = marks.census.bytes;
         analysis.leaks.reserve(leaks.len())?;
         for leak in leaks.iter().filter(|leak| only.includes(&leak.chunk)) {
             analysis.enter(heap, leak)?;
@@ -159,6 +156,17 @@ impl Seen {
         const REST: usize = 64 << 20;
         self.heap.slots() * (size_of::<report::Leak>() + size_of::<Hop>()) + REST
     }
+}
+
+fn mark_by(
+    workers: &(impl Workers + Sync),
+    heap: &HeapView,
+    memory: &(impl ReadMemory + Sync),
+    harvest: &Harvest,
+) -> Result<Marks, CouldNotMark> {
+    let mut marks = Marks::new(heap, workers)?;
+    scan::mark(heap, memory, harvest, workers, &mut marks)?;
+    Ok(marks)
 }
 
 /// The memory map of the calling process.

@@ -124,7 +124,7 @@ impl Survey {
     fn add_reachable(&mut self, heap: &HeapView, marks: &Marks, owners: &Owners) -> Result<(), Errno> {
         let (mut tally, mut full) = (Tally::new(), Ok(()));
         heap.for_each(&mut |id, chunk| {
-            if full.is_ok() && chunk.tag == Tag::Allocated && marks.strong.contains(id.index()) {
+            if full.is_ok() && chunk.tag == Tag::Allocated && marks.strong(id) {
                 let entry = owners.first(id).and_then(|first| owners.entries.get(first as usize));
                 let root = entry.map_or(Holder::Kept, |entry| entry.holder);
                 let rank = Holder::ALL.iter().position(|holder| *holder == root).unwrap_or(0);
@@ -145,7 +145,7 @@ impl Survey {
         let (mut tally, mut full) = (Tally::new(), Ok(()));
         heap.for_each(&mut |id, chunk| {
             if full.is_ok()
-                && marks.strong.contains(id.index())
+                && marks.strong(id)
                 && let Some(between) = owners.between(id)
             {
                 full = tally.add(between, chunk.size);

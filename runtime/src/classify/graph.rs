@@ -27,9 +27,9 @@ impl Graph {
     ) -> Result<Graph, Errno> {
         let mut graph = Graph { vertices: MapVec::new(), starts: MapVec::new(), edges: MapVec::new() };
         let mut full = Ok(());
-        provider.for_each(&mut |id, chunk| {
-            if full.is_ok() && !marks.reached(id) {
-                full = graph.vertices.push((id, chunk));
+        marks.for_each_unreached(|id| {
+            if full.is_ok() {
+                full = graph.vertices.push((id, provider.chunk(id)));
             }
         });
         full?;

@@ -123,8 +123,9 @@ fn attribute(graph: &Graph, heads: &[Vertex], leaks: &mut [Leak]) -> Result<(), 
 fn possible(provider: &impl Provider, marks: &Marks, leaks: &mut MapVec<Leak>) -> Result<(), Errno> {
     let unreachable = leaks.len();
     let mut full = Ok(());
-    provider.for_each(&mut |id, chunk| {
-        if full.is_ok() && chunk.tag == Tag::Allocated && marks.weak.contains(id.index()) {
+    marks.for_each_weak(|id| {
+        let chunk = provider.chunk(id);
+        if full.is_ok() && chunk.tag == Tag::Allocated {
             full = leaks.push(Leak {
                 id,
                 chunk,

@@ -13,7 +13,7 @@ use crate::scan::{Marks, mark};
 use super::{Kind, Leak, classify};
 
 fn leaks(world: &World) -> Vec<Leak> {
-    let mut marks = Marks::new(&world.heap).unwrap();
+    let mut marks = Marks::new(&world.heap, &Alone).unwrap();
     mark(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks).unwrap();
     classify(&world.heap, &world.memory, &world.harvest.resident, &marks).unwrap().to_vec()
 }

@@ -190,9 +190,9 @@ impl Secret {
     fn reached(&self, input: Input<'_>) -> (bool, bool) {
         let memory = OwnMemory::open();
         let harvest = collect(input, self, &memory).unwrap();
-        let mut marks = Marks::new(self).unwrap();
+        let mut marks = Marks::new(self, &Alone).unwrap();
         mark(self, &memory, &harvest, &Alone, &mut marks).unwrap();
-        (marks.strong.contains(0), marks.weak.contains(0))
+        (marks.strong(ChunkId(0)), marks.weak(ChunkId(0)))
     }
 }
 

@@ -70,7 +70,7 @@ mod tests;
 
 pub use fork::after_fork_in_child;
 pub use mapping::has_served;
-pub use provider::{Chunk, ChunkId, Origin, Provider, Scope, Tag};
+pub use provider::{Census, Chunk, ChunkId, GROUP, Origin, Place, Provider, Scope, Slack, Tag};
 pub use request::{Misuse, Request};
 pub use statistics::{Statistics, statistics, trim};
 pub use thread_heap::{

@@ -4,7 +4,7 @@
 //! answer is stable while the view lives. No call may take a lock, allocate or make a system call: `scan` and
 //! `classify` run between stop and resume.
 //!
-//! Why numbers (ordinals) and not addresses: marks are one bit an ordinal, dense, whatever the layout of the heap.
+//! Why numbers (ordinals) and not addresses: marks are a part of one byte an ordinal, dense, whatever the layout of the heap.
 
 use crate::base::{Addr, AddrRange};
 use crate::trace::StackId;
@@ -81,6 +81,80 @@ impl Chunk {
     }
 }
 
+/// Numbers come in groups of this many.
+pub const GROUP: usize = 64;
+
+/// Where an address lies, by the shape of the heap alone: whether a chunk is there, and how long, is not said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The number that a chunk there has.
+    pub id: ChunkId,
+    /// Where it begins.
+    pub base: Addr,
+    /// Bytes that it can have at most.
+    pub room: u32,
+}
+
+/// Whether a chunk is in its place, and how many bytes of it the chunk leaves: what the scanner needs of a chunk's
+/// metadata for most words, in six bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct Slack(u8);
+
+impl Slack {
+    /// There is no live chunk.
+    pub const NO_CHUNK: Slack = Slack(0);
+    /// There is one; [`Provider::locate`] tells its bytes.
+    pub const UNKNOWN: Slack = Slack(Slack::MASK);
+    /// The bits in use, the lowest of a byte.
+    pub const MASK: u8 = 63;
+
+    /// Of a live chunk that leaves `bytes`.
+    #[inline]
+    pub const fn of(bytes: usize) -> Slack {
+        if bytes < Slack::MASK as usize - 1 { Slack(bytes as u8 + 1) } else { Slack::UNKNOWN }
+    }
+
+    /// From bits that [`Slack::bits`] gave, in company of others.
+    #[inline(always)]
+    pub const fn from_bits(bits: u8) -> Slack {
+        Slack(bits & Slack::MASK)
+    }
+
+    /// As bits.
+    #[inline(always)]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The bytes that the chunk leaves. Only if there is one, and if that is known.
+    #[inline(always)]
+    pub const fn bytes(self) -> usize {
+        self.0.wrapping_sub(1) as usize
+    }
+}
+
+/// What there is in a heap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// Live chunks.
+    pub chunks: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Those among them that are never reported.
+    pub ignored: usize,
+}
+
+impl Census {
+    /// One more.
+    #[inline]
+    pub const fn add(&mut self, size: usize, tag: Tag) {
+        self.chunks += 1;
+        self.bytes += size;
+        self.ignored += matches!(tag, Tag::Ignored) as usize;
+    }
+}
+
 /// A heap, as the scanner sees it.
 pub trait Provider {
     /// No chunk lies outside of these bounds.
@@ -112,14 +186,22 @@ pub trait Provider {
         Some((id, self.chunk(id).range()))
     }
 
-    /// The number that the live chunk which contains `addr` must have if there is one: a guess that costs less than
-    /// [`Provider::find`], since it need not look at the chunk's own metadata. `None` says nothing.
+    /// The place of the live chunk that contains `addr`, if there is one: it costs less than [`Provider::find`], since
+    /// chunks' own metadata are not looked at. `None` says nothing.
     #[inline]
-    fn slot(&self, _addr: Addr) -> Option<ChunkId> {
+    fn place(&self, _addr: Addr) -> Option<Place> {
         None
     }
 
-    /// A hint that [`Provider::locate`] will be asked for `addr` shortly.
-    #[inline]
-    fn prefetch(&self, _addr: Addr) {}
+    /// For each number of a group, what is in its place. `into` has no chunk before. Adds to `census`.
+    fn group(&self, group: usize, into: &mut [Slack; GROUP], census: &mut Census) {
+        for (number, slack) in (group * GROUP..).zip(into) {
+            let id = ChunkId(number as u32);
+            if self.live(id).is_some() {
+                let chunk = self.chunk(id);
+                *slack = Slack::UNKNOWN;
+                census.add(chunk.size, chunk.tag);
+            }
+        }
+    }
 }

@@ -5,7 +5,10 @@
 //! descriptors, so there is one view at a time.
 //!
 //! Numbers: each slab, span and large block gets as many as it has blocks, rounded up to a multiple of
-//! [`GROUP`]. So a number finds its slab by one table lookup, and the marks of two slabs never share a word.
+//! [`GROUP`]. So a number finds its slab by one table lookup.
+//!
+//! The other way, from an address to a number, goes through a table of our own with 8 bytes a unit: a marker asks for
+//! places all over the heap, and of the descriptors' lines only a part would stay in the CPU's cache.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -15,14 +18,11 @@ use crate::mem::MapVec;
 use super::large::Large;
 use super::lookup::{self, Entry, decode};
 use super::pool::RADIX;
-use super::provider::{Chunk, ChunkId, Provider, Scope};
+use super::provider::{Census, Chunk, ChunkId, GROUP, Place, Provider, Scope, Slack};
 use super::radix::STEP;
 use super::segment::{Segment, UNITS, Unit};
-use super::size_class::UNIT;
+use super::size_class::{self, SPAN_CLASS, TABLE, UNIT};
 use super::word::Word;
-
-/// Numbers are given out in groups of this size.
-const GROUP: usize = 64;
 
 /// Where a group of numbers belongs.
 #[derive(Clone, Copy)]
@@ -31,9 +31,38 @@ enum Owner {
     Large(&'static Large),
 }
 
+/// What the table of units has for a unit of a slab or span. As a word of zero: of none.
+#[derive(Clone, Copy)]
+struct UnitEntry {
+    /// Number of the first block.
+    ordinal: u32,
+    /// Blocks of the slab, or units of the span.
+    count: u16,
+    class: u8,
+    /// How many units before this one the first is.
+    back: u8,
+}
+
+impl UnitEntry {
+    const fn to_word(self) -> u64 {
+        self.ordinal as u64 | (self.count as u64) << 32 | (self.class as u64) << 48 | (self.back as u64) << 56
+    }
+
+    #[inline(always)]
+    const fn from_word(word: u64) -> UnitEntry {
+        let (count, class) = ((word >> 32) as u16, (word >> 48) as u8);
+        UnitEntry { ordinal: word as u32, count, class, back: (word >> 56) as u8 }
+    }
+}
+
+/// The largest table of units: for 256 GiB between the lowest and the highest block. Beyond, it is done without.
+const MOST_UNITS: usize = 1 << 22;
+
 /// See the module.
 pub struct HeapView {
     groups: MapVec<Owner>,
+    /// By units from the start of the bounds: [`UnitEntry`].
+    units: MapVec<u64>,
     bounds: AddrRange,
     /// All memory of the heap: blocks, free memory and metadata.
     own: MapVec<AddrRange>,
@@ -44,7 +73,8 @@ impl HeapView {
     /// 2^32 blocks (EOVERFLOW).
     pub fn new() -> Result<HeapView, Errno> {
         let empty = AddrRange::new(Addr::new(usize::MAX), Addr::NULL);
-        let mut view = HeapView { groups: MapVec::new(), bounds: empty, own: MapVec::new() };
+        let mut view =
+            HeapView { groups: MapVec::new(), units: MapVec::new(), bounds: empty, own: MapVec::new() };
         let mut result = Ok(());
         RADIX.for_each(|step, entry| {
             if result.is_ok() {
@@ -55,7 +85,45 @@ impl HeapView {
         if view.bounds.is_empty() {
             view.bounds = AddrRange::default();
         }
+        view.enter_units()?;
         Ok(view)
+    }
+
+    /// Fills the table of units.
+    fn enter_units(&mut self) -> Result<(), Errno> {
+        let count = self.bounds.len().div_ceil(UNIT);
+        if count > MOST_UNITS {
+            return Ok(());
+        }
+        let mut table = MapVec::zeroed(count)?;
+        self.for_each_unit(|unit| {
+            let class = unit.class.load(Relaxed);
+            let units = usize::from(unit.units.load(Relaxed));
+            let count = if class == SPAN_CLASS { units as u32 } else { unit.capacity.load(Relaxed) };
+            let entry =
+                UnitEntry { ordinal: unit.ordinal.load(Relaxed), count: count as u16, class, back: 0 };
+            let first = unit.base.load(Relaxed).wrapping_sub(self.bounds.start.get()) / UNIT;
+            for (back, slot) in table.get_mut(first..).unwrap_or_default().iter_mut().take(units).enumerate()
+            {
+                *slot = UnitEntry { back: back as u8, ..entry }.to_word();
+            }
+        });
+        self.units = table;
+        Ok(())
+    }
+
+    /// Calls `each` for the head of each slab and each span.
+    fn for_each_unit(&self, mut each: impl FnMut(&'static Unit)) {
+        let mut before: *const Unit = core::ptr::null();
+        for owner in self.groups.iter() {
+            // A unit has several groups, which follow each other.
+            if let Owner::Unit(unit) = owner
+                && !core::ptr::eq(before, *unit)
+            {
+                before = *unit;
+                each(unit);
+            }
+        }
     }
 
     fn add(&mut self, step: usize, entry: usize) -> Result<(), Errno> {
@@ -143,19 +211,15 @@ impl HeapView {
                 }
             }
         };
-        let mut before: *const Unit = core::ptr::null();
+        self.for_each_unit(|unit| {
+            for index in 0..unit.capacity.load(Relaxed) as usize {
+                // SAFETY: below the capacity.
+                word_of(unsafe { unit.word(index) });
+            }
+        });
         for owner in self.groups.iter() {
-            match owner {
-                Owner::Large(large) => word_of(&large.word),
-                // A unit has several groups, which follow each other.
-                Owner::Unit(unit) if core::ptr::eq(before, *unit) => {}
-                Owner::Unit(unit) => {
-                    before = *unit;
-                    for index in 0..unit.capacity.load(Relaxed) as usize {
-                        // SAFETY: below the capacity.
-                        word_of(unsafe { unit.word(index) });
-                    }
-                }
+            if let Owner::Large(large) = owner {
+                word_of(&large.word);
             }
         }
     }
@@ -246,26 +310,46 @@ impl Provider for HeapView {
     }
 
     #[inline(always)]
-    fn slot(&self, addr: Addr) -> Option<ChunkId> {
-        match lookup::entry(addr.get()) {
-            Entry::Nothing => None,
-            Entry::Segment(segment) => {
-                let head = segment.units[addr.get() % STEP / UNIT % UNITS].head();
-                let (index, _) = head.block(addr.get())?;
-                Some(ChunkId(head.ordinal.load(Relaxed) + index as u32))
-            }
-            Entry::Large(large) => Some(ChunkId(large.ordinal.load(Relaxed))),
-        }
+    fn place(&self, addr: Addr) -> Option<Place> {
+        let offset = addr.get().wrapping_sub(self.bounds.start.get());
+        let entry = UnitEntry::from_word(*self.units.get(offset / UNIT)?);
+        let offset = offset % UNIT + usize::from(entry.back) * UNIT;
+        let head = addr.minus(offset);
+        let Some(class) = TABLE.get(usize::from(entry.class)) else {
+            let room = u32::from(entry.count) * UNIT as u32;
+            return Some(Place { id: ChunkId(entry.ordinal), base: head, room });
+        };
+        let index = size_class::block_of(offset, class.reciprocal);
+        (index < usize::from(entry.count)).then(|| Place {
+            id: ChunkId(entry.ordinal + index as u32),
+            base: head.plus(index * class.size as usize),
+            room: class.size,
+        })
     }
 
-    #[inline]
-    fn prefetch(&self, addr: Addr) {
-        if let Entry::Segment(segment) = lookup::entry(addr.get()) {
-            let head = segment.units[addr.get() % STEP / UNIT % UNITS].head();
-            if let Some((index, base)) = head.block(addr.get()) {
-                let words = head.words.load(Relaxed);
-                crate::arch::prefetch(words.wrapping_add(index).addr());
-                crate::arch::prefetch(base);
+    fn group(&self, group: usize, into: &mut [Slack; GROUP], census: &mut Census) {
+        match self.groups.get(group) {
+            None => {}
+            Some(Owner::Unit(unit)) => {
+                let first = (group * GROUP) as u32 - unit.ordinal.load(Relaxed);
+                let room = unit.block_size.load(Relaxed) as usize;
+                // Blocks that were never used have words that were never touched: reading them would make them resident.
+                let used = unit.used_words().min(unit.capacity.load(Relaxed)).saturating_sub(first);
+                for (index, slack) in (first as usize..).zip(into.iter_mut().take(used as usize)) {
+                    // SAFETY: below the capacity.
+                    let word = Word(unsafe { unit.word(index) }.load(Relaxed));
+                    if word.is_live() {
+                        *slack = Slack::of(room - word.size().min(room));
+                        census.add(word.size(), word.tag());
+                    }
+                }
+            }
+            Some(Owner::Large(large)) => {
+                let word = Word(large.word.load(Relaxed));
+                if word.is_live() {
+                    into[0] = Slack::UNKNOWN;
+                    census.add(large.size.load(Relaxed), word.tag());
+                }
             }
         }
     }

@@ -239,16 +239,11 @@ impl Chains {
         }
     }
 
-    /// Calls `each` for every chunk of a reached chain: the first of 64 ordinals, and a bit for each of them.
-    pub(super) fn reached(&self, mut each: impl FnMut(usize, u64)) {
-        for (group, colors) in self.colors.chunks(64).enumerate() {
-            let mut bits = 0;
-            for (bit, color) in colors.iter().enumerate().filter(|(_, color)| **color != NONE) {
-                let reached = self.chain(*color).is_some_and(|chain| chain.state == State::Reached);
-                bits |= u64::from(reached) << bit;
-            }
-            if bits != 0 {
-                each(group * 64, bits);
+    /// Calls `each` for every chunk of a reached chain.
+    pub(super) fn reached(&self, mut each: impl FnMut(ChunkId)) {
+        for (index, color) in self.colors.iter().enumerate().filter(|(_, color)| **color != NONE) {
+            if self.chain(*color).is_some_and(|chain| chain.state == State::Reached) {
+                each(ChunkId(index as u32));
             }
         }
     }

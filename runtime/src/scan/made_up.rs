@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::arch::page_size;
 use crate::base::{Addr, AddrRange};
 use crate::harvest::{Harvest, Node, Resident, Root, RootKind, RootWord, Strength};
-use crate::heap::{Chunk, ChunkId, Origin, Provider, Tag};
+use crate::heap::{Census, Chunk, ChunkId, GROUP, Origin, Place, Provider, Slack, Tag};
 use crate::mem::{Filter, ReadMemory};
 use crate::trace::StackId;
 
@@ -119,11 +119,23 @@ impl Provider for Heap {
         (addr.get() - chunk.base.get() < chunk.size.max(1)).then(|| self.id(index))
     }
 
-    fn slot(&self, addr: Addr) -> Option<ChunkId> {
+    fn place(&self, addr: Addr) -> Option<Place> {
         let index = self.chunks.partition_point(|chunk| chunk.base <= addr).checked_sub(1)?;
-        // A guess that is wrong behind a chunk's end, as a real heap's is in the slack of a block.
         let chunk = self.chunks[index];
-        (addr.get() - chunk.base.get() < chunk.size.max(1).next_multiple_of(16)).then(|| self.id(index))
+        // Some chunks have no place, as large blocks of a real heap have none.
+        let place = Place { id: self.id(index), base: chunk.base, room: room(&chunk) };
+        (!index.is_multiple_of(7) && addr.get() - chunk.base.get() < place.room as usize).then_some(place)
+    }
+
+    fn group(&self, group: usize, into: &mut [Slack; GROUP], census: &mut Census) {
+        for (number, slack) in (group * GROUP..).zip(into) {
+            if let Some(chunk) = self.chunks.get(number / self.stride)
+                && number.is_multiple_of(self.stride)
+            {
+                *slack = Slack::of(room(chunk) as usize - chunk.size.max(1));
+                census.add(chunk.size, chunk.tag);
+            }
+        }
     }
 
     fn chunk(&self, id: ChunkId) -> Chunk {
@@ -142,6 +154,12 @@ impl Provider for Heap {
             each(self.id(index), *chunk);
         }
     }
+}
+
+/// What a real heap's block would have: some slack, from none to more than fits in a state.
+fn room(chunk: &Chunk) -> u32 {
+    let step = if chunk.stack.0.is_multiple_of(5) { 256 } else { 16 };
+    chunk.size.max(1).next_multiple_of(step) as u32
 }
 
 fn aligned_len(range: AddrRange) -> usize {

@@ -20,6 +20,7 @@ use super::marker::Marker;
 use super::marks::{Bits, Marks};
 use super::piece::Piece;
 use super::sharing::Sharing;
+use super::states::{Mark, States};
 use super::words::WORD;
 
 /// Why marking came to nothing.
@@ -79,13 +80,15 @@ pub(super) fn mark_with(
     // Marked before anything else, they are never read.
     for word in harvest.kept.iter() {
         if let Some((id, _)) = provider.locate(Addr::new(*word)) {
-            marks.strong.insert(id.index());
+            marks.states.mark(id, Mark::STRONG, Mark::STRONG);
         }
     }
     let world = World {
         provider,
         memory,
         harvest,
+        states: &marks.states,
+        has_ignored: marks.census.ignored > 0,
         workers,
         bounds: provider.bounds(),
         filter: Filter::new(hull(provider, harvest)),
@@ -99,8 +102,8 @@ pub(super) fn mark_with(
         runs_reached: AtomicUsize::new(0),
         tasks: AtomicUsize::new(0),
     };
-    let strong = Flood::new(Strength::Strong, None, &marks.strong);
-    let weak = Flood::new(Strength::Weak, Some(&marks.strong), &marks.weak);
+    let strong = Flood::new(Strength::Strong, Mark::STRONG);
+    let weak = Flood::new(Strength::Weak, Mark::ANY);
     let first = AtomicUsize::new(0);
     workers.run(&|task| {
         if let Err(errno) = work(&world, [&strong, &weak], task)
@@ -137,6 +140,8 @@ pub(super) struct World<'a, P, M, W> {
     pub(super) provider: &'a P,
     pub(super) memory: &'a M,
     pub(super) harvest: &'a Harvest,
+    pub(super) states: &'a States,
+    has_ignored: bool,
     pub(super) workers: &'a W,
     pub(super) bounds: AddrRange,
     /// Lets all words pass that may point to a chunk or a node.
@@ -165,28 +170,33 @@ impl<P, M, W> World<'_, P, M, W> {
 }
 
 /// One of the two floods.
-pub(super) struct Flood<'a> {
+pub(super) struct Flood {
     strength: Strength,
-    /// What an earlier flood marked is done with.
-    pub(super) before: Option<&'a Bits>,
-    pub(super) now: &'a Bits,
+    /// What has one of these marks is done with.
+    pub(super) done: Mark,
     pub(super) sharing: Sharing,
     /// Roots and runs that were taken so far.
     roots: AtomicUsize,
     weak_runs: AtomicUsize,
 }
 
-impl<'a> Flood<'a> {
-    fn new(strength: Strength, before: Option<&'a Bits>, now: &'a Bits) -> Flood<'a> {
+impl Flood {
+    fn new(strength: Strength, done: Mark) -> Flood {
         let (roots, weak_runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Flood { strength, before, now, sharing: Sharing::new(), roots, weak_runs }
+        Flood { strength, done, sharing: Sharing::new(), roots, weak_runs }
+    }
+
+    /// What it leaves.
+    #[inline]
+    pub(super) fn mark(&self) -> Mark {
+        Mark::of(self.strength)
     }
 }
 
 /// One task's part of both floods.
 fn work<P: Provider, M: ReadMemory, W: Workers>(
     world: &World<'_, P, M, W>,
-    [strong, weak]: [&Flood<'_>; 2],
+    [strong, weak]: [&Flood; 2],
     task: usize,
 ) -> Result<(), Errno> {
     let mut marker = Marker::new(world, strong)?;
@@ -211,7 +221,7 @@ fn work<P: Provider, M: ReadMemory, W: Workers>(
 /// Where a flood begins: single words and ignored chunks for the first task, everything else for who comes.
 fn seeds<P: Provider, M: ReadMemory, W: Workers>(
     marker: &mut Marker<'_, P, M, W>,
-    flood: &Flood<'_>,
+    flood: &Flood,
     is_first: bool,
 ) {
     let harvest = marker.world.harvest;
@@ -227,12 +237,14 @@ fn seeds<P: Provider, M: ReadMemory, W: Workers>(
         }
     }
     match flood.strength {
-        Strength::Strong if is_first => marker.world.provider.for_each(&mut |id, chunk| {
-            if chunk.tag == Tag::Ignored {
-                marker.reach(id, chunk.range());
-                marker.relieve();
-            }
-        }),
+        Strength::Strong if is_first && marker.world.has_ignored => {
+            marker.world.provider.for_each(&mut |id, chunk| {
+                if chunk.tag == Tag::Ignored {
+                    marker.reach(id, chunk.range());
+                    marker.relieve();
+                }
+            })
+        }
         Strength::Weak if harvest.weak_nodes => {
             while let Some(run) = u32::try_from(flood.weak_runs.fetch_add(1, Relaxed)).ok()
                 && run < harvest.runs

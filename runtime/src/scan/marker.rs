@@ -1,8 +1,8 @@
 //! One task's flood over chunks and mappings.
 //!
 //! ```text
-//! word -> candidates (ring, provider's metadata prefetched) -> locate, test and set mark
-//!      -> frontier (stack)                                  -> ring (contents prefetched) -> read its words
+//! word -> its place -> candidates (ring, the chunk's state prefetched) -> test and set mark
+//!      -> frontier (stack)                                            -> ring (contents prefetched) -> read its words
 //! ```
 //!
 //! The real code differs in three ways: words outside of the heap's bounds are dropped before anything else, or looked
@@ -11,12 +11,13 @@
 //!
 //! Where there is only one way to go for long, as along a list, others are tried: see [`probe`](super::probe).
 //!
-//! Why two rings: a random graph misses the cache once for the chunk's metadata and once for its contents. Both misses
-//! are started a ring's length before the value is needed, and so overlap.
+//! Why two rings: a random graph misses the cache once for the chunk's state and once for its contents. Both misses are
+//! started a ring's length before the value is needed, and so overlap; and a branch that depends on a value which is not
+//! there yet is mostly taken wrong, which costs all that was begun behind it.
 
 use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno, Workers};
-use crate::heap::{ChunkId, Provider};
+use crate::heap::{ChunkId, Place, Provider, Slack};
 use crate::mem::{MapVec, ReadMemory};
 
 use super::frontier::Frontier;
@@ -40,12 +41,19 @@ pub(super) enum Target {
     Run(u32),
 }
 
+/// A word in the bounds of the heap, whose chunk's state is on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) addr: Addr,
+    place: Place,
+}
+
 /// See the module.
 pub(super) struct Marker<'a, P, M, W> {
     pub(super) world: &'a World<'a, P, M, W>,
-    pub(super) flood: &'a Flood<'a>,
+    pub(super) flood: &'a Flood,
     pub(super) frontier: Frontier<'a>,
-    pub(super) candidates: Ring<Addr>,
+    pub(super) candidates: Ring<Candidate>,
     /// Where words are copied to. Empty while a range is read.
     pub(super) buffer: MapVec<usize>,
     /// Steps that were taken with nothing else to do meanwhile, and how many of them are borne.
@@ -60,7 +68,7 @@ pub(super) struct Marker<'a, P, M, W> {
 
 impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// With all the memory it will ever need.
-    pub(super) fn new(world: &'a World<'a, P, M, W>, flood: &'a Flood<'a>) -> Result<Self, Errno> {
+    pub(super) fn new(world: &'a World<'a, P, M, W>, flood: &'a Flood) -> Result<Self, Errno> {
         let mut reached_runs = MapVec::new();
         // Room for every run, so that no push can fail later.
         reached_runs.reserve(world.harvest.runs as usize)?;
@@ -122,10 +130,10 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
                 self.world.memory.prefetch(range.start);
                 self.world.memory.prefetch(range.end.minus(1));
                 contents.push(piece)
-            } else if let Some(addr) = self.candidates.pop() {
-                // Nothing else is under way, so that its contents may be fetched together with its metadata.
-                self.world.memory.prefetch(addr);
-                self.locate(addr);
+            } else if let Some(candidate) = self.candidates.pop() {
+                // Nothing else is under way, so that its contents may be fetched together with its state.
+                self.world.memory.prefetch(candidate.addr);
+                self.settle(candidate);
                 None
             } else if let Some(piece) = contents.pop() {
                 self.lonely += usize::from(contents.is_empty());
@@ -216,70 +224,99 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
         let bounds = self.world.bounds;
         if word.wrapping_sub(bounds.start.get()) < bounds.len() + WORD {
             let addr = Addr::new(word);
-            // Most edges of a graph lead to what is marked: then the chunk's metadata, a cache miss, is not needed.
-            if self.world.provider.slot(addr).is_some_and(|id| self.is_marked(id)) {
-                return;
-            }
-            self.world.provider.prefetch(addr);
-            if let Some(oldest) = self.candidates.push(addr) {
-                self.locate(oldest);
+            match self.world.provider.place(addr) {
+                Some(place) => {
+                    self.world.states.prefetch(place.id);
+                    if let Some(oldest) = self.candidates.push(Candidate { addr, place }) {
+                        self.settle(oldest);
+                    }
+                }
+                None => self.locate(addr),
             }
         } else if let Some(run) = self.world.harvest.run_at(word) {
             self.reach_run(run);
         }
     }
 
+    /// A candidate whose state has arrived.
+    #[inline(always)]
+    fn settle(&mut self, candidate: Candidate) {
+        let Candidate { addr, place } = candidate;
+        if self.is_marked(place.id) {
+            return;
+        }
+        if let Some(range) = self.chunk_at(addr, place) {
+            self.reach(place.id, range);
+        } else {
+            self.locate(addr);
+        }
+    }
+
+    /// The chunk that `addr` is in, when its place and its state say all about it.
+    #[inline(always)]
+    fn chunk_at(&self, addr: Addr, place: Place) -> Option<AddrRange> {
+        let slack = self.world.states.of(place.id).slack();
+        let range = AddrRange::sized(place.base, (place.room as usize).wrapping_sub(slack.bytes()));
+        let is_known = slack != Slack::NO_CHUNK && slack != Slack::UNKNOWN;
+        (is_known && range.contains(addr)).then_some(range)
+    }
+
     /// A word in the bounds of the heap.
-    #[inline]
+    #[inline(never)]
     fn locate(&mut self, addr: Addr) {
-        match self.target(addr) {
-            Some(Target::Chunk(id, range)) => self.reach(id, range),
-            Some(Target::Run(run)) => self.reach_run(run),
-            None => {}
+        match self.world.provider.locate(addr).or_else(|| self.behind(addr)) {
+            Some((id, range)) => self.reach(id, range),
+            None => {
+                if let Some(run) = self.world.harvest.run_at(addr.get()) {
+                    self.reach_run(run);
+                }
+            }
         }
     }
 
     /// What a word points to.
     #[inline]
     pub(super) fn target(&self, addr: Addr) -> Option<Target> {
-        match self.world.provider.locate(addr) {
+        if let Some(place) = self.world.provider.place(addr)
+            && let Some(range) = self.chunk_at(addr, place)
+        {
+            return Some(Target::Chunk(place.id, range));
+        }
+        match self.world.provider.locate(addr).or_else(|| self.behind(addr)) {
             Some((id, range)) => Some(Target::Chunk(id, range)),
-            None => self.elsewhere(addr),
+            None => self.world.harvest.run_at(addr.get()).map(Target::Run),
         }
     }
 
     #[inline(always)]
     pub(super) fn is_marked(&self, id: ChunkId) -> bool {
-        let Flood { before, now, .. } = self.flood;
-        now.contains(id.index()) || before.is_some_and(|before| before.contains(id.index()))
+        self.world.states.of(id).has(self.flood.done)
+    }
+
+    /// Marks a chunk. True if it was not, to one of several callers.
+    #[inline(always)]
+    pub(super) fn mark(&self, id: ChunkId) -> bool {
+        self.world.states.mark(id, self.flood.mark(), self.flood.done)
     }
 
     /// Marks a chunk that something holds.
     #[inline(always)]
     pub(super) fn reach(&mut self, id: ChunkId, range: AddrRange) {
-        let Flood { before, now, .. } = self.flood;
-        if before.is_some_and(|before| before.contains(id.index())) || !now.add(id.index()) {
-            return;
-        }
-        if range.len() >= WORD {
+        if self.mark(id) && range.len() >= WORD {
             self.frontier.push(id, Piece::of_chunk(range));
         }
     }
 
-    /// A word that is in no live chunk: an empty array of C++ objects with a cookie, a mapping between the heap's
-    /// segments, or no pointer.
+    /// The empty array of C++ objects with a cookie that `addr` lies behind: `new T[0]` with a destructor to call is a
+    /// chunk with one word, the count 0, and the program holds the address behind it (Itanium C++ ABI, 2.7).
     #[cold]
-    fn elsewhere(&self, addr: Addr) -> Option<Target> {
-        // `new T[0]` with a destructor to call is a chunk with one word, the count 0, and the program holds the address
-        // behind it (Itanium C++ ABI, 2.7).
-        if let Some((id, range)) = self.world.provider.locate(addr.minus(WORD)) {
-            let mut cookie = [1];
-            let is_empty_array = range == AddrRange::new(addr.minus(WORD), addr)
-                && self.world.memory.read_words(range.start, &mut cookie) == 1
-                && cookie == [0];
-            return is_empty_array.then_some(Target::Chunk(id, range));
-        }
-        self.world.harvest.run_at(addr.get()).map(Target::Run)
+    fn behind(&self, addr: Addr) -> Option<(ChunkId, AddrRange)> {
+        let (id, range) = self.world.provider.locate(addr.minus(WORD))?;
+        let mut cookie = [1];
+        let is_empty_array = range == AddrRange::new(addr.minus(WORD), addr)
+            && self.world.memory.read_words(range.start, &mut cookie) == 1
+            && cookie == [0];
+        is_empty_array.then_some((id, range))
     }
 
     /// A mapping that something reachable points into.

@@ -1,10 +1,13 @@
-//! The result of marking: one bit a chunk.
+//! The result of marking, and sets of numbers.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::base::Errno;
-use crate::heap::{ChunkId, Provider};
+use crate::base::{Errno, Workers};
+use crate::heap::{Census, ChunkId, Provider};
 use crate::mem::AtomicWords;
+
+use super::mark::CouldNotMark;
+use super::states::{Mark, States};
 
 /// A dense set of ordinals.
 ///
@@ -32,13 +35,6 @@ impl Bits {
         let bit = 1 << (index % 64);
         // The look first: most edges lead to what is marked, and a write takes the line from all other CPUs.
         word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Relaxed) & bit == 0
-    }
-
-    /// Puts in what `bits` says of the 64 indices from `first` on, a multiple of 64.
-    pub fn add_all(&self, first: usize, bits: u64) {
-        if let Some(word) = self.words.get(first / 64) {
-            word.fetch_or(bits, Relaxed);
-        }
     }
 
     /// As [`Bits::add`], for who has the set alone.
@@ -91,24 +87,40 @@ pub struct Statistics {
 
 /// Which chunks are reachable.
 pub struct Marks {
-    /// From strong roots, from mappings they reach, or from ignored chunks.
-    pub strong: Bits,
-    /// From weak roots, and not strong.
-    pub weak: Bits,
+    pub(super) states: States,
+    /// What there is.
+    pub census: Census,
     /// What it took.
     pub statistics: Statistics,
 }
 
 impl Marks {
-    /// Nothing reached, for the chunks of `provider`.
-    pub fn new(provider: &impl Provider) -> Result<Marks, Errno> {
-        let slots = provider.slots();
-        Ok(Marks { strong: Bits::new(slots)?, weak: Bits::new(slots)?, statistics: Statistics::default() })
+    /// Nothing reached yet, for the chunks of `provider`.
+    pub fn new(provider: &(impl Provider + Sync), workers: &impl Workers) -> Result<Marks, CouldNotMark> {
+        let states = States::new(provider)?;
+        let census = states.copy(provider, workers)?;
+        Ok(Marks { states, census, statistics: Statistics::default() })
     }
 
-    /// Reached in any way.
+    /// Reached by strong roots, by mappings they reach, or by ignored chunks.
     #[inline]
-    pub fn reached(&self, id: ChunkId) -> bool {
-        self.strong.contains(id.index()) || self.weak.contains(id.index())
+    pub fn strong(&self, id: ChunkId) -> bool {
+        self.states.of(id).has(Mark::STRONG)
+    }
+
+    /// Reached by weak roots, and not strong.
+    #[inline]
+    pub fn weak(&self, id: ChunkId) -> bool {
+        self.states.of(id).has(Mark::WEAK)
+    }
+
+    /// Calls `each` for every live chunk that nothing reaches.
+    pub fn for_each_unreached(&self, each: impl FnMut(ChunkId)) {
+        self.states.select(|state| !state.has(Mark::ANY), each);
+    }
+
+    /// Calls `each` for every live chunk that weak roots reach, and no strong ones.
+    pub fn for_each_weak(&self, each: impl FnMut(ChunkId)) {
+        self.states.select(|state| state.has(Mark::WEAK), each);
     }
 }

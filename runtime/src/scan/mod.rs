@@ -18,6 +18,7 @@ mod piece;
 mod probe;
 mod ring;
 mod sharing;
+mod states;
 pub(crate) mod words;
 
 #[cfg(test)]

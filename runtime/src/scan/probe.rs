@@ -121,7 +121,9 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
                 break;
             }
         }
-        probe.chains.reached(|first, bits| self.flood.now.add_all(first, bits));
+        probe.chains.reached(|id| {
+            self.mark(id);
+        });
         for walker in walkers.iter_mut().filter(|walker| walker.color == REACHED) {
             for word in walker.words.iter().take(walker.word_count) {
                 self.word(*word);
@@ -138,8 +140,8 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
         if let Some(piece) = self.frontier.pop(self.world.provider) {
             return walker.push(piece);
         }
-        if let Some(addr) = self.candidates.pop() {
-            return walker.note(addr.get());
+        if let Some(candidate) = self.candidates.pop() {
+            return walker.note(candidate.addr.get());
         }
         if probe.misses >= MISSES {
             return false;
@@ -191,12 +193,9 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
         let world = self.world;
         let read = words::for_each(world.memory, piece.range(), &mut buffer, world.filter, |word| {
             let addr = Addr::new(word);
-            if let Some(id) = world.provider.slot(addr) {
-                if self.is_marked(id) {
-                    return;
-                }
-                probe.chains.prefetch(id);
-                world.provider.prefetch(addr);
+            if let Some(place) = world.provider.place(addr) {
+                probe.chains.prefetch(place.id);
+                world.states.prefetch(place.id);
                 world.memory.prefetch(addr);
             }
             if !walker.note(word) {
@@ -240,7 +239,7 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
             match finding {
                 Finding::Reached => {}
                 Finding::Start(color) if probe.chains.come(color) => {}
-                _ if !self.flood.now.add(id.index()) || range.len() < WORD => {}
+                _ if !self.mark(id) || range.len() < WORD => {}
                 _ => {
                     let piece = Piece::of_chunk(range);
                     if !walker.push(piece) {

@@ -20,7 +20,7 @@ fn indices(world: &World, marks: &Marks) -> (BTreeSet<usize>, BTreeSet<usize>) {
     let all = |pick: &dyn Fn(ChunkId) -> bool| {
         (0..world.heap.chunks.len()).filter(|index| pick(world.heap.id(*index))).collect()
     };
-    (all(&|id| marks.strong.contains(id.index())), all(&|id| marks.weak.contains(id.index())))
+    (all(&|id| marks.strong(id)), all(&|id| marks.weak(id)))
 }
 
 fn bounds(frontier: usize, patience: usize) -> Bounds {
@@ -66,7 +66,7 @@ proptest! {
         patience in patience(),
     ) {
         let world = made_up::build(&recipe);
-        let mut marks = Marks::new(&world.heap).unwrap();
+        let mut marks = Marks::new(&world.heap, &Alone).unwrap();
         mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, bounds(limit, patience)).unwrap();
         prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
     }
@@ -78,7 +78,7 @@ proptest! {
         patience in patience(),
     ) {
         let world = made_up::build(&recipe);
-        let mut marks = Marks::new(&world.heap).unwrap();
+        let mut marks = Marks::new(&world.heap, &Alone).unwrap();
         mark_with(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks, bounds(limit, patience)).unwrap();
         prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
     }
@@ -96,7 +96,7 @@ fn world(count: usize) -> World {
 }
 
 fn marked(world: &World) -> (Vec<usize>, Vec<usize>) {
-    let mut marks = Marks::new(&world.heap).unwrap();
+    let mut marks = Marks::new(&world.heap, &Alone).unwrap();
     mark(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks).unwrap();
     let (strong, weak) = indices(world, &marks);
     (strong.into_iter().collect(), weak.into_iter().collect())
@@ -168,9 +168,9 @@ fn an_array_wider_than_the_frontier_loses_nothing() {
     w.harvest.roots.push(made_up::root(GLOBALS, 8, Strength::Strong)).unwrap();
     w.memory.write(GLOBALS, array);
     for limit in [1, 2, 64, 100_000] {
-        let mut marks = Marks::new(&w.heap).unwrap();
+        let mut marks = Marks::new(&w.heap, &Alone).unwrap();
         mark_with(&w.heap, &w.memory, &w.harvest, &Alone, &mut marks, bounds(limit, usize::MAX)).unwrap();
-        assert_eq!(marks.strong.count(), 8001);
+        assert_eq!(indices(&w, &marks).0.len(), 8001);
         assert_eq!(marks.statistics.overflows > 0, limit < 100, "limit {limit}");
         assert_eq!(marks.statistics.bytes, 8000 * 48 + 4000 * 8 + 8);
     }
@@ -183,7 +183,7 @@ fn the_statistics_count_what_was_read() {
     w.memory.guard(GLOBALS + 0x1000);
     w.harvest.roots.push(made_up::root(GLOBALS, 0x3000, Strength::Strong)).unwrap();
     w.memory.write(GLOBALS + 0x2000, HEAP);
-    let mut marks = Marks::new(&w.heap).unwrap();
+    let mut marks = Marks::new(&w.heap, &Alone).unwrap();
     mark(&w.heap, &w.memory, &w.harvest, &Alone, &mut marks).unwrap();
     assert_eq!((marks.statistics.bytes, marks.statistics.unreadable), (0x2000 + 48, 0x1000));
 }
@@ -217,7 +217,7 @@ proptest! {
         let pages: BTreeSet<usize> = world.memory.pages().collect();
         let page = *pages.iter().nth(page % pages.len()).unwrap();
         world.memory.guard(page);
-        let mut marks = Marks::new(&world.heap).unwrap();
+        let mut marks = Marks::new(&world.heap, &Alone).unwrap();
         mark_with(&world.heap, &world.memory, &world.harvest, &Threads(tasks), &mut marks, bounds(1000, patience)).unwrap();
         let (strong, weak) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
         let reached = strong.union(&weak).map(|index| world.heap.chunks[*index].range());
@@ -259,12 +259,12 @@ fn lists_that_are_probed_are_marked_to_their_ends() {
         }
         for tasks in [1, 2] {
             for patience in [50, usize::MAX] {
-                let mut marks = Marks::new(&w.heap).unwrap();
+                let mut marks = Marks::new(&w.heap, &Alone).unwrap();
                 let bounds = bounds(1000, patience);
                 mark_with(&w.heap, &w.memory, &w.harvest, &Threads(tasks), &mut marks, bounds).unwrap();
                 let is_lost = |i: usize| (NODES / 3..2 * NODES / 3).any(|node| at(node) == HEAP + i * 64);
-                assert_eq!(marks.strong.count(), 2 * NODES / 3);
-                assert!((0..NODES).step_by(97).all(|i| marks.strong.contains(i) != is_lost(i)));
+                assert_eq!(indices(&w, &marks).0.len(), 2 * NODES / 3);
+                assert!((0..NODES).step_by(97).all(|i| marks.strong(w.heap.id(i)) != is_lost(i)));
             }
         }
     }

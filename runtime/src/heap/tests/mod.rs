@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, mpsc};
 
 use super::*;
-use crate::base::Addr;
+use crate::base::{Addr, AddrRange};
 use crate::trace::StackId;
 
 /// Tests of the heap run one at a time: some look at all of it, or let system calls fail, or free a block twice. The heap under test serves nobody
@@ -435,6 +435,46 @@ fn a_view_finds_standing_blocks_while_others_allocate() {
         stop.store(true, Ordering::Relaxed);
         model.end();
     });
+}
+
+/// The short way that a marker goes, by place and slack, ends where the long one does.
+#[test]
+fn places_say_what_the_metadata_say() {
+    let _alone = alone();
+    let mut model = Model::new(5);
+    for _ in 0..20 {
+        for _ in 0..1000 {
+            model.step(2000);
+        }
+        let view = HeapView::new().unwrap();
+        let mut slacks = vec![Slack::NO_CHUNK; view.slots()];
+        let mut census = Census::default();
+        for (group, slacks) in slacks.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+            view.group(group, slacks, &mut census);
+        }
+        let (mut chunks, mut bytes) = (0, 0);
+        view.for_each(&mut |id, chunk| {
+            chunks += 1;
+            bytes += chunk.size;
+            assert_ne!(slacks[id.index()], Slack::NO_CHUNK);
+        });
+        assert_eq!((census.chunks, census.bytes), (chunks, bytes));
+        assert_eq!(slacks.iter().filter(|slack| **slack != Slack::NO_CHUNK).count(), chunks);
+        let bounds = view.bounds();
+        let around = |at: usize| (0..40).map(move |step| at.wrapping_add(step * step * 7));
+        for at in model.blocks.keys().flat_map(|at| around(*at)).chain(around(bounds.start.get())) {
+            let addr = Addr::new(at);
+            let Some(place) = bounds.contains(addr).then(|| view.place(addr)).flatten() else { continue };
+            let slack = slacks[place.id.index()];
+            let range = AddrRange::sized(place.base, (place.room as usize).wrapping_sub(slack.bytes()));
+            match view.locate(addr) {
+                Some((id, _)) if slack == Slack::UNKNOWN => assert_eq!(id, place.id),
+                Some(found) => assert_eq!(found, (place.id, range)),
+                None => assert!(matches!(slack, Slack::NO_CHUNK | Slack::UNKNOWN) || !range.contains(addr)),
+            }
+        }
+    }
+    model.end();
 }
 
 #[test]
