@@ -9,6 +9,7 @@
 mod analysis;
 mod begun;
 mod caller;
+mod doubt;
 mod dump;
 mod hooks;
 mod only;

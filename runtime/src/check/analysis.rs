@@ -19,6 +19,7 @@ use crate::sys::file;
 use crate::threads;
 use crate::trace::{self, StackId};
 
+use super::doubt::doubt;
 use super::hooks;
 use super::only::{self, Only};
 use super::outcome::Counts;
@@ -130,6 +131,7 @@ impl Seen {
             arch::widen();
             mark_by(&Crew::new(options.scan_threads as usize), heap, memory, harvest)?
         };
+        doubt(heap, memory, harvest, options, &marks)?;
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
         let survey = survey::make(world, heap, memory, harvest, &marks, options)?;
         let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };

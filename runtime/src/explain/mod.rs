@@ -8,19 +8,25 @@
 //! - [`referrers`] looks the other way: every word that points into one chunk;
 //! - [`owners`] tells of each chunk the first and the last root word that reach it, and so what only one variable,
 //!   thread or module holds;
+//! - [`doubt_interior`] tells what is held by pointers into the middle only;
+//! - [`OddPointers`] finds what only words with a tag, unaligned words or pointers past the end lead to;
 //! - [`hop`] is what they hand on, [`frames`] names the frames of those that lie in a stack.
 
 mod chain;
 pub mod frames;
 pub mod hop;
 mod leads;
+mod odd_pointers;
 pub mod owners;
 pub mod paths;
 pub mod referrers;
+mod starts;
 
 pub use hop::{Holder, Hop};
+pub use odd_pointers::OddPointers;
 pub use owners::Owners;
 pub use paths::Paths;
+pub use starts::{Heuristics, doubt_interior};
 
 #[cfg(test)]
 mod tests;

@@ -63,6 +63,13 @@ impl Value for u32 {
     }
 }
 
+impl Value for u64 {
+    const KIND: &'static str = "number";
+    fn parse(text: &str) -> Option<u64> {
+        parse_number(text)
+    }
+}
+
 impl Value for Word {
     const KIND: &'static str = "text";
     fn parse(text: &str) -> Option<Word> {
@@ -191,6 +198,16 @@ options! {
     report_retained: u32 = "0" => 0;
     /// Say why objects are alive: the one at an address (0x..), those of a size, or those that a matching function allocated (needs the command standstill; patterns as in suppressions). One object of each call stack.
     explain: Word = "" => Word::new();
+    /// Bits of a word that are an address, as in 0x7fffffffffff, for programs that keep tags in pointers: what only a word with other bits set leads to is "possible". 0: all.
+    pointer_mask: u64 = "0" => 0;
+    /// What only a word at an address that is no multiple of its size leads to is "possible".
+    use_unaligned: bool = "0" => false;
+    /// What only a pointer to the first byte behind it leads to is "possible".
+    use_past_end: bool = "0" => false;
+    /// What only pointers into the middle of objects hold is possibly leaked, as Valgrind has it.
+    interior_possible: bool = "0" => false;
+    /// Pointers into the middle that count all the same with interior_possible: none, or some of stdstring, length64, newarray, multipleinheritance with a + between them; all of them without a value.
+    interior_heuristics: Word = "" => Word::new();
     /// Print only so many groups of leaks, the largest first; 0 prints all.
     max_leaks: u32 = "0" => 0;
     /// A file of suppressions, one leak:PATTERN a line; patterns match names of modules, functions and source files.

@@ -114,6 +114,16 @@ impl Marks {
         self.states.of(id).has(Mark::WEAK)
     }
 
+    /// Says of a chunk that nothing reaches that weak roots do. True when that is new.
+    pub fn reach_weakly(&self, id: ChunkId) -> bool {
+        self.states.mark(id, Mark::WEAK, Mark::ANY)
+    }
+
+    /// Says that strong roots do not reach a chunk, and weak ones do.
+    pub fn weaken(&self, id: ChunkId) {
+        self.states.replace(id, Mark::STRONG, Mark::WEAK);
+    }
+
     /// Calls `each` for every live chunk that nothing reaches.
     pub fn for_each_unreached(&self, each: impl FnMut(ChunkId)) {
         self.states.select(|state| !state.has(Mark::ANY), each);

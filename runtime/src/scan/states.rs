@@ -126,6 +126,13 @@ impl States {
         byte.load(Relaxed) & done.0 == 0 && byte.fetch_or(mark.0, Relaxed) & done.0 == 0
     }
 
+    /// Takes one mark off a chunk and leaves another. Not while others mark.
+    pub(super) fn replace(&self, id: ChunkId, old: Mark, new: Mark) {
+        if let Some(byte) = self.bytes.get(id.index()) {
+            byte.store(byte.load(Relaxed) & !old.0 | new.0, Relaxed);
+        }
+    }
+
     /// A hint that [`States::of`] will be asked for a chunk shortly.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: ChunkId) {

@@ -1,0 +1,31 @@
+//! What the options want doubted after marking: kinds of pointers that may be none, and kinds that marking does not take.
+//!
+//! Contract: as [`super::analysis`].
+
+use crate::base::Errno;
+use crate::explain::{self, Heuristics, OddPointers};
+use crate::harvest::Harvest;
+use crate::heap::Provider;
+use crate::init::options::Options;
+use crate::mem::ReadMemory;
+use crate::scan::Marks;
+
+/// Makes possible what only doubtful words hold.
+pub(super) fn doubt(
+    heap: &impl Provider,
+    memory: &impl ReadMemory,
+    harvest: &Harvest,
+    options: &Options,
+    marks: &Marks,
+) -> Result<(), Errno> {
+    if options.interior_possible {
+        let heuristics = Heuristics::read(options.interior_heuristics.as_str());
+        explain::doubt_interior(heap, memory, harvest, heuristics, marks)?;
+    }
+    let odd = OddPointers {
+        mask: options.pointer_mask as usize,
+        unaligned: options.use_unaligned,
+        past_end: options.use_past_end,
+    };
+    odd.mark(heap, memory, harvest, marks)
+}

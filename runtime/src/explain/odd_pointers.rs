@@ -1,0 +1,157 @@
+//! A second opinion on what marking did not reach: chunks that only a word in an odd form leads to. They become possible.
+//!
+//! | form | what is tried |
+//! |---|---|
+//! | with a tag | the bits of the word that a mask leaves |
+//! | not aligned | the eight bytes at every address, not only at multiples of eight |
+//! | past the end | the address of the first byte behind a chunk, whatever lies there |
+//!
+//! Each form is found by chance too, the more often the larger the heap: that is why it is an option, and why its finds
+//! are possible and not reachable. What such a chunk points to, in any form, is possible as well.
+//!
+//! Contract: as [`crate::scan::mark`], after it. Reads all that can be read once more, on one CPU.
+
+use crate::arch::page_size;
+use crate::base::{Addr, AddrRange, Errno};
+use crate::harvest::Harvest;
+use crate::heap::{ChunkId, Provider};
+use crate::mem::{MapVec, ReadMemory};
+use crate::scan::Marks;
+use crate::scan::words::{self, WORD};
+
+use super::leads::{Lead, Leads};
+
+/// Which forms are tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OddPointers {
+    /// The bits of a word that are an address; 0: all.
+    pub mask: usize,
+    /// Words that are not aligned.
+    pub unaligned: bool,
+    /// Addresses of the first byte behind a chunk.
+    pub past_end: bool,
+}
+
+impl OddPointers {
+    /// Marks as weak what only such words lead to.
+    pub fn mark(
+        self,
+        provider: &impl Provider,
+        memory: &impl ReadMemory,
+        harvest: &Harvest,
+        marks: &Marks,
+    ) -> Result<(), Errno> {
+        if self == OddPointers::default() {
+            return Ok(());
+        }
+        let leads = Leads::new(provider, memory, harvest)?;
+        let mut flood = Flood {
+            forms: self,
+            leads,
+            marks,
+            pending: MapVec::new(),
+            buffer: words::buffer()?,
+            full: Ok(()),
+        };
+        for root in harvest.words.iter() {
+            flood.word(root.word, true);
+        }
+        for root in harvest.roots.iter() {
+            flood.memory(root.range);
+        }
+        // Which of the nodes were reached is not remembered; what the others hold is possible in any case.
+        for node in harvest.nodes.iter() {
+            flood.memory(node.range);
+        }
+        provider.for_each(&mut |id, _| {
+            if flood.marks.strong(id) || flood.marks.weak(id) {
+                flood.chunk(id);
+            }
+        });
+        while let Some(id) = flood.pending.pop() {
+            flood.chunk(id);
+        }
+        flood.full
+    }
+}
+
+struct Flood<'a, P, M> {
+    forms: OddPointers,
+    leads: Leads<'a, P, M>,
+    marks: &'a Marks,
+    pending: MapVec<ChunkId>,
+    buffer: MapVec<usize>,
+    full: Result<(), Errno>,
+}
+
+impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
+    fn memory(&mut self, range: AddrRange) {
+        let harvest = self.leads.harvest;
+        for part in harvest.resident.within(range) {
+            self.part(part);
+        }
+    }
+
+    fn chunk(&mut self, id: ChunkId) {
+        let harvest = self.leads.harvest;
+        for part in words::parts_of_chunk(&harvest.resident, self.leads.provider.chunk(id).range()) {
+            self.part(part);
+        }
+    }
+
+    /// Looks at every word of a range, in every form.
+    fn part(&mut self, range: AddrRange) {
+        let AddrRange { start: mut at, end } = words::aligned(range);
+        let mut buffer = core::mem::take(&mut self.buffer);
+        let mut before = None;
+        while at < end {
+            let want = (AddrRange::new(at, end).len() / WORD).min(buffer.len());
+            let Some(into) = buffer.get_mut(..want) else { break };
+            let got = self.leads.memory.read_words(at, into).min(want);
+            for word in into.iter().take(got) {
+                self.word(*word, true);
+                if let Some(low) = before.replace(*word).filter(|_| self.forms.unaligned) {
+                    for bits in (8..usize::BITS).step_by(8) {
+                        self.word(low >> bits | word << (usize::BITS - bits), false);
+                    }
+                }
+            }
+            at = at.plus(got * WORD);
+            if got < want {
+                // This page cannot be read.
+                at = at.plus(1).align_up(page_size());
+                before = None;
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn word(&mut self, word: usize, is_aligned: bool) {
+        self.plain(word);
+        if !is_aligned {
+            return;
+        }
+        if self.forms.mask != 0 && word & self.forms.mask != word {
+            self.plain(word & self.forms.mask);
+        }
+        if self.forms.past_end
+            && let Some(last) = word.checked_sub(1)
+            && let Some((id, range)) = self.leads.provider.locate(Addr::new(last))
+            && range.end.get() == word
+        {
+            self.reach(id);
+        }
+    }
+
+    fn plain(&mut self, word: usize) {
+        if let Some(Lead::Chunk(id)) = self.leads.of(word) {
+            self.reach(id);
+        }
+    }
+
+    fn reach(&mut self, id: ChunkId) {
+        if self.marks.reach_weakly(id) && self.full.is_ok() {
+            self.full = self.pending.push(id);
+        }
+    }
+}
