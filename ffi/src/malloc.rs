@@ -6,16 +6,30 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use standstill_runtime::arch::{CallerFrame, page_size};
 use standstill_runtime::entry_point;
-use standstill_runtime::heap::{self, Origin, Request, Tag};
-use standstill_runtime::{threads, trace};
+use standstill_runtime::heap::{self, Misuse, Origin, Request, Tag};
+use standstill_runtime::{init, threads, trace};
 
 use crate::misuse;
 
 /// The smallest alignment that any block has: that of `max_align_t`.
 pub(crate) const ALIGN: usize = 16;
+
+/// All memory is handed out zeroed.
+static ZEROED: AtomicBool = AtomicBool::new(false);
+
+/// At the start of the process, when the options are known.
+pub(crate) fn start() {
+    ZEROED.store(init::options().zero, Relaxed);
+}
+
+#[inline(always)]
+fn is_zeroed() -> bool {
+    ZEROED.load(Relaxed)
+}
 
 /// Allocates for the caller that `frame` describes. Null when there is no memory; errno is not touched.
 #[inline(always)]
@@ -33,7 +47,7 @@ pub(crate) fn allocate(
     let stack = trace::capture(&mut thread.trace, frame, entry, size);
     let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
     let scope = thread.scope;
-    let request = Request { size, align, zeroed, origin, tag, scope, stack };
+    let request = Request { size, align, zeroed: zeroed || is_zeroed(), origin, tag, scope, stack };
     let block = heap::allocate(&mut thread.heap, &request);
     block.map_or(null_mut(), |block| block.as_ptr().cast())
 }
@@ -66,8 +80,12 @@ unsafe extern "C" {
 #[inline(always)]
 pub(crate) fn release(block: *mut c_void, origin: Origin) {
     let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
+    misuse::before_free(block);
     if let Some(Err(misuse)) = threads::with(|thread| heap::free(&mut thread.heap, block, origin)) {
         misuse::refused(misuse, block, origin);
+        if let Misuse::Mismatch { allocated } = misuse {
+            threads::with(|thread| heap::free(&mut thread.heap, block, allocated));
+        }
     }
 }
 
@@ -91,14 +109,20 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
         release(old.as_ptr().cast(), Origin::Malloc);
         return null_mut();
     }
-    let moved = threads::with(|thread| {
-        let stack = trace::capture(&mut thread.trace, frame, entry, size);
-        let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
-        let scope = thread.scope;
-        let request =
-            Request { size, align: ALIGN, zeroed: false, origin: Origin::Malloc, tag, scope, stack };
-        heap::reallocate(&mut thread.heap, old, &request)
-    });
+    let reallocate = |origin| {
+        threads::with(|thread| {
+            let stack = trace::capture(&mut thread.trace, frame, entry, size);
+            let tag = if thread.disabled == 0 { Tag::Allocated } else { Tag::Ignored };
+            let scope = thread.scope;
+            let request = Request { size, align: ALIGN, zeroed: is_zeroed(), origin, tag, scope, stack };
+            heap::reallocate(&mut thread.heap, old, &request)
+        })
+    };
+    let mut moved = reallocate(Origin::Malloc);
+    if let Some(Err(misuse @ Misuse::Mismatch { allocated })) = moved {
+        misuse::refused(misuse, old, Origin::Malloc);
+        moved = reallocate(allocated);
+    }
     match moved {
         Some(Ok(Some(new))) => new.as_ptr().cast(),
         Some(Ok(None)) | None => or_no_memory(null_mut()),

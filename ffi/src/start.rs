@@ -15,7 +15,7 @@ use standstill_runtime::sys::{file, signals};
 use standstill_runtime::{check, report};
 
 use crate::weak::weak;
-use crate::{layout, modules, process, thread_dump};
+use crate::{layout, malloc, misuse, modules, process, thread_dump};
 
 unsafe extern "C" {
     static environ: *const *const c_char;
@@ -66,6 +66,8 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
         signals::set_libc_internal(signals::SIGSYNCCALL);
     }
     modules::start();
+    malloc::start();
+    misuse::start();
     layout::start();
     check::on_turned_off(turned_off);
     check::on_default_suppressions(program_suppressions);

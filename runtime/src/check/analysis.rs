@@ -313,7 +313,7 @@ impl report::Stacks for Depot {
 }
 
 /// The modules that were ever loaded, for the report.
-pub(super) struct Remembered;
+pub struct Remembered;
 
 impl report::Modules for Remembered {
     fn for_each(&self, each: &mut dyn FnMut(&report::Module<'_>)) {

@@ -47,6 +47,7 @@
 mod cache;
 mod central;
 mod fork;
+pub mod freed_by;
 mod large;
 pub(crate) mod lock;
 mod lookup;

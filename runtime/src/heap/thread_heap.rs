@@ -312,7 +312,7 @@ fn retire(heap: &mut ThreadHeap, block: Block) {
 }
 
 /// Changes a block's size; it may move. `Ok(None)`: there is no memory, and the old block is as it was. The new block
-/// has the request's stack and tag; bytes behind the old size are unspecified.
+/// has the request's stack and tag; bytes behind the old size are zero if the request says so, else unspecified.
 pub fn reallocate(
     heap: &mut ThreadHeap,
     block: NonNull<u8>,
@@ -323,6 +323,13 @@ pub fn reallocate(
         return Ok(None);
     }
     let size = request.size.max(1);
+    let had = old.size(old.load());
+    let clear_from_old_end = |base: NonNull<u8>, end: usize| {
+        if request.zeroed && end > had {
+            // SAFETY: all callers say that the block has `end` bytes, and it is the program's that called.
+            unsafe { base.add(had).write_bytes(0, end - had) };
+        }
+    };
     // What the program told us about the object holds for the object that it becomes.
     let tag = if old.load().tag() == Tag::Ignored { Tag::Ignored } else { request.tag };
     let request = &Request { tag, ..*request };
@@ -333,12 +340,14 @@ pub fn reallocate(
                 if size <= old.room
                     && (size > old.room / 2 || size_class::of(size) == usize::from(head.class.load(Relaxed)))
                 {
+                    clear_from_old_end(block, size);
                     old.word.store(word.0, Release);
                     return Ok(Some(block));
                 }
             }
             Home::Unit(segment, head) => {
                 if size > LARGEST && size <= LARGEST_SPAN && resize_span(segment, head, size) {
+                    clear_from_old_end(block, size);
                     old.word.store(word.0, Release);
                     return Ok(Some(block));
                 }
@@ -350,14 +359,16 @@ pub fn reallocate(
                     let moved = resized.map_or(0, |large| hold(large.base.load(Relaxed)));
                     heap.in_transit[0].store(0, Release);
                     if let Some(moved) = non_null(moved) {
+                        // What is added to the mapping is zero.
+                        clear_from_old_end(moved, size.min(old.room));
                         return Ok(Some(moved));
                     }
                 }
             }
         }
     }
-    let kept = old.size(old.load()).min(size);
-    let Some(new) = allocate(heap, &Request { zeroed: false, ..*request }) else { return Ok(None) };
+    let kept = had.min(size);
+    let Some(new) = allocate(heap, request) else { return Ok(None) };
     // SAFETY: two live blocks of at least `kept` bytes, one of which nobody else has.
     unsafe { core::ptr::copy_nonoverlapping(block.as_ptr(), new.as_ptr(), kept) };
     retire(heap, old);

@@ -122,6 +122,32 @@ impl Value for Snapshot {
     }
 }
 
+/// What a misuse of the heap leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Consequence {
+    /// Nothing is said.
+    Ignore,
+    /// It is reported.
+    Warn,
+    /// It is reported and the process ends as with leaks.
+    Exit,
+    /// It is reported and the process ends by abort(3).
+    Abort,
+}
+
+impl Value for Consequence {
+    const KIND: &'static str = "ignore, warn, exit or abort";
+    fn parse(text: &str) -> Option<Consequence> {
+        match text {
+            "ignore" | "0" => Some(Consequence::Ignore),
+            "warn" | "1" => Some(Consequence::Warn),
+            "exit" => Some(Consequence::Exit),
+            "abort" => Some(Consequence::Abort),
+            _ => None,
+        }
+    }
+}
+
 macro_rules! options {
     ($($(#[doc = $sentence:literal])+ $name:ident: $type:ty = $default:literal => $value:expr;)+) => {
         /// The options in force, one field a row of the table.
@@ -232,6 +258,16 @@ options! {
     report_dir: Word = "" => Word::new();
     /// Check a running program on a copy of its memory (fork), so that it stands still only as long as the fork takes: auto (when its memory is large and can be copied), 1 (whenever that is possible) or 0. The check at exit needs none.
     snapshot: Snapshot = "auto" => Snapshot::Auto;
+    /// What follows when a block is freed twice, or an address inside a block is freed: ignore, warn (a report with the stacks of allocation and free), exit (a report, then the end with the status of leaks; with exitcode=0 as warn) or abort (a report, then SIGABRT). The heap is whole afterwards in each case.
+    misuse: Consequence = "exit" => Consequence::Exit;
+    /// As misuse, for a block that a function of another family frees than allocated it (malloc and delete, new[] and delete). It is freed all the same.
+    mismatch: Consequence = "ignore" => Consequence::Ignore;
+    /// As misuse, for a freed address that is in no block of this heap. Libraries with allocators of their own may free such by mistake of the linker.
+    foreign: Consequence = "ignore" => Consequence::Ignore;
+    /// Record the stack of each free, so that the report of a second one can name the first. Costs as much as the stack of an allocation.
+    free_stacks: bool = "0" => false;
+    /// Hand out zeroed memory, as LeakSanitizer does: what a block's last owner left there keeps nothing alive then, but reads of uninitialised memory go unnoticed.
+    zero: bool = "0" => false;
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
     deadline_ms: u32 = "2000" => 2000;
     /// Stop threads by ptrace where that is allowed. With 0 they are always stopped by a signal, as under a debugger.

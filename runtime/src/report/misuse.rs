@@ -6,6 +6,8 @@ use crate::sys::process;
 use crate::trace::{self, MAX_DEPTH, StackId};
 
 use super::deliver::destination;
+use super::model::Modules;
+use super::render_child;
 use super::sink::{Sink, write_to};
 use super::text::module_and_offset;
 
@@ -13,28 +15,43 @@ use super::text::module_and_offset;
 pub struct MisuseReport<'a> {
     /// The rule, in a word or two.
     pub what: &'a str,
+    /// More of it, to stand behind the address.
+    pub detail: &'a str,
     /// What was freed.
     pub block: Addr,
     /// The stack of the free.
     pub freed_by: StackId,
+    /// The stack of the free before, where that is known.
+    pub freed_before_by: StackId,
     /// The stack of the allocation.
     pub allocated_by: StackId,
 }
 
-/// Prints it where reports go.
-pub fn misuse(report: &MisuseReport<'_>) {
-    let mut out = destination(init::options());
-    let pid = process::pid();
-    write_to(
-        &mut out,
-        format_args!("\n=={pid}==ERROR: Standstill: {} of {:#x}\n", report.what, report.block),
-    );
-    frames(report.freed_by, &mut out);
-    if report.allocated_by != StackId::NONE {
-        write_to(&mut out, format_args!("\nthe block was allocated by:\n"));
-        frames(report.allocated_by, &mut out);
+/// Prints it where reports go, with functions and lines if the command is there.
+pub fn misuse(report: &MisuseReport<'_>, modules: &dyn Modules) {
+    let options = init::options();
+    let mut out = destination(options);
+    let mut plain = |out: &mut dyn Sink| text(report, out);
+    if !options.symbolize || !render_child::symbolize(modules, &mut plain, &mut out) {
+        plain(&mut out);
     }
-    write_to(&mut out, format_args!("\nSUMMARY: Standstill: {}\n", report.what));
+}
+
+fn text(report: &MisuseReport<'_>, out: &mut dyn Sink) {
+    let pid = process::pid();
+    let MisuseReport { what, detail, block, .. } = report;
+    write_to(out, format_args!("\n=={pid}==ERROR: Standstill: {what} of {block:#x}{detail}\n"));
+    frames(report.freed_by, out);
+    for (stack, title) in [
+        (report.freed_before_by, "the block was freed before by"),
+        (report.allocated_by, "the block was allocated by"),
+    ] {
+        if stack != StackId::NONE {
+            write_to(out, format_args!("\n{title}:\n"));
+            frames(stack, out);
+        }
+    }
+    write_to(out, format_args!("\nSUMMARY: Standstill: {what}\n"));
 }
 
 fn frames(stack: StackId, out: &mut dyn Sink) {
