@@ -1,0 +1,39 @@
+// A heap object that only a register of a child of vfork holds, which shares the memory, is never called leaked.
+// FLAGS: -pthread -Wno-deprecated-declarations
+// TIMEOUT: 40
+// REFERENCE: hangs until the child ends
+// EXPECT: status 0
+// STDERR-NOT: leak of 4242 byte
+#include "support.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+extern int __lsan_do_recoverable_leak_check(void);
+static volatile int in_child, end;
+static volatile uintptr_t hidden;
+
+static void *body(void *unused) {
+  pid_t child = vfork();
+  if (child == 0) {
+    void *only = unhide(hidden);
+    in_child = 1;
+    while (!end) __asm__ volatile("pause" : "+r"(only));
+    _exit(0);
+  }
+  CHECK(waitpid(child, NULL, 0) == child);
+  return unused;
+}
+
+int main(void) {
+  pthread_t thread;
+  hidden = hidden_malloc(4242);
+  CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
+  await(&in_child);
+  int found = __lsan_do_recoverable_leak_check();
+  void *object = unhide(hidden);
+  end = 1;
+  CHECK(pthread_join(thread, NULL) == 0);
+  free(object);
+  return found ? 1 : 0;
+}
