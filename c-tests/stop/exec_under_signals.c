@@ -1,7 +1,8 @@
-// A program that makes checks can exec at any moment.
+// A program that makes one check after the other can exec at any moment; a stop by signal does not kill the new program.
 // FLAGS: -pthread
 // TIMEOUT: 90
 // EXPECT: clean
+// EXPECT-WITH ptrace=0: clean
 #include "support.h"
 #include <pthread.h>
 

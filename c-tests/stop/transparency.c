@@ -3,6 +3,7 @@
 // TIMEOUT: 120
 // REFERENCE: gives one spurious EINTR a check and thread
 // EXPECT: clean
+// EXPECT-WITH ptrace=0: clean
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>

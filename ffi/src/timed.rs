@@ -6,7 +6,7 @@
 //!
 //! In the shared library only (exports-shared.txt): in a static program there is no other function to go on in.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_long, c_uint};
 
 use libc::{epoll_event, pollfd, sembuf, siginfo_t, sigset_t, timespec};
 use standstill_runtime::arch;
@@ -206,4 +206,33 @@ pub unsafe extern "C" fn clock_nanosleep(
     }
     // SAFETY: the caller's arguments, passed on.
     unsafe { time(libc::SYS_clock_nanosleep, wanted, |wanted| real(clock, flags, wanted, left)) }
+}
+
+/// As the C library's, whose own would sleep in a call that nobody can interpose.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
+    let ns = u64::from(microseconds) * 1000;
+    let time = timespec { tv_sec: (ns / NS) as libc::time_t, tv_nsec: (ns % NS) as c_long };
+    // SAFETY: a time of ours.
+    unsafe { nanosleep(&time, core::ptr::null_mut()) }
+}
+
+/// As the C library's, whose own would sleep in a call that nobody can interpose. Returns the whole seconds that are left
+/// when a handler has interrupted it.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
+    let mut time = timespec { tv_sec: libc::time_t::from(seconds), tv_nsec: 0 };
+    // SAFETY: a time of ours, which may be both.
+    match unsafe { nanosleep(&time, &raw mut time) } {
+        0 => 0,
+        _ => time.tv_sec as c_uint,
+    }
 }

@@ -2,7 +2,12 @@
 //!
 //! A thread inside execve does not answer a signal any more: the signal stays pending, the handlers are reset, and the *new*
 //! program dies of it. (A stop by ptrace has no such window.) So a thread says before that it is about to, and a stop by
-//! signal waits until nobody is; whoever comes second waits for the first.
+//! signal waits until nobody is. A thread that comes while the world is held waits for the end of that stop, and only of
+//! that: its word stands meanwhile, so that the next stop waits for it. Otherwise a program that makes one check after the
+//! other would hardly ever get to exec.
+//!
+//! Each of the two writes its own word before it reads the other's, so one of them sees the other. When both do, the stop
+//! gives way.
 //!
 //! Contract: whoever interposes execve and its family calls [`about_to_exec`] before the real call and drops the result
 //! after, which happens only when the call has failed. A vfork child may call it: it has no part in this.
@@ -19,8 +24,8 @@ use super::proc_files::ProcFiles;
 /// The process, in the upper half, and how many of its threads are about to exec. A forked process finds another's number
 /// here and begins anew.
 static EXECS: AtomicU64 = AtomicU64::new(0);
-/// The process that is being stopped by signal; 0 for none.
-static STOPPING: AtomicI32 = AtomicI32::new(0);
+/// The process that is held by a stop by signal; 0 for none.
+static HELD: AtomicI32 = AtomicI32::new(0);
 
 const WAIT_NS: u64 = 100_000;
 
@@ -45,14 +50,11 @@ pub fn about_to_exec() -> AboutToExec {
     if task::is_alone() == Ok(true) || ProcFiles::find(pid, process::tid()).is_ok_and(single) {
         return AboutToExec(None);
     }
-    loop {
-        change(pid, 1);
-        if STOPPING.load(SeqCst) != pid {
-            return AboutToExec(Some(pid));
-        }
-        change(pid, -1);
+    change(pid, 1);
+    while HELD.load(SeqCst) == pid {
         timer::sleep(WAIT_NS);
     }
+    AboutToExec(Some(pid))
 }
 
 impl Drop for AboutToExec {
@@ -68,21 +70,24 @@ pub(super) struct NoExec(());
 
 /// Waits at most `deadline_ns` until no thread is about to exec.
 pub(super) fn hold_off(pid: i32, deadline_ns: u64) -> Result<NoExec, CouldNotStop> {
-    STOPPING.store(pid, SeqCst);
-    let held = NoExec(());
     let start = process::monotonic_ns();
-    while count_of(EXECS.load(SeqCst), pid) != 0 {
+    loop {
+        HELD.store(pid, SeqCst);
+        let held = NoExec(());
+        if count_of(EXECS.load(SeqCst), pid) == 0 {
+            return Ok(held);
+        }
+        drop(held);
         if process::monotonic_ns() - start > deadline_ns {
             return Err(CouldNotStop::Busy);
         }
         timer::sleep(WAIT_NS);
     }
-    Ok(held)
 }
 
 impl Drop for NoExec {
     fn drop(&mut self) {
-        STOPPING.store(0, SeqCst);
+        HELD.store(0, SeqCst);
     }
 }
 
