@@ -24,11 +24,8 @@ macro_rules! execs {
             pub unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
                 next!(real: unsafe extern "C" fn($($type),*) -> c_int = $symbol);
                 let Some(real) = real() else { return absent() as c_int };
-                let announced = exec::about_to_exec();
                 // SAFETY: the caller's arguments, passed on.
-                let result = unsafe { real($($argument),*) };
-                drop(announced);
-                result
+                exec::announced(|| unsafe { real($($argument),*) })
             }
         )+
     };

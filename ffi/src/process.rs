@@ -9,6 +9,7 @@ use core::sync::atomic::{
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::check::{self, Occasion};
 use standstill_runtime::harvest::{uncarried, user_regions};
+use standstill_runtime::stop::exec;
 use standstill_runtime::sys::process::exit_group;
 use standstill_runtime::sys::{invoke::syscall, task};
 use standstill_runtime::{entry_point, init, report, threads, trace};
@@ -37,6 +38,7 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 static HAS_KEY: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn start() {
+    exec::start();
     let mut key = 0;
     // SAFETY: pthread_key_create(3) with a destructor of the type it wants.
     if unsafe { pthread_key_create(&raw mut key, thread_ends) } == 0 {
@@ -112,6 +114,7 @@ extern "C" fn after_fork_in_parent() {
 extern "C" fn after_fork_in_child() {
     threads::after_fork_in_child();
     trace::after_fork_in_child();
+    exec::start();
     user_regions::after_fork();
     check::after_fork();
 }

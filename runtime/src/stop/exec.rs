@@ -2,84 +2,159 @@
 //!
 //! A thread inside execve does not answer a signal any more: the signal stays pending, the handlers are reset, and the *new*
 //! program dies of it. (A stop by ptrace has no such window.) So a thread says before that it is about to, and a stop by
-//! signal waits until nobody is. A thread that comes while the world is held waits for the end of that stop, and only of
-//! that: its word stands meanwhile, so that the next stop waits for it. Otherwise a program that makes one check after the
-//! other would hardly ever get to exec.
+//! signal begins only when nobody is:
 //!
-//! Each of the two writes its own word before it reads the other's, so one of them sees the other. When both do, the stop
-//! gives way.
+//! ```text
+//! exec: takes a place; waits while a stop goes on; execve; gives the place back, when that has failed
+//! stop: waits while a place is taken; says that it goes on; is a place taken now? then takes that back and waits
+//! ```
 //!
-//! Contract: whoever interposes execve and its family calls [`about_to_exec`] before the real call and drops the result
-//! after, which happens only when the call has failed. A vfork child may call it: it has no part in this.
+//! Whoever is about to exec keeps its place while it waits, so that one stop after another cannot keep it waiting.
+//!
+//! Contract: whoever interposes execve and its family makes the real call in [`announced`]. Async-signal context; the only
+//! system calls in a process that is not being stopped are getpid(2) and gettid(2). A vfork child may call it: it shares its
+//! parent's words, finds that it is another process, and has no part in this.
 //!
 //! Not promised: a program that makes the system call itself, without libc, can still be hit (docs/LIMITS.md).
 
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
+use crate::base::Tid;
 use crate::sys::{process, task, timer};
 
 use super::notes::CouldNotStop;
 use super::proc_files::ProcFiles;
+use super::task_list::InSystemCall;
 
-/// The process, in the upper half, and how many of its threads are about to exec. A forked process finds another's number
-/// here and begins anew.
-static EXECS: AtomicU64 = AtomicU64::new(0);
-/// The process that is held by a stop by signal; 0 for none.
-static HELD: AtomicI32 = AtomicI32::new(0);
+/// Where a thread that is about to exec is noted.
+struct Place {
+    /// Process and thread, as [`id`]; 0 for nobody. Another process' is left from before a fork and counts as nobody's.
+    owner: AtomicU64,
+    /// An address in the frame that gives the place back; [`NO_FRAME`] until that is known.
+    frame: AtomicUsize,
+}
+
+const NO_FRAME: usize = usize::MAX;
+
+/// More threads than this at a time are not announced: one of them will have replaced the others soon.
+static PLACES: [Place; 64] =
+    [const { Place { owner: AtomicU64::new(0), frame: AtomicUsize::new(NO_FRAME) } }; 64];
+/// The thread that stops the process by signal, as [`id`]; 0 for none.
+static STOPPING: AtomicU64 = AtomicU64::new(0);
+/// getpid() of the process that these words belong to; 0 before [`start`].
+static PROCESS: AtomicI32 = AtomicI32::new(0);
 
 const WAIT_NS: u64 = 100_000;
 
-fn count_of(word: u64, pid: i32) -> u64 {
-    if word >> 32 == pid as u64 { word & 0xffff_ffff } else { 0 }
+fn id(pid: i32, tid: Tid) -> u64 {
+    (pid as u64) << 32 | u64::from(tid.get() as u32)
 }
 
-fn change(pid: i32, by: i64) {
-    let next = |word| Some((pid as u64) << 32 | count_of(word, pid).saturating_add_signed(by));
-    let _ = EXECS.fetch_update(SeqCst, SeqCst, next);
+fn process_of(id: u64) -> i32 {
+    (id >> 32) as i32
 }
 
-/// A thread that is about to exec, until dropped.
-pub struct AboutToExec(Option<i32>);
+/// At the start of the process, and after fork(2) in the child.
+pub fn start() {
+    PROCESS.store(process::pid(), SeqCst);
+    PLACES.iter().for_each(Place::give_back);
+}
 
-/// Says that the calling thread is about to exec; waits for a stop by signal that is going on.
-pub fn about_to_exec() -> AboutToExec {
-    let pid = process::pid();
-    // Alone, nobody else can stop us. A vfork child is one task of its own that shares its parent's words, and would
-    // never take its count back.
-    let single = |proc: ProcFiles| proc.count_tasks() == Ok(1);
-    if task::is_alone() == Ok(true) || ProcFiles::find(pid, process::tid()).is_ok_and(single) {
-        return AboutToExec(None);
+impl Place {
+    /// Takes a place for `own`, whose frame is at `frame`.
+    fn take(own: u64, frame: usize) -> Option<&'static Place> {
+        let take = |place: &&Place| {
+            let owner = place.owner.load(SeqCst);
+            // Own frames here or deeper are gone, by siglongjmp(3).
+            let left = owner == own && place.frame.load(SeqCst) <= frame;
+            let free = left || process_of(owner) != process_of(own);
+            free && place.owner.compare_exchange(owner, own, SeqCst, SeqCst).is_ok()
+        };
+        let place = PLACES.iter().find(take)?;
+        place.frame.store(frame, SeqCst);
+        Some(place)
     }
-    change(pid, 1);
-    while HELD.load(SeqCst) == pid {
+
+    fn give_back(&self) {
+        self.frame.store(NO_FRAME, SeqCst);
+        self.owner.store(0, SeqCst);
+    }
+
+    fn is_anothers(&self, own: u64) -> bool {
+        let owner = self.owner.load(SeqCst);
+        process_of(owner) == process_of(own) && owner != own
+    }
+
+    /// Gives it back for a thread that has ended, or has left the frame by siglongjmp(3) and sleeps further out.
+    fn give_back_if_left(&self, proc: &ProcFiles) {
+        let owner = self.owner.load(SeqCst);
+        let Some(tid) = Tid::new(owner as i32) else { return };
+        let is_left = || {
+            // Threads of another namespace have other numbers in /proc.
+            let call = InSystemCall::of(proc, tid).filter(|_| proc.is_native());
+            call.is_some_and(|call| call.stack_pointer > self.frame.load(SeqCst))
+        };
+        if !task::is_thread_of(process_of(owner), tid) || is_left() {
+            self.frame.store(NO_FRAME, SeqCst);
+            let _ = self.owner.compare_exchange(owner, 0, SeqCst, SeqCst);
+        }
+    }
+}
+
+/// Runs `exec`, which calls execve, while no stop by signal goes on; waits for one that does.
+#[inline(never)]
+pub fn announced<R>(exec: impl FnOnce() -> R) -> R {
+    let pid = process::pid();
+    if PROCESS.load(SeqCst) != pid {
+        return exec();
+    }
+    let own = id(pid, process::tid());
+    let anchor = 0u8;
+    let place = Place::take(own, core::ptr::from_ref(&anchor).addr());
+    loop {
+        let stopping = STOPPING.load(SeqCst);
+        // In a handler that runs in the middle of its own stop nothing is to be waited for.
+        if process_of(stopping) != pid || stopping == own {
+            break;
+        }
         timer::sleep(WAIT_NS);
     }
-    AboutToExec(Some(pid))
-}
-
-impl Drop for AboutToExec {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            change(pid, -1);
-        }
+    let result = exec();
+    if let Some(place) = place {
+        place.give_back();
     }
+    result
 }
 
-/// No thread execs, until dropped.
+/// No other thread execs, until dropped.
 pub(super) struct NoExec(());
 
-/// Waits at most `deadline_ns` until no thread is about to exec.
-pub(super) fn hold_off(pid: i32, deadline_ns: u64) -> Result<NoExec, CouldNotStop> {
+/// Waits at most `deadline_ns` until no thread but the caller is about to exec.
+pub(super) fn hold_off(proc: &ProcFiles, pid: i32, deadline_ns: u64) -> Result<NoExec, CouldNotStop> {
+    /// An execve takes less, as a rule.
+    const DOUBT_NS: u64 = 2_000_000;
+    // A process that was forked without the handlers of fork learns it here.
+    PROCESS.store(pid, SeqCst);
+    let own = id(pid, process::tid());
+    let execs = || PLACES.iter().any(|place| place.is_anothers(own));
     let start = process::monotonic_ns();
     loop {
-        HELD.store(pid, SeqCst);
-        let held = NoExec(());
-        if count_of(EXECS.load(SeqCst), pid) == 0 {
-            return Ok(held);
+        if !execs() {
+            STOPPING.store(own, SeqCst);
+            let held = NoExec(());
+            if !execs() {
+                return Ok(held);
+            }
         }
-        drop(held);
-        if process::monotonic_ns() - start > deadline_ns {
+        let waited = process::monotonic_ns() - start;
+        if waited > deadline_ns {
             return Err(CouldNotStop::Busy);
+        }
+        if waited > DOUBT_NS {
+            PLACES
+                .iter()
+                .filter(|place| place.is_anothers(own))
+                .for_each(|place| place.give_back_if_left(proc));
         }
         timer::sleep(WAIT_NS);
     }
@@ -87,17 +162,42 @@ pub(super) fn hold_off(pid: i32, deadline_ns: u64) -> Result<NoExec, CouldNotSto
 
 impl Drop for NoExec {
     fn drop(&mut self) {
-        HELD.store(0, SeqCst);
+        STOPPING.store(0, SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::channel;
+
+    /// As a handler that leaves a failing execve by siglongjmp(3).
+    #[inline(never)]
+    fn take_and_leave(own: u64) {
+        let anchor = [0u8; 32 << 10];
+        let place = Place::take(own, core::ptr::from_ref(core::hint::black_box(&anchor)).addr());
+        assert!(place.is_some());
+    }
 
     #[test]
-    fn a_forked_process_begins_anew() {
-        assert_eq!(count_of(5 << 32 | 3, 5), 3);
-        assert_eq!(count_of(5 << 32 | 3, 6), 0);
+    fn a_place_that_was_left_keeps_no_stop_from_beginning() {
+        let pid = process::pid();
+        let proc = ProcFiles::find(pid, process::tid()).unwrap();
+        let (left, has_left) = channel();
+        let (end, ends) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let own = id(pid, process::tid());
+            take_and_leave(own);
+            take_and_leave(own);
+            let places = PLACES.iter().filter(|place| place.owner.load(SeqCst) == own).count();
+            left.send(places).unwrap();
+            let _ = ends.recv();
+            take_and_leave(own);
+        });
+        assert_eq!(has_left.recv(), Ok(1), "the second finds that the first was left");
+        assert!(hold_off(&proc, pid, 1_000_000_000).is_ok(), "its thread sleeps in a frame further out");
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        assert!(hold_off(&proc, pid, 1_000_000_000).is_ok(), "its thread has ended");
     }
 }

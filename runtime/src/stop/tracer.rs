@@ -65,7 +65,7 @@ fn explain(scope: Option<u32>) -> Refusal {
 /// Stops the world by a signal to each thread, and runs the work in a helper all the same: it is as harmless there as it
 /// is with ptrace.
 pub(super) fn run_by_signal(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
-    let _no_exec = exec::hold_off(request.pid, request.options.deadline_ns)?;
+    let _no_exec = exec::hold_off(&request.proc, request.pid, request.options.deadline_ns)?;
     let room = 4 * request.tasks + 1024;
     let parking = ParkingMap::new(room).map_err(CouldNotStop::NoMemory)?;
     attempt(request, work, Way::Signal(parking))

@@ -186,15 +186,21 @@ fn exec_during_stops(by_leader: bool, means: Means) {
         let (pid, status) = ended_child(10, || {
             // SAFETY: a process group of its own, by which leftovers are found.
             unsafe { libc::setpgid(0, 0) };
+            super::super::exec::start();
             let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_micros(100)));
             let exec = move || {
                 std::thread::sleep(Duration::from_micros(137 * round));
                 // As the interposed execve does.
-                let _exec = super::super::exec::about_to_exec();
-                // SAFETY: C strings and a list that ends.
-                unsafe {
-                    libc::execl(c"/bin/true".as_ptr(), c"true".as_ptr(), core::ptr::null::<libc::c_char>())
-                };
+                super::super::exec::announced(|| {
+                    // SAFETY: C strings and a list that ends.
+                    unsafe {
+                        libc::execl(
+                            c"/bin/true".as_ptr(),
+                            c"true".as_ptr(),
+                            core::ptr::null::<libc::c_char>(),
+                        )
+                    }
+                });
             };
             let check = move || {
                 loop {
