@@ -83,6 +83,8 @@ impl Occasion {
 }
 
 /// Makes a check for the caller that `frame` describes.
+// Once, not in each entry point.
+#[inline(never)]
 pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
     match begin(occasion, false, frame) {
         Ok(begun) => begun.finish(frame),

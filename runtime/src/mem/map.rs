@@ -61,6 +61,7 @@ pub fn map_own_reserved(bytes: usize) -> Result<NonNull<u8>, Errno> {
     map_with(bytes, libc::MAP_NORESERVE)
 }
 
+#[inline(never)]
 fn map_with(bytes: usize, flags: libc::c_int) -> Result<NonNull<u8>, Errno> {
     let len = round(bytes);
     let start = memory::map_anonymous(Addr::NULL, len, libc::PROT_READ | libc::PROT_WRITE, flags)?;

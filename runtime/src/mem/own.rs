@@ -24,7 +24,10 @@ static SLOTS: [Slot; CAPACITY] =
     [const { Slot { start: AtomicUsize::new(0), len: AtomicUsize::new(0) } }; CAPACITY];
 static USED: AtomicUsize = AtomicUsize::new(0);
 
+// Both stand beside a system call: a copy of them at each would cost more than the jump.
+
 /// Enters a mapping. When the list is full the mapping is only not excluded from the roots.
+#[inline(never)]
 pub fn add(range: AddrRange) {
     for slot in &SLOTS {
         if slot.start.compare_exchange(0, range.start.get(), Release, Acquire).is_ok() {
@@ -37,6 +40,7 @@ pub fn add(range: AddrRange) {
 }
 
 /// Removes a mapping that was entered with this start, before it is unmapped.
+#[inline(never)]
 pub fn remove(start: Addr) {
     for slot in SLOTS.iter().take(USED.load(Acquire)) {
         if slot.start.load(Acquire) == start.get() {

@@ -41,23 +41,10 @@ impl<T: Copy> MapVec<T> {
             return Ok(());
         }
         let bytes = Addr::new(wanted.max(self.mapped.saturating_mul(2))).align_up(page_size()).get();
-        if self.mapped == 0 {
-            let page = if bytes == page_size() { pool::take() } else { None };
-            self.start = Addr::of(page.map_or_else(|| map_own(bytes), Ok)?.as_ptr());
-        } else if pool::contains(self.start) {
-            let start = map_own(bytes)?;
-            // SAFETY: `len` values lie in the old page, and the new memory has more room; they do not overlap.
-            unsafe { core::ptr::copy_nonoverlapping(self.pointer(), start.as_ptr().cast(), self.len) };
-            pool::give(self.start);
-            self.start = Addr::of(start.as_ptr());
-        } else {
-            let old = AddrRange::sized(self.start, self.mapped);
-            // SAFETY: the mapping is ours alone, and `&mut self` says that nobody holds a reference into it.
-            let start = unsafe { memory::remap(old, bytes, libc::MREMAP_MAYMOVE) }?;
-            own::remove(old.start);
-            own::add(AddrRange::sized(start, bytes));
-            self.start = start;
-        }
+        let old = AddrRange::sized(self.start, self.mapped);
+        // SAFETY: the old memory is ours alone, and `&mut self` says that nobody holds a reference into it. What lies in
+        // it are `len` values.
+        self.start = unsafe { grown(old, self.len * size_of::<T>(), bytes) }?;
         self.mapped = bytes;
         Ok(())
     }
@@ -158,11 +145,53 @@ impl<T: Copy> Default for MapVec<T> {
 
 impl<T: Copy> Drop for MapVec<T> {
     fn drop(&mut self) {
-        if self.mapped > 0 && !pool::give(self.start) {
-            own::remove(self.start);
-            // SAFETY: the mapping is ours, and its owner is gone.
-            let _ = unsafe { memory::unmap(AddrRange::sized(self.start, self.mapped)) };
+        if self.mapped > 0 {
+            // SAFETY: the memory is ours, and its owner is gone.
+            unsafe { give_back(AddrRange::sized(self.start, self.mapped)) };
         }
+    }
+}
+
+// The rest is the same for every type, and there once.
+
+/// Memory of `bytes`, a multiple of the page, with the first `used` bytes of `old` (empty, a page of the pool or a
+/// mapping), which is gone then. Nothing has happened when there is none.
+///
+/// # Safety
+///
+/// `old` is memory of a [`MapVec`] with no reference into it.
+#[inline(never)]
+unsafe fn grown(old: AddrRange, used: usize, bytes: usize) -> Result<Addr, Errno> {
+    if old.is_empty() {
+        let page = if bytes == page_size() { pool::take() } else { None };
+        return Ok(Addr::of(page.map_or_else(|| map_own(bytes), Ok)?.as_ptr()));
+    }
+    if pool::contains(old.start) {
+        let start = map_own(bytes)?;
+        let from = core::ptr::with_exposed_provenance::<u8>(old.start.get());
+        // SAFETY: `used` bytes lie in the old page, and the new memory has more room; they do not overlap.
+        unsafe { core::ptr::copy_nonoverlapping(from, start.as_ptr(), used) };
+        pool::give(old.start);
+        return Ok(Addr::of(start.as_ptr()));
+    }
+    // SAFETY: the mapping is ours alone, and the caller says that nobody holds a reference into it.
+    let start = unsafe { memory::remap(old, bytes, libc::MREMAP_MAYMOVE) }?;
+    own::remove(old.start);
+    own::add(AddrRange::sized(start, bytes));
+    Ok(start)
+}
+
+/// Gives memory back to where it came from.
+///
+/// # Safety
+///
+/// It is memory of a [`MapVec`] that is gone.
+#[inline(never)]
+unsafe fn give_back(range: AddrRange) {
+    if !pool::give(range.start) {
+        own::remove(range.start);
+        // SAFETY: the mapping is ours, and its owner is gone.
+        let _ = unsafe { memory::unmap(range) };
     }
 }
 
