@@ -8,10 +8,12 @@
 //! that its assembly rests on.
 
 mod block;
+mod extended;
 #[cfg(any(test, target_arch = "aarch64"))]
 mod plain;
 
 pub use block::Block;
+pub use extended::*;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 #[cfg(target_arch = "x86_64")]

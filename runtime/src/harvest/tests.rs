@@ -176,10 +176,7 @@ impl Secret {
     /// everything but the place it is stored to.
     fn store(&self, to: *mut usize) {
         // SAFETY: a word of the test's.
-        unsafe {
-            core::arch::asm!("xor {w}, {k}", "mov [{to}], {w}", "xor {w}, {w}",
-            w = inout(reg) self.hidden() => _, k = in(reg) KEY, to = in(reg) to)
-        };
+        unsafe { crate::arch::store_revealed(to, self.hidden(), KEY) };
     }
 
     fn hidden(&self) -> usize {

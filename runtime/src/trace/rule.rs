@@ -15,7 +15,7 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use crate::arch::unwinding::{CALLEE_SAVED, STACK_POINTER};
+use crate::arch::unwinding::{CALLEE_SAVED, REGISTERS, STACK_POINTER};
 use crate::base::lock::Lock;
 
 use super::stack_read::Stack;
@@ -27,7 +27,7 @@ use super::state::State;
 pub struct Rule {
     /// CFA = register + this many bytes.
     pub cfa_offset: i32,
-    /// Number of that register, below 16.
+    /// Number of that register, below [`REGISTERS`].
     pub cfa_register: u8,
     /// Where the return address lies.
     pub return_address: i16,
@@ -55,7 +55,7 @@ impl Rule {
         };
         let mut rule = Rule {
             cfa_offset: i32::try_from(cfa.1).ok()?,
-            cfa_register: u8::try_from(cfa.0).ok().filter(|register| *register < 16)?,
+            cfa_register: u8::try_from(cfa.0).ok().filter(|_| cfa.0 < REGISTERS)?,
             return_address: words(return_address)?,
             ..Rule::ZERO
         };
@@ -215,12 +215,19 @@ impl RuleTable {
 mod tests {
     use super::*;
 
+    /// Slots of callee-saved registers, by place and distance.
+    fn saved(slots: &[(usize, i64)]) -> [Option<i64>; CALLEE_SAVED.len()] {
+        let mut saved = [None; CALLEE_SAVED.len()];
+        for (place, bytes) in slots {
+            saved[*place] = Some(*bytes);
+        }
+        saved
+    }
+
     #[test]
     fn equal_rules_have_one_id() {
         static TABLE: RuleTable = RuleTable::new();
-        let rule = |n: i64| {
-            Rule::new((STACK_POINTER, 8 * n), -8, [None, Some(-16 * (n % 7 + 1)), None, None, None, None])
-        };
+        let rule = |n: i64| Rule::new((STACK_POINTER, 8 * n), -8, saved(&[(1, -16 * (n % 7 + 1))]));
         let ids: Vec<_> = (0..3000).map(|n| TABLE.intern(&rule(n).unwrap()).unwrap()).collect();
         for n in 0..3000 {
             assert_eq!(TABLE.intern(&rule(n).unwrap()), Some(ids[n as usize]));
@@ -232,12 +239,12 @@ mod tests {
 
     #[test]
     fn rows_that_are_not_simple_make_no_rule() {
-        assert_eq!(Rule::new((STACK_POINTER, 8), 0, [None; 6]), None);
-        assert_eq!(Rule::new((STACK_POINTER, 8), -4, [None; 6]), None);
-        assert_eq!(Rule::new((STACK_POINTER, 1 << 40), -8, [None; 6]), None);
-        assert_eq!(Rule::new((17, 8), -8, [None; 6]), None);
-        assert_eq!(Rule::new((STACK_POINTER, 8), -8, [Some(-8 << 20), None, None, None, None, None]), None);
-        let rule = Rule::new((STACK_POINTER, 8), -8, [Some(-64), None, None, None, None, Some(-24)]).unwrap();
+        assert_eq!(Rule::new((STACK_POINTER, 8), 0, saved(&[])), None);
+        assert_eq!(Rule::new((STACK_POINTER, 8), -4, saved(&[])), None);
+        assert_eq!(Rule::new((STACK_POINTER, 1 << 40), -8, saved(&[])), None);
+        assert_eq!(Rule::new((REGISTERS, 8), -8, saved(&[])), None);
+        assert_eq!(Rule::new((STACK_POINTER, 8), -8, saved(&[(0, -8 << 20)])), None);
+        let rule = Rule::new((STACK_POINTER, 8), -8, saved(&[(0, -64), (5, -24)])).unwrap();
         assert_eq!((rule.lowest, rule.return_address), (-8, -1));
     }
 }

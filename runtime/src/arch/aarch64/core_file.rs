@@ -1,29 +1,9 @@
 //! What a core file needs of the CPU.
 
+use crate::arch::{ExtendedLayout, WholeState};
+
 /// `e_machine` of the CPU's ELF files: EM_AARCH64.
 pub const ELF_MACHINE: u16 = 183;
-
-/// How the extended state of a thread becomes notes.
-#[derive(Clone, Copy, Debug)]
-pub struct ExtendedLayout {
-    /// Bytes at its beginning that are the floating point registers (NT_FPREGSET).
-    pub float: usize,
-    /// The note of further state, where there is one.
-    pub whole: Option<WholeState>,
-}
-
-/// A note of further extended state.
-#[derive(Clone, Copy, Debug)]
-pub struct WholeState {
-    /// Its type.
-    pub kind: u32,
-    /// Where it begins in the extended state, in bytes.
-    pub from: usize,
-    /// Its bytes.
-    pub size: usize,
-    /// Words to be written over it as (offset, value).
-    pub words: [(usize, u32); 2],
-}
 
 /// The state is `struct user_fpsimd_state`, and then, where the CPU has it, `struct user_sve_header` with what follows it
 /// (arch/arm64/include/uapi/asm/ptrace.h).

@@ -409,3 +409,28 @@ impl Registers {
         self.system_call().is_none()
     }
 }
+
+/// Spins for some tens of milliseconds with one mark in a general register and one in a vector.
+#[cfg(test)]
+pub(crate) fn spin_with_marks(general: u64, vector: u64) {
+    // SAFETY: changes registers that it names.
+    unsafe {
+        asm!("fmov d7, {vector}", "2:", "isb", "subs {rounds}, {rounds}, #1", "b.ne 2b", vector = in(reg) vector,
+            rounds = inout(reg) 1u64 << 20 => _, in("x27") general, out("v7") _, options(nostack, nomem));
+    }
+}
+
+/// Stores `hidden ^ key`, which is in no register afterwards.
+///
+/// # Safety
+///
+/// - `to` is valid for a write.
+#[cfg(test)]
+#[inline(always)]
+pub(crate) unsafe fn store_revealed(to: *mut usize, hidden: usize, key: usize) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        asm!("eor {w}, {w}, {k}", "str {w}, [{to}]", "mov {w}, xzr",
+            w = inout(reg) hidden => _, k = in(reg) key, to = in(reg) to)
+    };
+}

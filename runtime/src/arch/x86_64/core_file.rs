@@ -3,30 +3,10 @@
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 
+use crate::arch::{ExtendedLayout, WholeState};
+
 /// `e_machine` of the CPU's ELF files: EM_X86_64.
 pub const ELF_MACHINE: u16 = 62;
-
-/// How the extended state of a thread becomes notes.
-#[derive(Clone, Copy, Debug)]
-pub struct ExtendedLayout {
-    /// Bytes at its beginning that are the floating point registers (NT_FPREGSET).
-    pub float: usize,
-    /// The note of the whole state, where there is one.
-    pub whole: Option<WholeState>,
-}
-
-/// A note of the whole extended state.
-#[derive(Clone, Copy, Debug)]
-pub struct WholeState {
-    /// Its type.
-    pub kind: u32,
-    /// Where it begins in the extended state, in bytes.
-    pub from: usize,
-    /// Its bytes.
-    pub size: usize,
-    /// Words to be written over it as (offset, value).
-    pub words: [(usize, u32); 2],
-}
 
 /// The state is in the layout of XSAVE: an FXSAVE image, in whose unused bytes debuggers look for the components that the
 /// system has switched on (XCR0 at byte 464; arch/x86/include/asm/user.h, struct user_xstateregs), then those.

@@ -402,3 +402,28 @@ impl Registers {
         self.result() == -514
     }
 }
+
+/// Spins for some tens of milliseconds with one mark in a general register and one in a vector.
+#[cfg(test)]
+pub(crate) fn spin_with_marks(general: u64, vector: u64) {
+    // SAFETY: changes registers that it names.
+    unsafe {
+        asm!("movq xmm7, {vector}", "2:", "pause", "dec rcx", "jnz 2b", vector = in(reg) vector,
+            inout("rcx") 1u64 << 20 => _, in("r15") general, out("xmm7") _, options(nostack, nomem));
+    }
+}
+
+/// Stores `hidden ^ key`, which is in no register afterwards.
+///
+/// # Safety
+///
+/// - `to` is valid for a write.
+#[cfg(test)]
+#[inline(always)]
+pub(crate) unsafe fn store_revealed(to: *mut usize, hidden: usize, key: usize) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        asm!("xor {w}, {k}", "mov [{to}], {w}", "xor {w}, {w}",
+            w = inout(reg) hidden => _, k = in(reg) key, to = in(reg) to)
+    };
+}

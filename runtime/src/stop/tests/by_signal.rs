@@ -8,6 +8,7 @@ use super::super::{Backend, Means, Options, StopKind};
 use super::child::{Crowd, in_child, records, stop};
 use super::refused::filter_ptrace;
 use super::threads::no_child_is_left;
+use crate::arch::{SYS_EPOLL_WAIT, SYS_PAUSE};
 use crate::sys::process;
 
 const SIGNAL: Options = Options { means: Means::Signal, ..Options::DEFAULT };
@@ -134,7 +135,11 @@ fn masks_and_waits_for_signals_do_not_matter() {
 fn no_call_is_interrupted() {
     static RETURNED: AtomicI32 = AtomicI32::new(0);
     in_child(60, || {
-        for number in [libc::SYS_epoll_wait, libc::SYS_pause, libc::SYS_read, libc::SYS_futex] {
+        let calls = [SYS_EPOLL_WAIT, SYS_PAUSE, libc::SYS_epoll_pwait, libc::SYS_ppoll, libc::SYS_read];
+        // Those that the CPU has.
+        let calls: Vec<_> =
+            calls.into_iter().chain([libc::SYS_futex]).filter(|number| *number >= 0).collect();
+        for number in calls.iter().copied() {
             std::thread::spawn(move || {
                 // SAFETY: calls that block for ever, on descriptors and words of our own.
                 unsafe {
@@ -143,7 +148,10 @@ fn no_call_is_interrupted() {
                     libc::pipe(pipe.as_mut_ptr());
                     let (event, word) = ((&raw mut event).addr(), (&raw const word).addr());
                     match number {
-                        libc::SYS_epoll_wait => libc::syscall(number, libc::epoll_create1(0), event, 1, -1),
+                        SYS_EPOLL_WAIT | libc::SYS_epoll_pwait => {
+                            libc::syscall(number, libc::epoll_create1(0), event, 1, -1, 0, 8)
+                        }
+                        libc::SYS_ppoll => libc::syscall(number, 0, 0, 0, 0, 8),
                         libc::SYS_read => libc::syscall(number, pipe[0], event, 1),
                         libc::SYS_futex => libc::syscall(number, word, 0, 0, 0),
                         _ => libc::syscall(number),
@@ -156,7 +164,7 @@ fn no_call_is_interrupted() {
         let mut mended = 0;
         for _ in 0..200 {
             let (notes, records) = records(&SIGNAL);
-            assert!(notes.is_complete() && records.len() == 5, "{notes:?}");
+            assert!(notes.is_complete() && records.len() == calls.len() + 1, "{notes:?}");
             mended += notes.mended;
             assert_eq!(RETURNED.load(SeqCst), 0, "the call with this number returned");
             std::thread::sleep(Duration::from_millis(1));
@@ -243,15 +251,7 @@ fn registers_hold_what_the_thread_holds() {
     for means in [Means::Ptrace, Means::Signal] {
         in_child(30, move || {
             let crowd = Crowd::start(1, |_| {
-                // SAFETY: spins for about 100 ms with two marks in registers.
-                unsafe {
-                    core::arch::asm!(
-                        "movq xmm7, {mark}",
-                        "2:", "pause", "dec rcx", "jnz 2b",
-                        mark = in(reg) 0x5eed_5eed_1234_5678u64, inout("rcx") 1u64 << 20 => _,
-                        in("r15") 0xfeed_feed_8765_4321u64, out("xmm7") _,
-                    );
-                }
+                crate::arch::spin_with_marks(0xfeed_feed_8765_4321, 0x5eed_5eed_1234_5678);
             });
             let tid = crowd.tids[0];
             let (mut general, mut extended, mut spinning) = (0, 0, 0);
