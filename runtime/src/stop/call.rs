@@ -30,6 +30,9 @@ use crate::sys::process;
 const MARK: usize = 0x5a4d_5354_494c_4c2b;
 /// A Call lies in the frame above the function that makes the system call.
 const NEAR: usize = 64 << 10;
+/// Between the two there is room for no frame of a signal handler: registers and siginfo alone are more
+/// (`struct rt_sigframe` in arch/x86/include/asm/sigframe.h and arch/arm64/kernel/signal.c).
+const NO_HANDLER_BETWEEN: usize = 1 << 10;
 const NS: u64 = 1_000_000_000;
 
 /// One wrapped call, on the stack of the thread that makes it.
@@ -117,8 +120,21 @@ impl Call {
     }
 
     /// The wrapped call out of which a signal has taken a thread, whose registers do not tell the call's number.
-    pub(super) fn left<'w>(registers: &Registers, memory: &impl ReadMemory) -> Option<&'w Call> {
-        Call::near(registers, memory).filter(|call| registers.may_have_made(call.number()))
+    /// `told` is the number of the call that the kernel saw it in there, if it saw one. Else the thread may have left
+    /// the wrapped call for a signal handler of the program, which has made another.
+    pub(super) fn left<'w>(
+        registers: &Registers,
+        memory: &impl ReadMemory,
+        told: Option<usize>,
+    ) -> Option<&'w Call> {
+        let is_left = |call: &&Call| match told {
+            Some(number) => call.number() == number,
+            None => {
+                let below = Addr::of(core::ptr::from_ref(*call)).get() - registers.stack_pointer();
+                below < NO_HANDLER_BETWEEN && registers.may_have_made(call.number())
+            }
+        };
+        Call::near(registers, memory).filter(is_left)
     }
 
     fn near<'w>(registers: &Registers, memory: &impl ReadMemory) -> Option<&'w Call> {
@@ -226,6 +242,25 @@ mod tests {
             assert!(core::ptr::eq(Call::of(&at, &memory()).unwrap(), &call));
         });
         assert!(Call::of(&at, &memory()).is_none());
+    }
+
+    #[test]
+    fn a_call_made_in_a_handler_is_not_taken_for_the_one_that_it_left() {
+        let call = Call::untimed(libc::SYS_epoll_pwait);
+        call.inside(|| {
+            let here = Addr::of(&raw const call).get();
+            let behind = |below| {
+                let (number, top) = (libc::SYS_epoll_pwait as usize, arch::thread_pointer());
+                Registers::of_system_call(number, [0; 6], here - below, 0, top)
+            };
+            let found = |below, told: Option<libc::c_long>| {
+                Call::left(&behind(below), &memory(), told.map(|number| number as usize)).is_some()
+            };
+            assert!(found(256, Some(libc::SYS_epoll_pwait)) && found(256, None));
+            assert!(!found(256, Some(libc::SYS_futex)), "the kernel saw another");
+            assert!(found(8 << 10, Some(libc::SYS_epoll_pwait)), "a libc with large frames");
+            assert!(!found(8 << 10, None), "a handler's frame fits between");
+        });
     }
 
     #[test]

@@ -161,11 +161,12 @@ fn record(parking: &Parking, body: &mut Body, task: Tracee, place: usize, memory
     let mut record = ThreadRecord::unknown(task.tid, task.listed, StopKind::Interrupted);
     let registers: Registers = context.registers;
     // /proc told what the thread was in before it was sent the signal; it may have gone on. A wrapped call says so itself.
-    let wrapped = Call::left(&registers, &memory);
+    let told = parking.call(place, registers.pc());
+    let wrapped = Call::left(&registers, &memory, told);
     if let Some(call) = wrapped {
         parking.note_wrapped(place, call);
     }
-    record.registers = match wrapped.map(Call::number).or_else(|| parking.call(place, registers.pc())) {
+    record.registers = match told.or_else(|| wrapped.map(Call::number)) {
         Some(number) => registers.in_system_call(number),
         None => registers,
     };
