@@ -141,6 +141,8 @@ pub(super) fn after_fork_in_child() {
     FIRST.store(null_mut(), Relaxed);
     RADIX.for_each(|_, entry| {
         if let Entry::Segment(segment) = decode(entry) {
+            // What a free unit was once must not be taken for a slab now that it does not count as free.
+            segment.clear_heads(segment.free.load(Relaxed));
             segment.free.store(0, Relaxed);
             segment.dirty.store(0, Relaxed);
             segment.listed.store(false, Relaxed);
@@ -234,7 +236,9 @@ impl Pool {
             self.empty -= 1;
         }
         let dirty = segment.dirty.load(Relaxed);
-        segment.free.store(free & !taken, Relaxed);
+        // While they are free: a process forked from here on finds no slab of old among units that are not.
+        segment.clear_heads(taken);
+        segment.free.store(free & !taken, Release);
         segment.dirty.store(dirty & !taken, Relaxed);
         self.dirty -= (dirty & taken).count_ones() as usize;
         if free & !taken == 0 {

@@ -154,6 +154,14 @@ impl Segment {
         mask(0, self.count.load(Relaxed) as usize)
     }
 
+    /// Makes the units of a mask units that are no heads.
+    pub(super) fn clear_heads(&self, mut units: u64) {
+        while let Some(unit) = self.units.get(units.trailing_zeros() as usize) {
+            unit.clear(0);
+            units &= units - 1;
+        }
+    }
+
     fn words(&self, unit: usize, compact: bool) -> *mut AtomicU64 {
         let offset = if compact { COMPACT_AT + unit * COMPACT * 8 } else { WIDE_AT + unit * WIDE * 8 };
         core::ptr::from_ref(self).cast::<u8>().wrapping_add(offset).cast::<AtomicU64>().cast_mut()
