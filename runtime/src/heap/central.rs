@@ -247,6 +247,14 @@ pub(super) fn recover(slab: &'static Unit) {
     }
 }
 
+/// As [`recover`], where a cache may hold some of them: none is handed out before it was freed anew.
+pub(super) fn lose_free(slab: &'static Unit) {
+    let capacity = slab.capacity.load(Relaxed);
+    slab.list.free.store(capacity, Relaxed);
+    slab.list.used.store(capacity, Relaxed);
+    slab.list.listed.store(false, Relaxed);
+}
+
 /// How many arenas this machine's threads share: one a CPU that the process may run on.
 pub(super) fn arenas() -> usize {
     crate::sys::process::cpus().clamp(1, ARENAS)

@@ -13,23 +13,27 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::lookup::{Entry, decode};
 use super::pool::RADIX;
+use super::segment::Unit;
 use super::thread_heap::ThreadHeap;
 use super::{cache, central, large, pool};
 
 /// In the child, on its only thread. `each_whole` calls its argument with the part of every thread, the caller's too,
-/// that was not inside of an operation.
-pub fn after_fork_in_child(mut each_whole: impl FnMut(&mut dyn FnMut(&mut ThreadHeap))) {
+/// that was not inside of an operation. `interrupted` says that the caller's was: it forks in a signal handler, and goes
+/// on there later with what it has in its cache and in hand. Nobody can tell these blocks from free ones, so the free
+/// blocks of a bin that is made anew are lost then.
+pub fn after_fork_in_child(interrupted: bool, mut each_whole: impl FnMut(&mut dyn FnMut(&mut ThreadHeap))) {
+    let find_free = if interrupted { central::lose_free } else { central::recover };
     pool::after_fork_in_child();
     large::after_fork_in_child();
     cache::after_fork_in_child();
     central::after_fork_in_child(|arena, class| {
         each_whole(&mut |heap| heap.forget(arena, class));
-        recover(arena, class);
+        each_slab(arena, class, find_free);
     });
 }
 
-/// Finds the free blocks of the slabs of a bin that was made anew.
-fn recover(arena: u8, class: usize) {
+/// Visits the slabs of a bin that was made anew.
+fn each_slab(arena: u8, class: usize, visit: fn(&'static Unit)) {
     RADIX.for_each(|_, entry| {
         let Entry::Segment(segment) = decode(entry) else { return };
         let free = segment.free.load(Relaxed);
@@ -38,7 +42,7 @@ fn recover(arena: u8, class: usize) {
                 && usize::from(unit.class.load(Relaxed)) == class
                 && unit.arena.load(Relaxed) == arena;
             if of_bin && free >> number & 1 == 0 {
-                central::recover(unit);
+                visit(unit);
             }
         }
     });

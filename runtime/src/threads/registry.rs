@@ -286,7 +286,9 @@ pub fn after_fork_in_child() {
             state.life.store(if whole { life::LEAVING } else { life::LOST }, Release);
         }
     });
-    heap::after_fork_in_child(|forget| {
+    // SAFETY: null, or a published state, which stays mapped.
+    let interrupted = unsafe { own_word().as_ref() }.is_some_and(|own| own.busy.load(Relaxed));
+    heap::after_fork_in_child(interrupted, |forget| {
         each(&mut |state| {
             // SAFETY: published states stay mapped.
             if !unsafe { state.as_ref() }.busy.load(Relaxed) {

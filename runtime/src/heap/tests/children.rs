@@ -7,12 +7,17 @@ use super::*;
 
 /// Runs `inside` in a forked child and says how that ended.
 fn in_child(inside: impl FnOnce() + std::panic::UnwindSafe) {
+    in_child_of(false, inside);
+}
+
+/// The same; `interrupted` as for [`after_fork_in_child`].
+fn in_child_of(interrupted: bool, inside: impl FnOnce() + std::panic::UnwindSafe) {
     // SAFETY: fork(2); libc keeps its own locks in order.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
         // The parts of other threads are not the child's to use here.
-        after_fork_in_child(|_| {});
+        after_fork_in_child(interrupted, |_| {});
         // SAFETY: alarm(2): a child that hangs dies of it.
         unsafe { libc::alarm(120) };
         let good = std::panic::catch_unwind(inside).is_ok();
@@ -64,6 +69,92 @@ fn a_child_goes_on_while_other_threads_were_inside() {
             model.end();
         }
         stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Runs `inside` in a child, forked while another thread is at the pool and at every bin of a class.
+fn in_child_beside_holder(class: usize, interrupted: bool, inside: impl FnOnce() + std::panic::UnwindSafe) {
+    let (forked, wait) = mpsc::channel::<()>();
+    let (tell, holding) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let forked = forked;
+        scope.spawn(move || {
+            let bins: Vec<_> = central::BINS.iter().map(|bins| bins[class].lock().unwrap()).collect();
+            let pool = pool::POOL.lock().unwrap();
+            tell.send(()).unwrap();
+            let _ = wait.recv();
+            drop((pool, bins));
+        });
+        holding.recv().unwrap();
+        in_child_of(interrupted, inside);
+        drop(forked);
+    });
+}
+
+/// A signal handler has interrupted malloc, and forks: what its thread has in its cache is not handed out beside.
+#[test]
+fn a_child_of_a_handler_that_interrupted_malloc_gets_no_block_twice() {
+    let _alone = alone();
+    let size = 100;
+    let mut heap = ThreadHeap::new();
+    let some: Vec<_> = (0..500).map(|_| allocate(&mut heap, &plain(size)).unwrap()).collect();
+    for block in &some {
+        free(&mut heap, *block, Origin::Malloc).unwrap();
+    }
+    let own = std::panic::AssertUnwindSafe(&mut heap);
+    in_child_beside_holder(size_class::of(size), true, move || {
+        let own = own;
+        let own: &mut ThreadHeap = own.0;
+        let mut others: Vec<_> = (0..central::arenas()).map(|_| ThreadHeap::new()).collect();
+        let mut seen = HashSet::new();
+        for _ in 0..1000 {
+            for heap in others.iter_mut().chain([&mut *own]) {
+                assert!(seen.insert(allocate(heap, &plain(size)).unwrap()), "handed out twice");
+            }
+        }
+        for block in seen {
+            free(own, block, Origin::Malloc).unwrap();
+        }
+        thread_exit(own);
+        trim();
+    });
+    thread_exit(&mut heap);
+}
+
+/// Slabs of a class in the whole heap of which no block is in use.
+fn empty_slabs(class: usize) -> usize {
+    let mut count = 0;
+    pool::RADIX.for_each(|_, entry| {
+        if let lookup::Entry::Segment(segment) = lookup::decode(entry) {
+            let is_empty = |unit: &&segment::Unit| {
+                unit.capacity.load(Ordering::Relaxed) > 0
+                    && usize::from(unit.class.load(Ordering::Relaxed)) == class
+                    && unit.list.used.load(Ordering::Relaxed) == 0
+            };
+            count += segment.units.iter().filter(is_empty).count();
+        }
+    });
+    count
+}
+
+/// Units that are free keep the descriptor of the slab that they were. In a child that forgets which are free it must
+/// not make them one again.
+#[test]
+fn a_child_takes_no_free_unit_for_a_slab() {
+    let _alone = alone();
+    let size = 100;
+    let class = size_class::of(size);
+    let mut heap = ThreadHeap::new();
+    let some: Vec<_> =
+        (0..20 * size_class::UNIT / size).map(|_| allocate(&mut heap, &plain(size)).unwrap()).collect();
+    for block in some {
+        free(&mut heap, block, Origin::Malloc).unwrap();
+    }
+    thread_exit(&mut heap);
+    // A bin keeps one.
+    assert!(empty_slabs(class) > central::ARENAS.min(central::arenas()), "the test needs free units");
+    in_child_beside_holder(class, false, move || {
+        assert!(empty_slabs(class) <= central::arenas(), "{} slabs", empty_slabs(class));
     });
 }
 
