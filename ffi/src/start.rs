@@ -67,6 +67,7 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     }
     modules::start();
     malloc::start();
+    crate::resources::start();
     misuse::start();
     layout::start();
     check::on_turned_off(turned_off);

@@ -8,7 +8,7 @@
 
 use core::ffi::{c_int, c_long, c_void};
 
-use libc::{fd_set, nfds_t, pollfd, siginfo_t, sigset_t, sockaddr, socklen_t, timespec};
+use libc::{fd_set, nfds_t, pollfd, siginfo_t, sigset_t, timespec};
 use standstill_runtime::arch;
 use standstill_runtime::stop::call::Call;
 
@@ -35,8 +35,6 @@ macro_rules! waits {
 }
 
 waits! {
-    accept(fd: c_int, from: *mut sockaddr, len: *mut socklen_t) -> c_int = libc::SYS_accept, c"accept";
-    accept4(fd: c_int, from: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int = libc::SYS_accept4, c"accept4";
     msgrcv(queue: c_int, into: *mut c_void, size: usize, kind: c_long, flags: c_int) -> isize = libc::SYS_msgrcv, c"msgrcv";
     msgsnd(queue: c_int, message: *const c_void, size: usize, flags: c_int) -> c_int = libc::SYS_msgsnd, c"msgsnd";
     pause() -> c_int = arch::SYS_PAUSE, c"pause";

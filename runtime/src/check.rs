@@ -123,7 +123,8 @@ fn is_repeated(occasion: &Occasion) -> bool {
 }
 
 /// Says what was found, and what follows.
-fn conclude(occasion: &Occasion, options: &Options, analysis: Analysis, remarks: &Remarks) -> Outcome {
+fn conclude(occasion: &Occasion, options: &Options, mut analysis: Analysis, remarks: &Remarks) -> Outcome {
+    analysis.survey.add_resources();
     let outcome = match remarks.failure() {
         Some(why) => report::Outcome::CouldNotCheck { why, advice: "" },
         None => report::Outcome::Checked,

@@ -15,6 +15,15 @@ pub(super) struct OneSurvey<'a> {
     retained: Option<Retained>,
     grown: Vec<OneGrown<'a>>,
     since: Option<u32>,
+    not_returned: Vec<OneResource<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneResource<'a> {
+    kind: &'static str,
+    count: usize,
+    first: usize,
+    frames: Vec<OneFrame<'a>>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +132,16 @@ pub(super) fn survey(named: &Named) -> Option<OneSurvey<'_>> {
             })
             .collect(),
         since: (survey.since > 0).then_some(survey.since),
+        not_returned: survey
+            .resources
+            .iter()
+            .map(|group| OneResource {
+                kind: group.kind.name(),
+                count: group.count,
+                first: group.first,
+                frames: stack(group.stack).iter().map(frame).collect(),
+            })
+            .collect(),
     })
 }
 

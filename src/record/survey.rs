@@ -4,7 +4,9 @@ use standstill_runtime::base::{Addr, AddrRange};
 use standstill_runtime::explain::{Holder, Hop};
 use standstill_runtime::harvest::Strength;
 use standstill_runtime::report;
+use standstill_runtime::report::resources::Resources;
 use standstill_runtime::report::survey::{Grown, Path, Place, Reachable, Retained};
+use standstill_runtime::threads::resources::Kind;
 use standstill_runtime::trace::StackId;
 
 use super::Fields;
@@ -28,6 +30,8 @@ pub struct Survey {
     pub grown: Vec<Grown>,
     /// Which baseline.
     pub since: u32,
+    /// What was not given back.
+    pub resources: Vec<Resources>,
 }
 
 impl Survey {
@@ -42,6 +46,7 @@ impl Survey {
             retained: &self.retained,
             grown: &self.grown,
             since: self.since,
+            resources: &self.resources,
         }
     }
 
@@ -50,6 +55,7 @@ impl Survey {
         let groups = self.reachable.iter().map(|group| group.stack);
         let paths = self.paths.iter().map(|path| path.stack);
         let groups = groups.chain(self.grown.iter().map(|group| group.stack));
+        let groups = groups.chain(self.resources.iter().map(|group| group.stack));
         groups.chain(paths).chain(self.hops.iter().map(|hop| hop.stack.0))
     }
 
@@ -98,6 +104,15 @@ impl Survey {
                     now_bytes: fields.decimal()?,
                 });
                 self.since = fields.decimal()?;
+            }
+            b"resource" => {
+                let name = fields.str()?;
+                self.resources.push(Resources {
+                    kind: Kind::ALL.into_iter().find(|kind| kind.name() == name)?,
+                    stack: fields.decimal()?,
+                    count: fields.decimal()?,
+                    first: fields.decimal()?,
+                });
             }
             _ => return Some(false),
         }

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use standstill_runtime::base::{Addr, AddrRange};
+use standstill_runtime::report::resources::Resources;
 use standstill_runtime::report::suppressions::Suppressions;
 use standstill_runtime::report::text::Style;
 use standstill_runtime::report::{self, Modules, Outcome, Report, Sentence, Sink, Stacks, Totals, record};
+use standstill_runtime::threads::resources;
 
 use super::*;
 
@@ -184,6 +186,8 @@ fn survey() -> impl Strategy<Value = Survey> {
                 let (now_objects, now_bytes) = (objects, bytes);
                 survey.since = 5;
                 survey.grown.push(Grown { stack, objects: -3, bytes: 9, now_objects, now_bytes });
+                let (kind, first) = (resources::Kind::ALL[stack as usize % 2], objects);
+                survey.resources.push(Resources { kind, stack, count: 2, first });
             }
             for (first, last) in retained {
                 survey.retained.push(Retained { first, last, objects: 1, bytes: last as usize });

@@ -317,3 +317,25 @@ macro_rules! entry_point {
         }
     };
 }
+
+/// As [`entry_point`](crate::entry_point), for functions of up to six arguments; the frame is the seventh.
+#[macro_export]
+macro_rules! entry_point_of_six {
+    ($(#[$attribute:meta])* $name:ident => $implementation:path) => {
+        $(#[$attribute])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                $crate::push_caller_frame!(),
+                "mov x6, sp",
+                "bl {implementation}",
+                $crate::pop_caller_frame!(),
+                "ret",
+                ".cfi_endproc",
+                implementation = sym $implementation,
+            )
+        }
+    };
+}

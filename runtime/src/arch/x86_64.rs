@@ -280,3 +280,32 @@ macro_rules! entry_point {
         }
     };
 }
+
+/// As [`entry_point`](crate::entry_point), for functions of up to six arguments; the frame is the seventh.
+#[macro_export]
+macro_rules! entry_point_of_six {
+    ($(#[$attribute:meta])* $name:ident => $implementation:path) => {
+        $(#[$attribute])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
+                "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
+                "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
+                "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
+                "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
+                "push rbp", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbp, 0",
+                // The seventh argument is the first on the stack, which is aligned with it (psABI 3.2.2, 3.2.3).
+                "mov rax, rsp",
+                "push rax", ".cfi_adjust_cfa_offset 8",
+                "call {implementation}",
+                "add rsp, 56", ".cfi_adjust_cfa_offset -56",
+                "ret",
+                ".cfi_endproc",
+                implementation = sym $implementation,
+            )
+        }
+    };
+}

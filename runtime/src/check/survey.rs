@@ -8,10 +8,13 @@ use crate::heap::{Chunk, HeapView, Provider, Tag};
 use crate::init::options::Options;
 use crate::mem::{Lists, MapVec, ReadMemory, Tally};
 use crate::report;
+use crate::report::resources::Resources;
 use crate::report::survey::{Grown, Path, Place, Reachable, Retained};
 use crate::scan::{Bits, Marks};
 use crate::stop::World;
 use crate::stop::snapshot::{Handover, Head};
+use crate::sys::file;
+use crate::threads::resources::{self, Kind, Resource};
 
 /// See [`report::Survey`].
 #[derive(Default)]
@@ -23,6 +26,7 @@ pub(super) struct Survey {
     retained: MapVec<Retained>,
     grown: MapVec<Grown>,
     since: u32,
+    resources: MapVec<Resources>,
 }
 
 /// Of which objects the option `explain` wants the chain.
@@ -86,7 +90,7 @@ pub(super) fn make(
 impl Survey {
     /// From a snapshot; see [`super::analysis::Analysis::hand_over`].
     pub(super) fn hand_over(&self, handover: &Handover) -> Result<(), Errno> {
-        // What grew is told of checks in place only.
+        // What grew is told of checks in place only, what was not given back is found afterwards.
         let Survey { reachable, paths, hops, places, retained, .. } = self;
         handover.write::<Reachable>(reachable)?;
         handover.write::<Path>(paths)?;
@@ -113,12 +117,24 @@ impl Survey {
             retained: &self.retained,
             grown: &self.grown,
             since: self.since,
+            resources: &self.resources,
         }
     }
 
     /// What grew since a baseline.
     pub(super) fn add_grown(&mut self, since: u32, grown: MapVec<Grown>) {
         (self.since, self.grown) = (since, grown);
+    }
+
+    /// What was not given back by now, the world running. Without memory nothing is told.
+    pub(super) fn add_resources(&mut self) {
+        if Kind::ALL.into_iter().any(resources::are_kept)
+            && let Ok(all) = resources::all()
+        {
+            // Not every call that closes one is seen.
+            let is_there = |one: &Resource| one.kind != Kind::Descriptor || file::is_open(one.key as i32);
+            self.resources = Resources::group(&all, is_there).unwrap_or_default();
+        }
     }
 
     fn add_reachable(&mut self, heap: &HeapView, marks: &Marks, owners: &Owners) -> Result<(), Errno> {

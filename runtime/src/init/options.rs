@@ -222,6 +222,10 @@ options! {
     report_reachable: bool = "0" => false;
     /// Print so many variables, threads and other roots that alone hold the most memory; 0 prints none.
     report_retained: u32 = "0" => 0;
+    /// Print also file descriptors that are still open, by the call stack that opened them. Not with a static library.
+    report_descriptors: bool = "0" => false;
+    /// Print also threads that were neither joined nor detached, by the call stack that created them. Not with a static library.
+    report_threads: bool = "0" => false;
     /// Say why objects are alive: the one at an address (0x..), those of a size, or those that a matching function allocated (needs the command standstill; patterns as in suppressions). One object of each call stack.
     explain: Word = "" => Word::new();
     /// Bits of a word that are an address, as in 0x7fffffffffff, for programs that keep tags in pointers: what only a word with other bits set leads to is "possible". 0: all.

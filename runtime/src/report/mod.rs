@@ -17,6 +17,7 @@ mod model;
 pub mod output;
 pub mod record;
 pub mod render_child;
+pub mod resources;
 mod say;
 mod sink;
 pub mod suppressions;

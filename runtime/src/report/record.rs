@@ -33,6 +33,7 @@
 //! place HOLDER TID AT               each root word, in order
 //! retained FIRST LAST OBJECTS BYTES what is reached from place FIRST to LAST and from no other
 //! grown STACK OBJECTS BYTES NOW-OBJECTS NOW-BYTES SINCE   since a baseline
+//! resource KIND STACK COUNT FIRST   descriptors and threads that were not given back
 //! end
 //! ```
 //!
@@ -182,6 +183,7 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     let mut stacks = MapVec::new();
     let all = survey.reachable.iter().map(|group| group.stack);
     let all = all.chain(survey.grown.iter().map(|group| group.stack));
+    let all = all.chain(survey.resources.iter().map(|group| group.stack));
     let all = all.chain(survey.paths.iter().map(|path| path.stack));
     for number in all.chain(survey.hops.iter().map(|hop| hop.stack.0)) {
         // Without memory the frames are missing from the report.
@@ -198,6 +200,10 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     for group in survey.grown {
         let (objects, bytes, now) = (group.objects, group.bytes, (group.now_objects, group.now_bytes));
         say!(out, "grown {} {objects} {bytes} {} {} {}\n", group.stack, now.0, now.1, survey.since);
+    }
+    for group in survey.resources {
+        let (kind, count, first) = (group.kind.name(), group.count, group.first);
+        say!(out, "resource {kind} {} {count} {first}\n", group.stack);
     }
     if !survey.wanted.is_empty() {
         out.bytes(b"explain ");

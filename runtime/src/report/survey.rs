@@ -6,6 +6,7 @@ use crate::base::Errno;
 use crate::explain::{Holder, Hop};
 use crate::mem::MapVec;
 
+use super::resources::Resources;
 use super::sink::{Sink, write_to};
 use super::text::StackText;
 
@@ -99,12 +100,18 @@ pub struct Survey<'a> {
     pub grown: &'a [Grown],
     /// The baseline since which they grew.
     pub since: u32,
+    /// What was not given back.
+    pub resources: &'a [Resources],
 }
 
 impl Survey<'_> {
     /// True when there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        self.reachable.is_empty() && self.paths.is_empty() && self.places.is_empty() && self.grown.is_empty()
+        self.reachable.is_empty()
+            && self.paths.is_empty()
+            && self.places.is_empty()
+            && self.grown.is_empty()
+            && self.resources.is_empty()
     }
 }
 
@@ -168,6 +175,7 @@ pub fn render(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &
         let hops = survey.hops.get(path.first..path.first + path.hops).unwrap_or_default();
         one_path(path, hops, names, out);
     }
+    super::resources::render(survey.resources, names, out);
     if extent.retained > 0 && !survey.places.is_empty() {
         retained(survey, extent.retained, names, out);
     }

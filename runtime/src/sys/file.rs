@@ -202,3 +202,9 @@ pub fn is_executable(path: &CStr) -> bool {
     let may = unsafe { syscall(libc::SYS_faccessat, arguments) }.is_ok();
     may && open(path, libc::O_PATH | libc::O_DIRECTORY, 0).is_err()
 }
+
+/// True when the calling process has this descriptor open.
+pub fn is_open(fd: i32) -> bool {
+    // SAFETY: fcntl(2), F_GETFD changes nothing.
+    unsafe { syscall(libc::SYS_fcntl, [fd as usize, libc::F_GETFD as usize, 0, 0, 0, 0]) }.is_ok()
+}

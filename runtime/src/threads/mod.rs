@@ -11,6 +11,7 @@
 //! destructor (`__libc_thread_freeres`), so no hook in user space is late enough to take the state away.
 
 mod registry;
+pub mod resources;
 mod state;
 
 pub use registry::{Inside, after_fork_in_child, enter, for_each, leaving, on_first_use, with};
