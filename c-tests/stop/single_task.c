@@ -26,8 +26,10 @@ int main(int count, char **arguments) {
       KILL_ON(SYS_ptrace),
       KILL_ON(SYS_clone),
       KILL_ON(SYS_clone3),
+#ifdef SYS_fork /* not in the tables of newer CPUs */
       KILL_ON(SYS_fork),
       KILL_ON(SYS_vfork),
+#endif
       KILL_ON(SYS_process_vm_readv),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
