@@ -19,6 +19,7 @@ for word in "$@"; do
     "--out-dir "*) out=$word ;;
     "--target "*) target=$word ;;
     "-C lto=fat") lto=fat ;;
+    "-C strip=none") strip="" ;;
     "-C strip="*) strip=--strip-debug ;;
   esac
   previous=$word
