@@ -14,6 +14,16 @@ type Strings = *const *const c_char;
 /// Exports functions that go on in the C library's of the same name, and come back only when that has failed.
 macro_rules! execs {
     ($($name:ident($($argument:ident: $type:ty),*) = $symbol:literal;)+) => {
+        mod real {
+            use super::*;
+
+            $(next!(pub(super) $name: unsafe extern "C" fn($($type),*) -> c_int = $symbol);)+
+        }
+
+        pub(crate) fn resolve() {
+            $(real::$name();)+
+        }
+
         $(
             /// As in the C library.
             ///
@@ -22,8 +32,7 @@ macro_rules! execs {
             /// As in C.
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
-                next!(real: unsafe extern "C" fn($($type),*) -> c_int = $symbol);
-                let Some(real) = real() else { return absent() as c_int };
+                let Some(real) = real::$name() else { return absent() as c_int };
                 // SAFETY: the caller's arguments, passed on.
                 exec::announced(|| unsafe { real($($argument),*) })
             }

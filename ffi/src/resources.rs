@@ -157,7 +157,7 @@ macro_rules! accepts {
                 next!(real: Six = $symbol);
                 let Some(real) = real() else { return absent() };
                 // SAFETY: the caller's arguments, passed on.
-                let result = Call::untimed($number).inside(|| unsafe { real(a, b, c, d, e, f) });
+                let result = Call::untimed($number, a).inside(|| unsafe { real(a, b, c, d, e, f) });
                 opened(result as c_int, $name as *const () as usize, frame);
                 result
             }

@@ -15,7 +15,7 @@ use standstill_runtime::sys::{file, signals};
 use standstill_runtime::{check, report};
 
 use crate::weak::weak;
-use crate::{layout, malloc, misuse, modules, process, thread_dump};
+use crate::{layout, malloc, misuse, modules, next, process, thread_dump};
 
 unsafe extern "C" {
     static environ: *const *const c_char;
@@ -65,6 +65,7 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     if is_musl() {
         signals::set_libc_internal(signals::SIGSYNCCALL);
     }
+    next::resolve();
     modules::start();
     malloc::start();
     crate::resources::start();

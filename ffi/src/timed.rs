@@ -10,28 +10,34 @@ use core::ffi::{c_int, c_long, c_uint};
 
 use libc::{epoll_event, pollfd, sembuf, siginfo_t, sigset_t, timespec};
 use standstill_runtime::arch;
+use standstill_runtime::base::Addr;
 use standstill_runtime::stop::call::Call;
+use standstill_runtime::sys::{memory, signals};
 
 use crate::malloc::set_errno;
-use crate::next::{absent, next};
+use crate::next::{absent, nexts};
 use crate::weak::weak;
 
 type Time = *const timespec;
 
-next!(real_epoll_wait: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int) -> c_int = c"epoll_wait");
-next!(real_epoll_pwait: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int, *const sigset_t) -> c_int = c"epoll_pwait");
-next!(real_epoll_pwait2: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, Time, *const sigset_t) -> c_int = c"epoll_pwait2");
-next!(real_sigtimedwait: unsafe extern "C" fn(*const sigset_t, *mut siginfo_t, Time) -> c_int = c"sigtimedwait");
-next!(real_semtimedop: unsafe extern "C" fn(c_int, *mut sembuf, usize, Time) -> c_int = c"semtimedop");
-next!(real_poll: unsafe extern "C" fn(*mut pollfd, libc::nfds_t, c_int) -> c_int = c"poll");
-next!(real_clock_nanosleep: unsafe extern "C" fn(c_int, c_int, Time, *mut timespec) -> c_int = c"clock_nanosleep");
+nexts! {
+    real_epoll_wait: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int) -> c_int = c"epoll_wait";
+    real_epoll_pwait: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int, *const sigset_t) -> c_int = c"epoll_pwait";
+    real_epoll_pwait2: unsafe extern "C" fn(c_int, *mut epoll_event, c_int, Time, *const sigset_t) -> c_int = c"epoll_pwait2";
+    real_sigtimedwait: unsafe extern "C" fn(*const sigset_t, *mut siginfo_t, Time) -> c_int = c"sigtimedwait";
+    real_semtimedop: unsafe extern "C" fn(c_int, *mut sembuf, usize, Time) -> c_int = c"semtimedop";
+    real_poll: unsafe extern "C" fn(*mut pollfd, libc::nfds_t, c_int) -> c_int = c"poll";
+    real_clock_nanosleep: unsafe extern "C" fn(c_int, c_int, Time, *mut timespec) -> c_int = c"clock_nanosleep";
+}
 
 weak!(/// clock_gettime(2), without a system call where the kernel allows it.
     clock: unsafe extern "C" fn(c_int, *mut timespec) -> c_int = "clock_gettime");
 
-/// What the C library makes of epoll_wait(3).
-const EPOLL_WAIT: libc::c_long =
-    if arch::SYS_EPOLL_WAIT < 0 { libc::SYS_epoll_pwait } else { arch::SYS_EPOLL_WAIT };
+/// What the C library makes of epoll_wait(3). musl has one call for all of its family (src/linux/epoll.c).
+fn number_of_epoll_wait() -> c_long {
+    let is_musl = signals::libc_internal() == signals::SIGSYNCCALL;
+    if is_musl || arch::SYS_EPOLL_WAIT < 0 { libc::SYS_epoll_pwait } else { arch::SYS_EPOLL_WAIT }
+}
 
 const NS: u64 = 1_000_000_000;
 
@@ -48,29 +54,35 @@ fn now() -> u64 {
 
 /// Makes a call that waits for `milliseconds`; for ever, when that is negative.
 #[inline]
-fn milliseconds(number: libc::c_long, milliseconds: c_int, real: impl FnOnce() -> c_int) -> c_int {
+fn milliseconds(number: c_long, argument: usize, milliseconds: c_int, real: impl FnOnce() -> c_int) -> c_int {
     let call = match milliseconds {
-        ..=0 => Call::untimed(number),
-        1.. => Call::timed(number, now(), milliseconds as u64 * 1_000_000),
+        ..=0 => Call::untimed(number, argument),
+        1.. => Call::timed(number, argument, now(), milliseconds as u64 * 1_000_000),
     };
     call.inside(real)
 }
 
+/// The time that `time` points to, in nanoseconds, where there is one to wait for. What is no time, or is not there, is
+/// for the kernel to refuse.
+fn nanoseconds(time: Time) -> Option<u64> {
+    const PAGE: usize = 4096;
+    let first = time.addr();
+    let last = first.wrapping_add(size_of::<timespec>() - 8);
+    let is_there = |at: usize| memory::is_readable(Addr::new(at));
+    if first == 0 || !is_there(first) || (first / PAGE != last / PAGE && !is_there(last)) {
+        return None;
+    }
+    // SAFETY: the kernel could read it just now; C has the caller keep it until the call is over.
+    let time = unsafe { time.read_unaligned() };
+    let rest = u64::try_from(time.tv_nsec).ok().filter(|ns| *ns < NS)?;
+    u64::try_from(time.tv_sec).ok()?.checked_mul(NS)?.checked_add(rest).filter(|ns| *ns > 0)
+}
+
 /// Makes a call with the timeout that `time` points to, with that of a Call in its place.
-///
-/// # Safety
-///
-/// - `time` is null or points to a timespec.
 #[inline]
-unsafe fn time(number: libc::c_long, time: Time, real: impl FnOnce(Time) -> c_int) -> c_int {
-    // SAFETY: the caller's duty.
-    let ns = unsafe { time.as_ref() }.and_then(|time| {
-        // What is no time is for the kernel to refuse.
-        let rest = u64::try_from(time.tv_nsec).ok().filter(|ns| *ns < NS)?;
-        u64::try_from(time.tv_sec).ok()?.checked_mul(NS)?.checked_add(rest).filter(|ns| *ns > 0)
-    });
-    let Some(ns) = ns else { return Call::untimed(number).inside(|| real(time)) };
-    let call = Call::timed(number, now(), ns);
+fn time(number: c_long, argument: usize, time: Time, real: impl FnOnce(Time) -> c_int) -> c_int {
+    let Some(ns) = nanoseconds(time) else { return Call::untimed(number, argument).inside(|| real(time)) };
+    let call = Call::timed(number, argument, now(), ns);
     call.inside(|| real(call.timespec()))
 }
 
@@ -88,7 +100,9 @@ pub unsafe extern "C" fn epoll_wait(
 ) -> c_int {
     let Some(real) = real_epoll_wait() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
-    milliseconds(EPOLL_WAIT, timeout, || unsafe { real(epoll, events, count, timeout) })
+    milliseconds(number_of_epoll_wait(), epoll as usize, timeout, || unsafe {
+        real(epoll, events, count, timeout)
+    })
 }
 
 /// As the system call.
@@ -106,7 +120,9 @@ pub unsafe extern "C" fn epoll_pwait(
 ) -> c_int {
     let Some(real) = real_epoll_pwait() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
-    milliseconds(libc::SYS_epoll_pwait, timeout, || unsafe { real(epoll, events, count, timeout, mask) })
+    milliseconds(libc::SYS_epoll_pwait, epoll as usize, timeout, || unsafe {
+        real(epoll, events, count, timeout, mask)
+    })
 }
 
 /// As the system call.
@@ -124,7 +140,9 @@ pub unsafe extern "C" fn epoll_pwait2(
 ) -> c_int {
     let Some(real) = real_epoll_pwait2() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
-    unsafe { time(libc::SYS_epoll_pwait2, timeout, |timeout| real(epoll, events, count, timeout, mask)) }
+    time(libc::SYS_epoll_pwait2, epoll as usize, timeout, |timeout| unsafe {
+        real(epoll, events, count, timeout, mask)
+    })
 }
 
 /// As the system call.
@@ -136,7 +154,7 @@ pub unsafe extern "C" fn epoll_pwait2(
 pub unsafe extern "C" fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: Time) -> c_int {
     let Some(real) = real_sigtimedwait() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
-    unsafe { time(libc::SYS_rt_sigtimedwait, timeout, |timeout| real(set, info, timeout)) }
+    time(libc::SYS_rt_sigtimedwait, set.addr(), timeout, |timeout| unsafe { real(set, info, timeout) })
 }
 
 /// As the system call.
@@ -153,7 +171,9 @@ pub unsafe extern "C" fn semtimedop(
 ) -> c_int {
     let Some(real) = real_semtimedop() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
-    unsafe { time(libc::SYS_semtimedop, timeout, |timeout| real(semaphores, operations, count, timeout)) }
+    time(libc::SYS_semtimedop, semaphores as usize, timeout, |timeout| unsafe {
+        real(semaphores, operations, count, timeout)
+    })
 }
 
 /// As the system call.
@@ -165,7 +185,7 @@ pub unsafe extern "C" fn semtimedop(
 pub unsafe extern "C" fn poll(files: *mut pollfd, count: libc::nfds_t, timeout: c_int) -> c_int {
     let Some(real) = real_poll() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
-    milliseconds(arch::SYS_POLL, timeout, || unsafe { real(files, count, timeout) })
+    milliseconds(arch::SYS_POLL, files.addr(), timeout, || unsafe { real(files, count, timeout) })
 }
 
 /// As the C library's.
@@ -204,8 +224,12 @@ pub unsafe extern "C" fn clock_nanosleep(
         // SAFETY: the caller's arguments, passed on.
         return unsafe { real(clock, flags, wanted, left) };
     }
+    // How long is one thing by either clock, and musl makes another system call for the first (src/time/clock_nanosleep.c).
+    let clock = if clock == libc::CLOCK_REALTIME { libc::CLOCK_MONOTONIC } else { clock };
     // SAFETY: the caller's arguments, passed on.
-    unsafe { time(libc::SYS_clock_nanosleep, wanted, |wanted| real(clock, flags, wanted, left)) }
+    time(libc::SYS_clock_nanosleep, clock as usize, wanted, |wanted| unsafe {
+        real(clock, flags, wanted, left)
+    })
 }
 
 /// As the C library's, whose own would sleep in a call that nobody can interpose.

@@ -16,17 +16,19 @@ use standstill_runtime::stop::call::Call;
 use standstill_runtime::sys::invoke::syscall;
 
 use crate::malloc::{errno, set_errno};
-use crate::next::{absent, next};
+use crate::next::{absent, nexts};
 
-next!(real_write: unsafe extern "C" fn(c_int, *const c_void, usize) -> isize = c"write");
-next!(real_writev: unsafe extern "C" fn(c_int, *const iovec, c_int) -> isize = c"writev");
-next!(real_send: unsafe extern "C" fn(c_int, *const c_void, usize, c_int) -> isize = c"send");
-next!(real_sendto: unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *const sockaddr, socklen_t) -> isize = c"sendto");
-next!(real_sendmsg: unsafe extern "C" fn(c_int, *const msghdr, c_int) -> isize = c"sendmsg");
-next!(real_sendfile: unsafe extern "C" fn(c_int, c_int, *mut i64, usize) -> isize = c"sendfile");
-next!(real_recv: unsafe extern "C" fn(c_int, *mut c_void, usize, c_int) -> isize = c"recv");
-next!(real_recvfrom: unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut sockaddr, *mut socklen_t) -> isize = c"recvfrom");
-next!(real_recvmsg: unsafe extern "C" fn(c_int, *mut msghdr, c_int) -> isize = c"recvmsg");
+nexts! {
+    real_write: unsafe extern "C" fn(c_int, *const c_void, usize) -> isize = c"write";
+    real_writev: unsafe extern "C" fn(c_int, *const iovec, c_int) -> isize = c"writev";
+    real_send: unsafe extern "C" fn(c_int, *const c_void, usize, c_int) -> isize = c"send";
+    real_sendto: unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *const sockaddr, socklen_t) -> isize = c"sendto";
+    real_sendmsg: unsafe extern "C" fn(c_int, *const msghdr, c_int) -> isize = c"sendmsg";
+    real_sendfile: unsafe extern "C" fn(c_int, c_int, *mut i64, usize) -> isize = c"sendfile";
+    real_recv: unsafe extern "C" fn(c_int, *mut c_void, usize, c_int) -> isize = c"recv";
+    real_recvfrom: unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut sockaddr, *mut socklen_t) -> isize = c"recvfrom";
+    real_recvmsg: unsafe extern "C" fn(c_int, *mut msghdr, c_int) -> isize = c"recvmsg";
+}
 
 /// Makes the call `first`; where a stop cut it short, goes on until all is moved or the kernel gives less of its own.
 ///
@@ -35,11 +37,12 @@ next!(real_recvmsg: unsafe extern "C" fn(c_int, *mut msghdr, c_int) -> isize = c
 #[inline]
 fn whole(
     number: libc::c_long,
+    fd: c_int,
     first: impl FnOnce() -> isize,
     wanted: impl FnOnce() -> usize,
     rest: impl FnMut(usize) -> (usize, isize),
 ) -> isize {
-    let call = Call::transfer(number, usize::MAX);
+    let call = Call::transfer(number, fd as usize, usize::MAX);
     let moved = call.inside(first);
     if moved > 0 && call.was_cut() { go_on(&call, moved as usize, wanted(), rest) } else { moved }
 }
@@ -77,7 +80,7 @@ pub unsafe extern "C" fn write(fd: c_int, from: *const c_void, count: usize) -> 
     let Some(real) = real_write() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done) };
-    whole(libc::SYS_write, || at(0), || count, |done| (count - done, at(done)))
+    whole(libc::SYS_write, fd, || at(0), || count, |done| (count - done, at(done)))
 }
 
 /// As the system call.
@@ -94,6 +97,7 @@ pub unsafe extern "C" fn writev(fd: c_int, vector: *const iovec, count: c_int) -
     let pieces = || unsafe { pieces(vector, count as usize) };
     whole(
         libc::SYS_writev,
+        fd,
         first,
         || total(pieces()),
         |done| {
@@ -114,7 +118,7 @@ pub unsafe extern "C" fn send(fd: c_int, from: *const c_void, count: usize, flag
     let Some(real) = real_send() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags) };
-    whole(libc::SYS_sendto, || at(0), || count, |done| (count - done, at(done)))
+    whole(libc::SYS_sendto, fd, || at(0), || count, |done| (count - done, at(done)))
 }
 
 /// As the system call.
@@ -134,7 +138,7 @@ pub unsafe extern "C" fn sendto(
     let Some(real) = real_sendto() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags, to, to_len) };
-    whole(libc::SYS_sendto, || at(0), || count, |done| (count - done, at(done)))
+    whole(libc::SYS_sendto, fd, || at(0), || count, |done| (count - done, at(done)))
 }
 
 /// As the system call. What goes on has no control data: that went with the first byte.
@@ -151,6 +155,7 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int
     let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };
     whole(
         libc::SYS_sendmsg,
+        fd,
         first,
         || total(pieces()),
         |done| {
@@ -172,7 +177,7 @@ pub unsafe extern "C" fn sendfile(to: c_int, from: c_int, offset: *mut i64, coun
     let Some(real) = real_sendfile() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(to, from, offset, count - done) };
-    whole(libc::SYS_sendfile, || at(0), || count, |done| (count - done, at(done)))
+    whole(libc::SYS_sendfile, to, || at(0), || count, |done| (count - done, at(done)))
 }
 
 /// [`sendfile`], of which it is another name where `off_t` has 64 bits.
@@ -197,10 +202,10 @@ pub unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags:
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(fd, into.wrapping_byte_add(done), count - done, flags) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvfrom).inside(|| at(0));
+        return Call::untimed(libc::SYS_recvfrom, fd as usize).inside(|| at(0));
     }
     let wanted = || if is_stream(fd) { count } else { 0 };
-    whole(libc::SYS_recvfrom, || at(0), wanted, |done| (count - done, at(done)))
+    whole(libc::SYS_recvfrom, fd, || at(0), wanted, |done| (count - done, at(done)))
 }
 
 /// As the system call.
@@ -221,10 +226,11 @@ pub unsafe extern "C" fn recvfrom(
     // SAFETY: the caller's arguments.
     let first = || unsafe { real(fd, into, count, flags, from, from_len) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvfrom).inside(first);
+        return Call::untimed(libc::SYS_recvfrom, fd as usize).inside(first);
     }
     whole(
         libc::SYS_recvfrom,
+        fd,
         first,
         || if is_stream(fd) { count } else { 0 },
         |done| {
@@ -246,14 +252,14 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
     // SAFETY: the caller's arguments.
     let first = || unsafe { real(fd, message, flags) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvmsg).inside(first);
+        return Call::untimed(libc::SYS_recvmsg, fd as usize).inside(first);
     }
     // SAFETY: the kernel has read the message and its vector by now.
     let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };
     // SAFETY: as above.
     let simple = || is_stream(fd) && unsafe { (*message).msg_control }.is_null();
     let wanted = || if simple() { total(pieces()) } else { 0 };
-    whole(libc::SYS_recvmsg, first, wanted, |done| {
+    whole(libc::SYS_recvmsg, fd, first, wanted, |done| {
         let mut piece = piece_at(pieces(), done);
         let mut message = message_of(&mut piece);
         // SAFETY: a part of the caller's memory.

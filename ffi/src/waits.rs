@@ -14,9 +14,29 @@ use standstill_runtime::stop::call::Call;
 
 use crate::next::{absent, next};
 
+/// The first argument as the kernel gets it; 0 for none.
+macro_rules! first {
+    () => {
+        0
+    };
+    ($first:ident $(, $others:ident)*) => {
+        $first as usize
+    };
+}
+
 /// Exports functions that go on in the C library's of the same name, known to a stop as the system call `$number`.
 macro_rules! waits {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $number:expr, $symbol:literal;)+) => {
+        mod real {
+            use super::*;
+
+            $(next!(pub(super) $name: unsafe extern "C" fn($($type),*) -> $result = $symbol);)+
+        }
+
+        pub(crate) fn resolve() {
+            $(real::$name();)+
+        }
+
         $(
             /// As the system call.
             ///
@@ -25,10 +45,9 @@ macro_rules! waits {
             /// As in C.
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-                next!(real: unsafe extern "C" fn($($type),*) -> $result = $symbol);
-                let Some(real) = real() else { return absent() as $result };
+                let Some(real) = real::$name() else { return absent() as $result };
                 // SAFETY: the caller's arguments, passed on.
-                Call::untimed($number).inside(|| unsafe { real($($argument),*) })
+                Call::untimed($number, first!($($argument),*)).inside(|| unsafe { real($($argument),*) })
             }
         )+
     };

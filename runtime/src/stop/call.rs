@@ -40,6 +40,8 @@ const NS: u64 = 1_000_000_000;
 pub struct Call {
     mark: AtomicUsize,
     number: AtomicUsize,
+    /// The call's first argument, of which arm64 keeps no copy that a handler can see.
+    first: AtomicUsize,
     /// Of a transfer: bytes wanted. 0 for other calls.
     wanted: AtomicUsize,
     /// Of a timed call: CLOCK_MONOTONIC nanoseconds at which it is over. 0 for other calls.
@@ -48,36 +50,55 @@ pub struct Call {
     left: [AtomicUsize; 2],
     /// A stop ended the transfer early.
     cut: AtomicUsize,
+    /// [`seal`] of the words that do not change. A Call that was left by siglongjmp(3) is overwritten bit by bit.
+    seal: AtomicUsize,
+}
+
+/// Mixes the words of a Call that do not change.
+const fn seal(at: usize, number: usize, first: usize, wanted: usize, deadline: usize) -> usize {
+    at.wrapping_add(number.rotate_left(7))
+        .wrapping_add(first.rotate_left(21))
+        .wrapping_add(wanted.rotate_left(35))
+        .wrapping_add(deadline.rotate_left(49))
+        ^ !MARK
 }
 
 const WORDS: usize = size_of::<Call>() / size_of::<usize>();
 
 impl Call {
-    const fn new(number: libc::c_long, wanted: usize, deadline: usize, left: [usize; 2]) -> Call {
+    const fn new(
+        number: libc::c_long,
+        first: usize,
+        wanted: usize,
+        deadline: usize,
+        left: [usize; 2],
+    ) -> Call {
         Call {
             mark: AtomicUsize::new(0),
             number: AtomicUsize::new(number as usize),
+            first: AtomicUsize::new(first),
             wanted: AtomicUsize::new(wanted),
             deadline: AtomicUsize::new(deadline),
             left: [AtomicUsize::new(left[0]), AtomicUsize::new(left[1])],
             cut: AtomicUsize::new(0),
+            seal: AtomicUsize::new(0),
         }
     }
 
-    /// A transfer of `wanted` bytes by system call `number`.
-    pub const fn transfer(number: libc::c_long, wanted: usize) -> Call {
-        Call::new(number, wanted, 0, [0; 2])
+    /// A transfer of `wanted` bytes by system call `number` with this first argument.
+    pub const fn transfer(number: libc::c_long, first: usize, wanted: usize) -> Call {
+        Call::new(number, first, wanted, 0, [0; 2])
     }
 
     /// A call that waits for ever or not at all.
-    pub const fn untimed(number: libc::c_long) -> Call {
-        Call::new(number, 0, 0, [0; 2])
+    pub const fn untimed(number: libc::c_long, first: usize) -> Call {
+        Call::new(number, first, 0, 0, [0; 2])
     }
 
     /// A call that waits at most `ns`, made at CLOCK_MONOTONIC nanoseconds `now`.
-    pub fn timed(number: libc::c_long, now: u64, ns: u64) -> Call {
+    pub fn timed(number: libc::c_long, first: usize, now: u64, ns: u64) -> Call {
         let deadline = now.saturating_add(ns).max(1);
-        Call::new(number, 0, deadline as usize, [(ns / NS) as usize, (ns % NS) as usize])
+        Call::new(number, first, 0, deadline as usize, [(ns / NS) as usize, (ns % NS) as usize])
     }
 
     /// The timespec to hand to the kernel: the stop shortens it.
@@ -90,6 +111,9 @@ impl Call {
     pub fn inside<R>(&self, make: impl FnOnce() -> R) -> R {
         let at = core::ptr::from_ref(self).expose_provenance();
         self.mark.store(at ^ MARK, Relaxed);
+        let [number, first, wanted, deadline] =
+            [&self.number, &self.first, &self.wanted, &self.deadline].map(|word| word.load(Relaxed));
+        self.seal.store(seal(at, number, first, wanted, deadline), Relaxed);
         let word = arch::call_word();
         let before = word.load(Relaxed);
         word.store(at, Relaxed);
@@ -121,12 +145,14 @@ impl Call {
 
     /// The wrapped call out of which a signal has taken a thread, whose registers do not tell the call's number.
     /// `told` is the number of the call that the kernel saw it in there, if it saw one. Else the thread may have left
-    /// the wrapped call for a signal handler of the program, which has made another.
+    /// the wrapped call for a signal handler of the program, which has made another. (One that was stopped before may be
+    /// in restart_syscall(2) in place of its call.)
     pub(super) fn left<'w>(
         registers: &Registers,
         memory: &impl ReadMemory,
         told: Option<usize>,
     ) -> Option<&'w Call> {
+        let told = told.filter(|number| *number != libc::SYS_restart_syscall as usize);
         let is_left = |call: &&Call| match told {
             Some(number) => call.number() == number,
             None => {
@@ -146,8 +172,9 @@ impl Call {
         if at.wrapping_sub(registers.stack_pointer()) >= NEAR {
             return None;
         }
-        let [mark, ..] = read::<WORDS>(memory, Addr::new(at))?;
-        if mark != at ^ MARK {
+        let [mark, number, first, wanted, deadline, _, _, cut, sealed] =
+            read::<WORDS>(memory, Addr::new(at))?;
+        if mark != at ^ MARK || cut > 1 || sealed != seal(at, number, first, wanted, deadline) {
             return None;
         }
         // SAFETY: a Call in the live stack of a thread that stands still: its frame cannot end before the thread goes on.
@@ -158,6 +185,11 @@ impl Call {
     /// The system call's number.
     pub(super) fn number(&self) -> usize {
         self.number.load(Relaxed)
+    }
+
+    /// The call's first argument.
+    pub(super) fn first(&self) -> usize {
+        self.first.load(Relaxed)
     }
 
     /// True when the thread's call is a transfer that has come back with less than was wanted.
@@ -227,14 +259,14 @@ mod tests {
 
     #[test]
     fn a_call_is_known_while_it_is_made_and_no_longer() {
-        let call = Call::transfer(libc::SYS_write, 100);
+        let call = Call::transfer(libc::SYS_write, 1, 100);
         let at = registers(&call, libc::SYS_write, [0; 6], 40);
         assert!(Call::of(&at, &memory()).is_none());
         call.inside(|| {
             assert!(Call::of(&at, &memory()).is_some_and(|found| found.is_short(&at)));
             let other = registers(&call, libc::SYS_read, [0; 6], 40);
             assert!(Call::of(&other, &memory()).is_none(), "inside a handler, say");
-            let inner = Call::transfer(libc::SYS_write, 7);
+            let inner = Call::transfer(libc::SYS_write, 1, 7);
             inner.inside(|| {
                 let found = Call::of(&registers(&inner, libc::SYS_write, [0; 6], 7), &memory());
                 assert!(core::ptr::eq(found.unwrap(), &inner));
@@ -246,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_call_made_in_a_handler_is_not_taken_for_the_one_that_it_left() {
-        let call = Call::untimed(libc::SYS_epoll_pwait);
+        let call = Call::untimed(libc::SYS_epoll_pwait, 0);
         call.inside(|| {
             let here = Addr::of(&raw const call).get();
             let behind = |below| {
@@ -258,29 +290,44 @@ mod tests {
             };
             assert!(found(256, Some(libc::SYS_epoll_pwait)) && found(256, None));
             assert!(!found(256, Some(libc::SYS_futex)), "the kernel saw another");
+            assert!(found(256, Some(libc::SYS_restart_syscall)), "stopped before");
             assert!(found(8 << 10, Some(libc::SYS_epoll_pwait)), "a libc with large frames");
             assert!(!found(8 << 10, None), "a handler's frame fits between");
         });
     }
 
     #[test]
+    fn a_call_of_which_a_part_is_overwritten_does_not_count() {
+        let call = Call::timed(libc::SYS_epoll_pwait, 3, 5, 7);
+        call.inside(|| {
+            let at = registers(&call, libc::SYS_epoll_pwait, [3, 0, 0, 1, 0, 0], -4);
+            for word in [&call.mark, &call.first, &call.wanted, &call.deadline, &call.cut, &call.seal] {
+                assert!(Call::of(&at, &memory()).is_some());
+                let before = word.swap(1 << 20, Relaxed);
+                assert!(Call::of(&at, &memory()).is_none());
+                word.store(before, Relaxed);
+            }
+        });
+    }
+
+    #[test]
     fn only_a_partial_transfer_is_short() {
-        let call = Call::transfer(libc::SYS_write, 100);
+        let call = Call::transfer(libc::SYS_write, 1, 100);
         for (result, short) in [(-4, false), (0, false), (1, true), (99, true), (100, false)] {
             assert_eq!(call.is_short(&registers(&call, libc::SYS_write, [0; 6], result)), short, "{result}");
         }
-        let timed = Call::timed(libc::SYS_epoll_pwait, process::monotonic_ns(), 100);
+        let timed = Call::timed(libc::SYS_epoll_pwait, 0, process::monotonic_ns(), 100);
         assert!(!timed.is_short(&registers(&timed, libc::SYS_epoll_pwait, [0; 6], 1)));
     }
 
     #[test]
     fn a_timeout_becomes_what_is_left() {
-        let call = Call::timed(libc::SYS_epoll_pwait, process::monotonic_ns(), 5 * NS);
+        let call = Call::timed(libc::SYS_epoll_pwait, 0, process::monotonic_ns(), 5 * NS);
         let mut at = registers(&call, libc::SYS_epoll_pwait, [0, 0, 0, 5000, 0, 0], -514);
         std::thread::sleep(std::time::Duration::from_millis(20));
         call.shorten(&mut at);
         assert!((1..=4980).contains(&at.argument(3)), "{}", at.argument(3));
-        let over = Call::timed(libc::SYS_rt_sigtimedwait, 1, 1);
+        let over = Call::timed(libc::SYS_rt_sigtimedwait, 0, 1, 1);
         let mut at =
             registers(&over, libc::SYS_rt_sigtimedwait, [0, 0, over.timespec().addr(), 8, 0, 0], -514);
         over.shorten(&mut at);

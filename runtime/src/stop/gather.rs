@@ -161,12 +161,12 @@ fn record(parking: &Parking, body: &mut Body, task: Tracee, place: usize, memory
     let mut record = ThreadRecord::unknown(task.tid, task.listed, StopKind::Interrupted);
     let registers: Registers = context.registers;
     // /proc told what the thread was in before it was sent the signal; it may have gone on. A wrapped call says so itself.
-    let told = parking.call(place, registers.pc());
+    let told = parking.call(place, &registers);
     let wrapped = Call::left(&registers, &memory, told);
     if let Some(call) = wrapped {
         parking.note_wrapped(place, call);
     }
-    record.registers = match told.or_else(|| wrapped.map(Call::number)) {
+    record.registers = match wrapped.map(Call::number).or(told) {
         Some(number) => registers.in_system_call(number),
         None => registers,
     };

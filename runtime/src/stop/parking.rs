@@ -13,7 +13,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
-use crate::arch::{self, InterruptedContext};
+use crate::arch::{self, InterruptedContext, Registers};
 use crate::base::{Errno, Tid};
 use crate::mem::OwnMap;
 use crate::sys::signals::{self, Action, SignalSet, libc_internal};
@@ -29,9 +29,10 @@ pub(super) struct Place {
     parked: AtomicU32,
     /// The system call that the thread was in before the signal was sent, to be made again; `usize::MAX` for none.
     call: AtomicUsize,
-    /// Where the thread would go on behind that call, and the call's first argument.
+    /// Where the thread would go on behind that call, its stack pointer, and the call's arguments.
     call_pc: AtomicUsize,
-    first_argument: AtomicUsize,
+    call_stack_pointer: AtomicUsize,
+    arguments: [AtomicUsize; 6],
     /// The address of the [`Call`] that the thread is inside, as the helper has found it; 0 for none.
     wrapped: AtomicUsize,
     context: UnsafeCell<Option<InterruptedContext>>,
@@ -67,10 +68,11 @@ impl Parking {
         let index = self.used.load(Relaxed);
         let place = self.places.get(index)?;
         place.call.store(usize::MAX, Relaxed);
-        if let Some(InSystemCall { number: Some(number), arguments: [first, ..], pc, .. }) = call {
+        if let Some(InSystemCall { number: Some(number), arguments, pc, stack_pointer }) = call {
             place.call.store(number, Relaxed);
             place.call_pc.store(pc, Relaxed);
-            place.first_argument.store(first, Relaxed);
+            place.call_stack_pointer.store(stack_pointer, Relaxed);
+            place.arguments.iter().zip(arguments).for_each(|(word, argument)| word.store(argument, Relaxed));
         }
         place.tid.store(tid.get(), Relaxed);
         self.used.store(index + 1, Release);
@@ -91,15 +93,20 @@ impl Parking {
         (place.parked.load(Acquire) != 0).then(|| unsafe { *place.context.get() })?
     }
 
-    /// The call that the thread of a place was in, if it was interrupted there.
-    pub(super) fn call(&self, index: usize, pc: usize) -> Option<usize> {
+    /// The call that the thread of a place was in, if it was interrupted there: with the same stack and the same
+    /// arguments. (libc makes calls of many kinds by one instruction, and the thread may have gone on since.)
+    pub(super) fn call(&self, index: usize, registers: &Registers) -> Option<usize> {
         let place = self.places.get(index)?;
         let number = place.call.load(Relaxed);
-        (number != usize::MAX && place.call_pc.load(Relaxed) == pc).then_some(number)
+        let is_there =
+            registers.is_at_call(place.call_pc.load(Relaxed), place.call_stack_pointer.load(Relaxed));
+        // The first is no more where the result lies in its register.
+        let is_same = || (1..6).all(|at| place.arguments[at].load(Relaxed) == registers.argument(at));
+        (number != usize::MAX && is_there && is_same()).then_some(number)
     }
 
     fn first_argument(&self, index: usize) -> usize {
-        self.places.get(index).map_or(0, |place| place.first_argument.load(Relaxed))
+        self.places.get(index).map_or(0, |place| place.arguments[0].load(Relaxed))
     }
 
     /// The thread of a place is inside a wrapped call.
@@ -277,14 +284,15 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let wrapped = place.wrapped.load(Acquire);
     // SAFETY: 0, or a Call in a frame of this thread, which stood still since the helper found it there. Atomic words only.
     let wrapped: Option<&Call> = unsafe { core::ptr::with_exposed_provenance::<Call>(wrapped).as_ref() };
-    let call = wrapped.map(Call::number).or_else(|| parking.call(index, context.registers.pc()));
+    let call = wrapped.map(Call::number).or_else(|| parking.call(index, &context.registers));
     let Some(number) = call.filter(|_| !must_interrupt(SignalSet(context.blocked))) else { return };
     let mut registers = context.registers;
     if registers.result() == -(libc::EINTR as isize) {
         if let Some(call) = wrapped {
             call.shorten(&mut registers);
         }
-        arch::repeat_system_call(frame, number, &registers, parking.first_argument(index));
+        let first = wrapped.map_or_else(|| parking.first_argument(index), Call::first);
+        arch::repeat_system_call(frame, number, &registers, first);
         parking.mended.fetch_add(1, Relaxed);
     } else if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
         call.set_cut(true);
