@@ -178,8 +178,14 @@ pub(super) fn trim() -> bool {
 }
 
 /// Changes the size of a live block to `size` bytes without copying. `word` is its new word; what comes back is where
-/// it is then. `None`: unchanged.
-pub(super) fn resize(large: &'static Large, size: usize, word: Word) -> Option<&'static Large> {
+/// it is then. `None`: unchanged. `transit` is a root of the calling thread: a block that moves is in it until the caller
+/// holds its address and clears it.
+pub(super) fn resize(
+    large: &'static Large,
+    size: usize,
+    word: Word,
+    transit: &AtomicUsize,
+) -> Option<&'static Large> {
     let mapped = large.mapped.load(Relaxed);
     let bytes = size.checked_next_multiple_of(page_size())?;
     if bytes <= mapped {
@@ -195,7 +201,7 @@ pub(super) fn resize(large: &'static Large, size: usize, word: Word) -> Option<&
         large.word.store(word.0, Release);
         return Some(large);
     }
-    move_to_larger(large, size, bytes, word)
+    move_to_larger(large, size, bytes, word, transit)
 }
 
 /// Gives the pages behind `bytes` back.
@@ -226,7 +232,13 @@ fn grow_in_place(large: &'static Large, bytes: usize) -> bool {
     true
 }
 
-fn move_to_larger(old: &'static Large, size: usize, bytes: usize, word: Word) -> Option<&'static Large> {
+fn move_to_larger(
+    old: &'static Large,
+    size: usize,
+    bytes: usize,
+    word: Word,
+    transit: &AtomicUsize,
+) -> Option<&'static Large> {
     let new = lock()?.descriptor()?;
     let Some(base) = map_large(bytes, STEP) else {
         put_away(new);
@@ -238,6 +250,7 @@ fn move_to_larger(old: &'static Large, size: usize, bytes: usize, word: Word) ->
     new.size.store(size, Relaxed);
     new.dirty.store(true, Relaxed);
     new.word.store(word.0, Relaxed);
+    transit.store(base, Release);
     RADIX.set(base, bytes, entry(new));
     let from = AddrRange::sized(Addr::new(old_base), old_bytes);
     // SAFETY: both mappings are ours; the caller of realloc gives up its pointers into the old one, and nobody has one

@@ -355,9 +355,9 @@ pub fn reallocate(
             Home::Large(large) => {
                 if size > LARGEST_SPAN / 2 {
                     heap.in_transit[0].store(old.base, Release);
-                    let resized = large::resize(large, size, word);
+                    let resized = large::resize(large, size, word, &heap.in_transit[1]);
                     let moved = resized.map_or(0, |large| hold(large.base.load(Relaxed)));
-                    heap.in_transit[0].store(0, Release);
+                    heap.in_transit.iter().for_each(|slot| slot.store(0, Release));
                     if let Some(moved) = non_null(moved) {
                         // What is added to the mapping is zero.
                         clear_from_old_end(moved, size.min(old.room));
