@@ -158,7 +158,9 @@ impl Cache {
     #[inline(always)]
     pub(super) fn row(&self, slab: &Unit) -> usize {
         let class = usize::from(slab.class.load(Relaxed));
-        if class < SHARING && slab.arena.load(Relaxed) != self.arena { FOREIGN + class } else { class }
+        // Without a branch: which class comes next is anybody's guess, and a wrong one would wait for the descriptor.
+        let foreign = usize::from(slab.arena.load(Relaxed) != self.arena) & usize::from(class < SHARING);
+        class + foreign * FOREIGN
     }
 
     /// Keeps a free block; false when the row is full.
