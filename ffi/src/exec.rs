@@ -7,21 +7,19 @@ use core::ffi::{c_char, c_int};
 
 use standstill_runtime::stop::exec;
 
-use crate::next::{absent, next};
+use crate::next::{absent, nexts};
 
 type Strings = *const *const c_char;
 
 /// Exports functions that go on in the C library's of the same name, and come back only when that has failed.
 macro_rules! execs {
     ($($name:ident($($argument:ident: $type:ty),*) = $symbol:literal;)+) => {
-        mod real {
+        pub(crate) mod real {
             use super::*;
 
-            $(next!(pub(super) $name: unsafe extern "C" fn($($type),*) -> c_int = $symbol);)+
-        }
-
-        pub(crate) fn resolve() {
-            $(real::$name();)+
+            nexts! {
+                $(pub(super) $name: unsafe extern "C" fn($($type),*) -> c_int = $symbol;)+
+            }
         }
 
         $(

@@ -30,10 +30,14 @@ mod modules;
 // Calls that a check would leave a trace in.
 mod exec;
 mod next;
-mod resources;
 mod timed;
 mod transfers;
 mod waits;
+
+// What must be given back.
+mod descriptors;
+mod joins;
+mod resources;
 
 // The interface for programs, and LSan's names for it.
 mod api;

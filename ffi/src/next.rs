@@ -1,27 +1,30 @@
 //! Functions of the C library that ours stand before, and go on in.
+//!
+//! All are found at the start: dlsym(3) takes the loader's lock and may allocate, and the first call of a function may be
+//! in a signal handler, in a forked child, or in a thread that the constructor of a library waits for, inside dlopen(3).
+//! Only what a constructor calls that runs before ours, and what this C library does not have, is looked for at the call.
 
-/// Defines a function `$name() -> Option<$type>`: the definition of `$symbol` that comes after ours (dlsym(3), RTLD_NEXT).
-macro_rules! next {
-    ($(#[$doc:meta])* $visible:vis $name:ident: $type:ty = $symbol:literal) => {
-        $(#[$doc])*
-        #[inline]
-        $visible fn $name() -> Option<$type> {
-            static FOUND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
-            let mut address = FOUND.load(core::sync::atomic::Ordering::Relaxed);
-            if address == 0 {
-                address = crate::start::next_symbol($symbol).map_or(0, |found| found.addr());
-                FOUND.store(address, core::sync::atomic::Ordering::Relaxed);
-            }
-            // SAFETY: the C library's function of that name, whose type its standard gives.
-            (address != 0).then(|| unsafe { core::mem::transmute::<usize, $type>(address) })
-        }
-    };
-}
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Defines several such functions, and `resolve`, which finds them all.
+use crate::weak::weak;
+
+/// Defines functions `$name() -> Option<$type>`, the definition of `$symbol` that comes after ours (dlsym(3), RTLD_NEXT),
+/// and `resolve`, which finds them all and must be called by [`resolve`].
 macro_rules! nexts {
-    ($($name:ident: $type:ty = $symbol:literal;)+) => {
-        $($crate::next::next!($name: $type = $symbol);)+
+    ($($visible:vis $name:ident: $type:ty = $symbol:literal;)+) => {
+        $(
+            #[inline]
+            $visible fn $name() -> Option<$type> {
+                static FOUND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+                let mut address = FOUND.load(core::sync::atomic::Ordering::Relaxed);
+                if address == 0 {
+                    address = crate::next::find($symbol, &FOUND);
+                }
+                // SAFETY: the C library's function of that name, whose type its standard gives.
+                (address != 0).then(|| unsafe { core::mem::transmute::<usize, $type>(address) })
+            }
+        )+
 
         pub(crate) fn resolve() {
             $($name();)+
@@ -29,18 +32,31 @@ macro_rules! nexts {
     };
 }
 
-pub(crate) use {next, nexts};
+pub(crate) use nexts;
 
-/// Finds all functions before the program runs. dlsym(3) takes the loader's lock and may allocate, and the first use may
-/// be in a signal handler or in a forked child.
+/// The address of `symbol`, which is stored in `found`; 0 for none.
+#[cold]
+#[inline(never)]
+pub(crate) fn find(symbol: &CStr, found: &AtomicUsize) -> usize {
+    let address = crate::start::next_symbol(symbol).map_or(0, |found| found.addr());
+    found.store(address, Relaxed);
+    address
+}
+
+weak!(/// In the shared library alone, whose link defines it (shared.ld).
+    shared_library: *const u8 = "standstill_shared_library");
+
+/// Finds all functions before the program runs. In a program that holds the archive ours stand before nobody's.
 pub(crate) fn resolve() {
-    // In a program that holds the archive ours stand before nobody's.
-    let ours = crate::timed::poll as *const () as *const core::ffi::c_void;
-    if crate::start::symbol(c"poll").is_some_and(|first| core::ptr::eq(first, ours)) {
-        crate::exec::resolve();
+    if shared_library().is_some() {
+        crate::descriptors::resolve();
+        crate::descriptors::real::resolve();
+        crate::exec::real::resolve();
+        crate::joins::resolve();
+        crate::joins::real::resolve();
         crate::timed::resolve();
         crate::transfers::resolve();
-        crate::waits::resolve();
+        crate::waits::real::resolve();
     }
 }
 

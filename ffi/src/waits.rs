@@ -12,7 +12,7 @@ use libc::{fd_set, nfds_t, pollfd, siginfo_t, sigset_t, timespec};
 use standstill_runtime::arch;
 use standstill_runtime::stop::call::Call;
 
-use crate::next::{absent, next};
+use crate::next::{absent, nexts};
 
 /// The first argument as the kernel gets it; 0 for none.
 macro_rules! first {
@@ -27,14 +27,12 @@ macro_rules! first {
 /// Exports functions that go on in the C library's of the same name, known to a stop as the system call `$number`.
 macro_rules! waits {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $number:expr, $symbol:literal;)+) => {
-        mod real {
+        pub(crate) mod real {
             use super::*;
 
-            $(next!(pub(super) $name: unsafe extern "C" fn($($type),*) -> $result = $symbol);)+
-        }
-
-        pub(crate) fn resolve() {
-            $(real::$name();)+
+            nexts! {
+                $(pub(super) $name: unsafe extern "C" fn($($type),*) -> $result = $symbol;)+
+            }
         }
 
         $(
