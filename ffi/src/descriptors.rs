@@ -133,5 +133,5 @@ pub extern "C" fn close(fd: c_int) -> c_int {
     let Some(real) = real_close() else { return absent() as c_int };
     // On Linux the descriptor is gone after an error as well, but for EBADF, when there was none (close(2)).
     // SAFETY: the caller's argument, passed on.
-    gives_back(Kind::Descriptor, fd as usize, || unsafe { real(fd) } as isize, |_| false) as c_int
+    gives_back(Kind::Descriptor, fd as usize, || unsafe { real(fd) } as isize, |_| true) as c_int
 }

@@ -20,26 +20,25 @@ pub(crate) fn start() {
 /// The call stack of the function `entry`, which `frame` describes.
 #[cold]
 pub(crate) fn stack_of(entry: usize, frame: &CallerFrame) -> StackId {
-    threads::enter().map_or(StackId::NONE, |mut thread| trace::capture(&mut thread.trace, frame, entry, 1))
+    threads::enter()
+        .map_or(StackId::NONE, |mut thread| trace::capture(&mut thread.trace, frame, entry, usize::MAX))
 }
 
-/// Calls `real`, which gives back what `key` names; nothing was given back when it says so.
+/// Calls `real`, which gives back what `key` names if it has `succeeded`.
 #[inline]
 pub(crate) fn gives_back(
     kind: Kind,
     key: usize,
     real: impl FnOnce() -> isize,
-    failed: impl FnOnce(isize) -> bool,
+    succeeded: impl FnOnce(isize) -> bool,
 ) -> isize {
     if !resources::are_kept(kind) {
         return real();
     }
-    let taken = resources::take(kind, key);
+    let noted = resources::find(kind, key);
     let result = real();
-    if failed(result)
-        && let Some(taken) = taken
-    {
-        resources::put_back(taken);
+    if let Some(noted) = noted.filter(|_| succeeded(result)) {
+        resources::given_back(&noted);
     }
     result
 }

@@ -60,7 +60,7 @@ pub(super) fn render(groups: &[Resources], names: &dyn StackText, out: &mut dyn 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::threads::resources::{add, all, take};
+    use crate::threads::resources::{add, all, find, given_back};
     use crate::trace::StackId;
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             ]
         );
         for (kind, key, _) in keys {
-            assert!(take(kind, key).is_some());
+            given_back(&find(kind, key).unwrap());
         }
     }
 }

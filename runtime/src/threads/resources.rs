@@ -43,12 +43,18 @@ pub struct Resource {
     pub stack: StackId,
     /// Which it is.
     pub key: usize,
-    /// It was given back before it was noted: a thread can detach itself before its creator knows its name.
-    returned: bool,
+    /// Tells it from another of its name.
+    serial: usize,
+}
+
+struct List {
+    all: MapVec<Resource>,
+    /// How many were ever noted.
+    noted: usize,
 }
 
 static KEPT: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
-static LIST: OwnerLock<MapVec<Resource>> = OwnerLock::new(MapVec::new());
+static LIST: OwnerLock<List> = OwnerLock::new(List { all: MapVec::new(), noted: 0 });
 
 /// From now on these are noted. At the start.
 pub fn keep(kind: Kind) {
@@ -64,43 +70,26 @@ pub fn are_kept(kind: Kind) -> bool {
 /// Notes one. Another with its name is gone: a descriptor can be closed by a call that nobody sees.
 pub fn add(kind: Kind, key: usize, stack: StackId) {
     let Some(mut list) = LIST.lock() else { return };
-    match list.iter().position(|one| (one.kind, one.key) == (kind, key)) {
-        Some(at) if list.get(at).is_some_and(|one| one.returned) => remove(&mut list, at),
-        Some(at) => {
-            if let Some(one) = list.get_mut(at) {
-                one.stack = stack;
-            }
-        }
+    list.noted += 1;
+    let one = Resource { kind, stack, key, serial: list.noted };
+    match list.all.iter_mut().find(|other| (other.kind, other.key) == (kind, key)) {
+        Some(other) => *other = one,
         // Without memory it is not reported.
-        None => drop(list.push(Resource { kind, stack, key, returned: false })),
+        None => drop(list.all.push(one)),
     }
 }
 
-/// Takes one out of the list, before it is given back: its name may be used anew at once.
-pub fn take(kind: Kind, key: usize) -> Option<Resource> {
-    let mut list = LIST.lock()?;
-    let at = list.iter().position(|one| (one.kind, one.key) == (kind, key) && !one.returned)?;
-    let one = list.get(at).copied();
-    remove(&mut list, at);
-    one
+/// The one of this name, before somebody tries to give it back.
+pub fn find(kind: Kind, key: usize) -> Option<Resource> {
+    LIST.lock()?.all.iter().find(|one| (one.kind, one.key) == (kind, key)).copied()
 }
 
-/// Puts one back that could not be given back.
-pub fn put_back(resource: Resource) {
-    add(resource.kind, resource.key, resource.stack);
-}
-
-/// A thread detaches itself that nobody has noted yet.
-pub fn returned_early(key: usize) {
-    if let Some(mut list) = LIST.lock() {
-        let one = Resource { kind: Kind::Thread, stack: StackId::NONE, key, returned: true };
-        let _ = list.push(one);
-    }
-}
-
-fn remove(list: &mut MapVec<Resource>, at: usize) {
-    if let Some(last) = list.pop()
-        && let Some(hole) = list.get_mut(at)
+/// It was given back. Another thread may have noted the next of its name since.
+pub fn given_back(resource: &Resource) {
+    let Some(mut list) = LIST.lock() else { return };
+    if let Some(at) = list.all.iter().position(|one| one == resource)
+        && let Some(last) = list.all.pop()
+        && let Some(hole) = list.all.get_mut(at)
     {
         *hole = last;
     }
@@ -110,9 +99,7 @@ fn remove(list: &mut MapVec<Resource>, at: usize) {
 pub fn all() -> Result<MapVec<Resource>, Errno> {
     let mut all = MapVec::new();
     if let Some(list) = LIST.lock() {
-        for one in list.iter().filter(|one| !one.returned) {
-            all.push(*one)?;
-        }
+        all.extend(&list.all)?;
     }
     all.sort_unstable();
     Ok(all)
@@ -122,18 +109,19 @@ pub fn all() -> Result<MapVec<Resource>, Errno> {
 pub fn after_fork_in_child() {
     let is_half_done = LIST.free_of_others();
     let Some(mut list) = LIST.lock() else { return };
+    let all = &mut list.all;
     if is_half_done {
-        core::mem::forget(core::mem::take(&mut *list));
+        core::mem::forget(core::mem::take(all));
     }
     let mut kept = 0;
-    for at in 0..list.len() {
-        let Some(one) = list.get(at).copied().filter(|one| one.kind != Kind::Thread) else { continue };
-        if let Some(place) = list.get_mut(kept) {
+    for at in 0..all.len() {
+        let Some(one) = all.get(at).copied().filter(|one| one.kind != Kind::Thread) else { continue };
+        if let Some(place) = all.get_mut(kept) {
             *place = one;
         }
         kept += 1;
     }
-    list.truncate(kept);
+    all.truncate(kept);
 }
 
 #[cfg(test)]
@@ -149,20 +137,18 @@ mod tests {
         add(Kind::Descriptor, 7001, StackId(1));
         add(Kind::Descriptor, 7001, StackId(2));
         assert_eq!(stack_of(Kind::Descriptor, 7001), Some(StackId(2)));
-        let one = take(Kind::Descriptor, 7001).unwrap();
-        assert_eq!((stack_of(Kind::Descriptor, 7001), take(Kind::Descriptor, 7001)), (None, None));
-        put_back(one);
-        assert_eq!(stack_of(Kind::Descriptor, 7001), Some(StackId(2)));
-        assert!(take(Kind::Descriptor, 7001).is_some());
+        given_back(&find(Kind::Descriptor, 7001).unwrap());
+        assert_eq!((stack_of(Kind::Descriptor, 7001), find(Kind::Descriptor, 7001)), (None, None));
     }
 
     #[test]
-    fn a_thread_that_detaches_itself_early_is_none() {
-        returned_early(8001);
-        assert_eq!((stack_of(Kind::Thread, 8001), take(Kind::Thread, 8001)), (None, None));
+    fn the_next_of_a_name_is_not_taken_for_the_last() {
         add(Kind::Thread, 8001, StackId(3));
+        let joined = find(Kind::Thread, 8001).unwrap();
+        add(Kind::Thread, 8001, StackId(3));
+        given_back(&joined);
+        assert_eq!(stack_of(Kind::Thread, 8001), Some(StackId(3)));
+        given_back(&find(Kind::Thread, 8001).unwrap());
         assert_eq!(stack_of(Kind::Thread, 8001), None);
-        add(Kind::Thread, 8001, StackId(4));
-        assert_eq!(take(Kind::Thread, 8001).map(|one| one.stack), Some(StackId(4)));
     }
 }
