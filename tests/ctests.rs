@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use support::case::{self, Case, Run};
 use support::column::{self, Column, Form};
-use support::guest::{Guest, RECORDED};
+use support::guest::{Guest, RECORDED, slowness};
 use support::library::library;
 use support::run::run;
 use support::verdict::Found;
@@ -175,11 +175,18 @@ fn one_run(
     let mut command = Command::new(program);
     command.current_dir(scratch).args(how.args.iter().map(|arg| fill(arg)));
     command.env_remove("LSAN_OPTIONS").env_remove("STANDSTILL_OPTIONS").env_remove("LD_PRELOAD");
-    let options = match (how.silent, how.options.is_empty()) {
-        (true, _) => fill(&how.options),
-        (false, true) => "verbosity=1".into(),
-        (false, false) => format!("verbosity=1:{}", fill(&how.options)),
-    };
+    let mut options = vec![];
+    if !how.silent {
+        options.push("verbosity=1".to_owned());
+    }
+    if slowness() > 1 {
+        options.push(format!("deadline_ms={}", 2000 * slowness()));
+        command.env("TESTS_SLOWNESS", slowness().to_string());
+    }
+    if !how.options.is_empty() {
+        options.push(fill(&how.options));
+    }
+    let options = options.join(":");
     match column.form {
         Form::Reference => command.env("LSAN_OPTIONS", fill(&how.options)),
         Form::Preload => command.env("LD_PRELOAD", &library().shared).env("STANDSTILL_OPTIONS", &options),
@@ -193,7 +200,7 @@ fn one_run(
     }
     command.envs(how.env.iter().map(|(name, value)| (name, fill(value))));
     let guest = Guest::from_environment();
-    let seconds = case.timeout * if guest.is_some() { column::GUEST_SLOWNESS } else { 1 };
+    let seconds = case.timeout * slowness();
     let limit = Duration::from_secs(seconds);
     let outcome = match &guest {
         Some(guest) => guest.run(&command, how.stdin_held, limit),

@@ -18,7 +18,7 @@ static void *body(void *unused) {
   if (child == 0) {
     void *only = unhide(hidden);
     in_child = 1;
-    while (!end) __asm__ volatile("pause" : "+r"(only));
+    while (!end) __asm__ volatile("" : "+r"(only));
     _exit(0);
   }
   CHECK(waitpid(child, NULL, 0) == child);

@@ -167,8 +167,13 @@ uint64_t now_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+int slowness(void) {
+  const char *text = getenv("TESTS_SLOWNESS");
+  return text ? atoi(text) : 1;
+}
+
 void await(volatile int *flag) {
-  uint64_t end = now_ns() + UINT64_C(10000000000);
+  uint64_t end = now_ns() + UINT64_C(10000000000) * (uint64_t)slowness();
   while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
     if (now_ns() > end) failed(__FILE__, __LINE__, "await: ten seconds passed");
     usleep(200);

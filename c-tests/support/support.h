@@ -39,7 +39,11 @@ void skip(const char *reason) __attribute__((noreturn));
 void failed(const char *file, int line, const char *what) __attribute__((noreturn));
 #define CHECK(condition) ((condition) ? (void)0 : failed(__FILE__, __LINE__, #condition))
 
-/* Waits until *flag is not 0, and fails the test after ten seconds. */
+/* How many times slower than usual this machine is, by TESTS_SLOWNESS, which is set for an emulated CPU; else 1. Limits
+ * of time are multiplied by it, numbers of repetitions divided. */
+int slowness(void);
+
+/* Waits until *flag is not 0, and fails the test after ten seconds (of a machine of usual speed). */
 void await(volatile int *flag);
 
 /* pthread_sigqueue for the thread with the id `tid`: not every C library has that. Returns 0, or -1 and errno. */

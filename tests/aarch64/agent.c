@@ -134,6 +134,7 @@ int main(int count, char **arguments) {
   int workers = atoi(arguments[3]), running = 0;
   for (int i = 0; i < jobs; i++) {
     if (names[i]->d_name[0] == '.') continue;
+    if (i % 100 == 0) printf("@@AT %d of %d\n", i, jobs), fflush(stdout);
     if (running == workers && wait(NULL) > 0) running--;
     if (fork() == 0) job(arguments[1], arguments[2], names[i]->d_name);
     running++;

@@ -110,9 +110,6 @@ pub fn reference() -> Vec<Column> {
     columns
 }
 
-/// How much longer a test may take on an emulated machine.
-pub const GUEST_SLOWNESS: u64 = 8;
-
 /// The columns of the aarch64 guest: one level, since what differs there is the CPU.
 pub fn aarch64(reference: bool) -> Vec<Column> {
     let forms: &[Form] =

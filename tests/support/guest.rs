@@ -53,6 +53,13 @@ impl Guest {
     }
 }
 
+/// How many times longer than usual a test may take, and how many times less it does where only repetition makes it
+/// long: TESTS_SLOWNESS, which tests/aarch64/run sets for an emulated CPU. C tests read it too (`slowness()` in support.c).
+pub fn slowness() -> u64 {
+    let text = std::env::var("TESTS_SLOWNESS").ok();
+    text.map_or(1, |text| text.parse().expect("TESTS_SLOWNESS is a number"))
+}
+
 /// The outcome of a program that was only written down.
 pub const RECORDED: &str = "written down for the guest";
 

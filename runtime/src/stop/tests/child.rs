@@ -11,7 +11,14 @@ use crate::base::{Addr, Tid};
 use crate::mem::{MapVec, ProcessMemory};
 use crate::sys::file;
 
-/// Runs `body` in a forked process; fails the test when it panics, dies, or takes longer than `seconds`.
+/// How many times slower than usual this machine is: TESTS_SLOWNESS, which is set for an emulated CPU. Limits of time are
+/// multiplied by it, numbers of repetitions divided.
+pub(super) fn slowness() -> u32 {
+    std::env::var("TESTS_SLOWNESS").map_or(1, |text| text.parse().expect("TESTS_SLOWNESS is a number"))
+}
+
+/// Runs `body` in a forked process; fails the test when it panics, dies, or takes longer than `seconds` on a machine of
+/// usual speed.
 pub(super) fn in_child(seconds: u32, body: impl FnOnce()) {
     let status = status_of_child(seconds, body);
     assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "the child ended with {status:#x}");
@@ -30,7 +37,7 @@ pub(super) fn ended_child(seconds: u32, body: impl FnOnce()) -> (i32, i32) {
     assert!(pid >= 0);
     if pid == 0 {
         // SAFETY: no memory involved.
-        unsafe { libc::alarm(seconds) };
+        unsafe { libc::alarm(seconds * slowness()) };
         let result = catch_unwind(AssertUnwindSafe(body));
         if let Err(panic) = &result {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -52,6 +59,7 @@ pub(super) fn stop(
     work: &mut dyn FnMut(&World, ProcessMemory<'_>),
 ) -> Result<StopNotes, CouldNotStop> {
     let frame = CallerFrame::default();
+    let options = &Options { deadline_ns: options.deadline_ns * u64::from(slowness()), ..*options };
     stop_the_world(&Caller { frame: &frame, stack_pointer: Addr::new(arch::stack_pointer()) }, options, work)
 }
 
