@@ -7,6 +7,7 @@ use crate::base::{Addr, AddrRange, Alone, Errno, Workers};
 use crate::classify::{self, Kind};
 use crate::explain::Hop;
 use crate::harvest::maps::Maps;
+use crate::harvest::registers;
 use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
@@ -90,6 +91,8 @@ pub(super) struct Seen {
     baseline: MapVec<Sum<u32>>,
     /// Present pages are not known yet, but of what a copy would not have.
     early: bool,
+    /// Registers were left that may be roots.
+    registers_left: bool,
 }
 
 /// Harvests. `early`: present pages are left to [`Seen::find_pages`].
@@ -104,7 +107,13 @@ pub(super) fn look(
 ) -> Result<Seen, Failure> {
     let heap = HeapView::new()?;
     let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options, early)?;
-    Ok(Seen { heap, harvest, faults_elsewhere, early, only, baseline })
+    let registers_left = options.use_registers;
+    let mut seen = Seen { heap, harvest, faults_elsewhere, early, only, baseline, registers_left };
+    if early {
+        // A copy cannot ask.
+        seen.take_registers(world)?;
+    }
+    Ok(seen)
 }
 
 impl Seen {
@@ -117,20 +126,41 @@ impl Seen {
         Ok(())
     }
 
+    /// Reads the registers that were left; where the words begin that came to the harvest by it.
+    fn take_registers(&mut self, world: &World) -> Result<usize, Errno> {
+        let words = &mut self.harvest.words;
+        let (first, mut full) = (words.len(), Ok(()));
+        if core::mem::take(&mut self.registers_left) {
+            world.late_extended(&mut |thread, state| {
+                if full.is_ok() {
+                    full = registers::add_late(thread.tid.get(), state, words);
+                }
+            });
+        }
+        full.map(|()| first)
+    }
+
     /// Marks, classifies.
     pub(super) fn analyse(
-        &self,
+        &mut self,
         world: &World,
         memory: &(impl ReadMemory + Sync),
         options: &Options,
     ) -> Result<Analysis, Failure> {
-        let Seen { heap, harvest, only, baseline, .. } = self;
-        let marks = if harvest.resident.bytes() < LARGE {
+        let Seen { heap, harvest, .. } = &*self;
+        let mut marks = if harvest.resident.bytes() < LARGE {
             mark_by(&Alone, heap, memory, harvest)?
         } else {
             arch::widen();
             mark_by(&Crew::new(options.scan_threads as usize), heap, memory, harvest)?
         };
+        if self.registers_left && !marks.all_reached() {
+            let first = self.take_registers(world)?;
+            let Seen { heap, harvest, .. } = &*self;
+            let late = harvest.words.get(first..).unwrap_or_default();
+            scan::mark_late(heap, memory, harvest, late, &mut marks)?;
+        }
+        let Seen { heap, harvest, only, baseline, .. } = &*self;
         doubt(heap, memory, harvest, options, &marks)?;
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
         let survey = survey::make(world, heap, memory, harvest, &marks, options)?;

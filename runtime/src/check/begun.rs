@@ -65,7 +65,8 @@ impl Begun {
             let mut seen = analysis::look(world, &memory, prepared, options, early, only, baseline)?;
             Ok(snapshot::scan(world, &memory, &mut seen, wish, options))
         };
-        let scanned = in_stopped_world(&self.occasion, frame, options, &mut self.remarks, &mut look_and_scan);
+        let scanned =
+            in_stopped_world(&self.occasion, frame, options, true, &mut self.remarks, &mut look_and_scan);
         // The program runs again.
         let Some((scan, why)) = scanned else { return };
         self.in_place(why);

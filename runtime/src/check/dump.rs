@@ -35,7 +35,8 @@ pub fn dump_threads(asker: &Asker<'_>, descriptor: Option<i32>) -> Option<StopNo
         }
     };
     let deadline_ns = u64::from(options.deadline_ms) * 1_000_000;
-    let stop_options = stop::Options { deadline_ns, signal_masks: true, ..stop::Options::DEFAULT };
+    let stop_options =
+        stop::Options { deadline_ns, signal_masks: true, extended_later: true, ..stop::Options::DEFAULT };
     let mut captured = Captured::new();
     let mut result = Ok(());
     let stopped = stop::stop_the_world(&caller, &stop_options, &mut |world, _| {

@@ -91,7 +91,7 @@ pub fn baseline(frame: &CallerFrame) -> Option<u32> {
         return None;
     };
     let mut remarks = Remarks::new();
-    let sums = in_stopped_world(&occasion, frame, init::options(), &mut remarks, &mut |_, _, _| {
+    let sums = in_stopped_world(&occasion, frame, init::options(), true, &mut remarks, &mut |_, _, _| {
         let heap = HeapView::new()?;
         let sums = by_stack(&heap)?;
         heap.grow_older();

@@ -47,7 +47,7 @@ pub fn ask(question: Question, object: Addr, limit: usize, frame: &CallerFrame) 
                     memory: &ProcessMemory<'_>,
                     prepared: &Prepared<'_>|
      -> Result<Answer, Failure> { look(question, object, limit, world, memory, prepared) };
-    let answer = in_stopped_world(&occasion, frame, init::options(), &mut remarks, &mut work);
+    let answer = in_stopped_world(&occasion, frame, init::options(), false, &mut remarks, &mut work);
     if let Some(why) = remarks.failure() {
         crate::report::say(format_args!("{object:#x} could not be explained: {why}"));
     }

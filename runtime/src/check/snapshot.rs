@@ -144,7 +144,7 @@ pub(super) fn scan(
 
 fn timed(
     world: &World,
-    seen: &Seen,
+    seen: &mut Seen,
     memory: &(impl ReadMemory + Sync),
     options: &Options,
 ) -> Result<Analysis, Failure> {

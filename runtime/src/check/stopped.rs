@@ -21,11 +21,12 @@ pub(super) struct Prepared<'a> {
     pub(super) kept: &'a [usize],
 }
 
-/// Runs `work` while the world stands still. `None` when it did not come to that, or `work` failed; why is in `remarks`.
+/// Runs `work` while the world stands still. `extended_later`: as in [`stop::Options`]. `None` when it did not come to that, or `work` failed; why is in `remarks`.
 pub(super) fn in_stopped_world<T>(
     occasion: &Occasion,
     frame: &CallerFrame,
     options: &Options,
+    extended_later: bool,
     remarks: &mut Remarks,
     work: &mut dyn FnMut(&World, &ProcessMemory<'_>, &Prepared<'_>) -> Result<T, Failure>,
 ) -> Option<T> {
@@ -44,7 +45,8 @@ pub(super) fn in_stopped_world<T>(
     let kept = [task::alternate_stack().map_or(0, |stack| stack.start.get())];
     let prepared = Prepared { regions: &regions, kept: &kept };
     let mut result = None;
-    let stopped = stop::stop_the_world(&caller, &stop_options(occasion, options), &mut |world, memory| {
+    let stop_options = stop::Options { extended_later, ..stop_options(occasion, options) };
+    let stopped = stop::stop_the_world(&caller, &stop_options, &mut |world, memory| {
         result = Some(work(world, &memory, &prepared));
     });
     // The program runs again.

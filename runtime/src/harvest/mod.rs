@@ -21,7 +21,7 @@ mod model;
 mod nodes;
 pub(crate) mod presence;
 mod regions;
-mod registers;
+pub mod registers;
 pub mod resident;
 mod stacks;
 mod thread;

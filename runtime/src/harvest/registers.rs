@@ -30,3 +30,11 @@ pub(super) fn find(thread: &Thread<'_>, into: &mut MapVec<RootWord>) -> Result<(
     }
     Ok(())
 }
+
+/// Appends extended state that was read later, of a thread in a system call that keeps nothing of it.
+pub fn add_late(tid: i32, extended: &[u64], into: &mut MapVec<RootWord>) -> Result<(), Errno> {
+    for word in extended.iter().map(|word| *word as usize).filter(|word| *word != 0) {
+        into.push(RootWord { word, kind: RootKind::Register, tid, strength: Strength::Weak })?;
+    }
+    Ok(())
+}

@@ -10,8 +10,8 @@
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::arch::untagged;
-use crate::base::{Addr, AddrRange, Errno, WorkerDied, Workers};
-use crate::harvest::{Harvest, Strength};
+use crate::base::{Addr, AddrRange, Alone, Errno, WorkerDied, Workers};
+use crate::harvest::{Harvest, RootWord, Strength};
 use crate::heap::{Provider, Tag};
 use crate::mem::{Filter, ReadMemory};
 
@@ -59,6 +59,20 @@ pub fn mark(
     mark_with(provider, memory, harvest, workers, marks, bounds)
 }
 
+/// Marks what `words`, weak roots that came to light after [`mark`], reach.
+pub fn mark_late(
+    provider: &(impl Provider + Sync),
+    memory: &(impl ReadMemory + Sync),
+    harvest: &Harvest,
+    words: &[RootWord],
+    marks: &mut Marks,
+) -> Result<(), CouldNotMark> {
+    // All that is new hangs off these words: nothing to share.
+    let bounds = Bounds { frontier: 4096, patience: usize::MAX };
+    let late = Flood::of_words(Strength::Weak, Mark::ANY, harvest);
+    flood(provider, memory, harvest, words, &Alone, marks, bounds, &[&late])
+}
+
 /// What a task may use and bear.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -83,10 +97,27 @@ pub(super) fn mark_with(
             marks.states.mark(id, Mark::STRONG, Mark::STRONG);
         }
     }
+    let strong = Flood::new(Strength::Strong, Mark::STRONG);
+    let weak = Flood::new(Strength::Weak, Mark::ANY);
+    flood(provider, memory, harvest, &harvest.words, workers, marks, bounds, &[&strong, &weak])
+}
+
+#[allow(clippy::too_many_arguments)]
+fn flood(
+    provider: &(impl Provider + Sync),
+    memory: &(impl ReadMemory + Sync),
+    harvest: &Harvest,
+    words: &[RootWord],
+    workers: &(impl Workers + Sync),
+    marks: &mut Marks,
+    bounds: Bounds,
+    floods: &[&Flood],
+) -> Result<(), CouldNotMark> {
     let world = World {
         provider,
         memory,
         harvest,
+        words,
         states: &marks.states,
         has_ignored: marks.census.ignored > 0,
         workers,
@@ -102,11 +133,9 @@ pub(super) fn mark_with(
         runs_reached: AtomicUsize::new(0),
         tasks: AtomicUsize::new(0),
     };
-    let strong = Flood::new(Strength::Strong, Mark::STRONG);
-    let weak = Flood::new(Strength::Weak, Mark::ANY);
     let first = AtomicUsize::new(0);
     workers.run(&|task| {
-        if let Err(errno) = work(&world, [&strong, &weak], task)
+        if let Err(errno) = work(&world, floods, task)
             && task == 0
         {
             first.store(errno.get() as usize, Relaxed);
@@ -118,8 +147,8 @@ pub(super) fn mark_with(
     marks.statistics.bytes += world.bytes.into_inner();
     marks.statistics.unreadable += world.unreadable.into_inner();
     marks.statistics.overflows += world.overflow.total();
-    marks.statistics.runs_reached = world.runs_reached.into_inner();
-    marks.statistics.tasks = world.tasks.into_inner();
+    marks.statistics.runs_reached += world.runs_reached.into_inner();
+    marks.statistics.tasks = marks.statistics.tasks.max(world.tasks.into_inner());
     Ok(())
 }
 
@@ -140,6 +169,8 @@ pub(super) struct World<'a, P, M, W> {
     pub(super) provider: &'a P,
     pub(super) memory: &'a M,
     pub(super) harvest: &'a Harvest,
+    /// Single words that are roots.
+    words: &'a [RootWord],
     pub(super) states: &'a States,
     has_ignored: bool,
     pub(super) workers: &'a W,
@@ -186,6 +217,14 @@ impl Flood {
         Flood { strength, done, sharing: Sharing::new(), roots, weak_runs }
     }
 
+    /// One that begins with the single words only.
+    fn of_words(strength: Strength, done: Mark, harvest: &Harvest) -> Flood {
+        let flood = Flood::new(strength, done);
+        flood.roots.store(harvest.roots.len(), Relaxed);
+        flood.weak_runs.store(harvest.runs as usize, Relaxed);
+        flood
+    }
+
     /// What it leaves.
     #[inline]
     pub(super) fn mark(&self) -> Mark {
@@ -193,15 +232,16 @@ impl Flood {
     }
 }
 
-/// One task's part of both floods.
+/// One task's part of all floods.
 fn work<P: Provider, M: ReadMemory, W: Workers>(
     world: &World<'_, P, M, W>,
-    [strong, weak]: [&Flood; 2],
+    floods: &[&Flood],
     task: usize,
 ) -> Result<(), Errno> {
-    let mut marker = Marker::new(world, strong)?;
+    let Some(begin) = floods.first() else { return Ok(()) };
+    let mut marker = Marker::new(world, begin)?;
     world.tasks.fetch_add(1, Relaxed);
-    for flood in [strong, weak] {
+    for flood in floods {
         marker.flood = flood;
         // The first task has a token from the start.
         if task > 0 && !flood.sharing.join() {
@@ -227,7 +267,7 @@ fn seeds<P: Provider, M: ReadMemory, W: Workers>(
     let harvest = marker.world.harvest;
     let of_this = |strength| strength == flood.strength;
     if is_first {
-        for root in harvest.words.iter().filter(|root| of_this(root.strength)) {
+        for root in marker.world.words.iter().filter(|root| of_this(root.strength)) {
             marker.word(untagged(root.word));
         }
     }

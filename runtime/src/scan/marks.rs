@@ -124,6 +124,11 @@ impl Marks {
         self.states.replace(id, Mark::STRONG, Mark::WEAK);
     }
 
+    /// True when every live chunk is reached.
+    pub fn all_reached(&self) -> bool {
+        self.states.none(|state| !state.has(Mark::ANY))
+    }
+
     /// Calls `each` for every live chunk that nothing reaches.
     pub fn for_each_unreached(&self, each: impl FnMut(ChunkId)) {
         self.states.select(|state| !state.has(Mark::ANY), each);

@@ -28,5 +28,5 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-pub use mark::{CouldNotMark, mark};
+pub use mark::{CouldNotMark, mark, mark_late};
 pub use marks::{Bits, Marks, Statistics};

@@ -142,6 +142,12 @@ impl States {
     }
 
     /// Calls `each` for every live chunk that `is`.
+    /// True when there is no chunk of which `is` holds.
+    pub(super) fn none(&self, is: impl Fn(State) -> bool) -> bool {
+        let is_one = |byte: u8| State(byte).slack() != Slack::NO_CHUNK && is(State(byte));
+        !self.bytes.iter().any(|byte| is_one(byte.load(Relaxed)))
+    }
+
     pub(super) fn select(&self, is: impl Fn(State) -> bool, mut each: impl FnMut(ChunkId)) {
         for (index, byte) in self.bytes.iter().enumerate() {
             let state = State(byte.load(Relaxed));

@@ -5,7 +5,7 @@
 //!
 //! Contract: runs in the helper; the watchdog's timer ends a blocking wait with EINTR, which is how time passes here.
 
-use crate::arch::{KERNEL_DECIDES_RESTART, Registers};
+use crate::arch::{CALLS_KEEP_EXTENDED, KERNEL_DECIDES_RESTART, Registers};
 use crate::base::{Errno, Tid};
 use crate::mem::ProcessMemory;
 use crate::sys::file;
@@ -23,17 +23,14 @@ use super::record::{QueuedSignal, Slice, StopKind, ThreadRecord};
 use super::seize;
 use super::session::{Body, Cut, Session};
 use super::task_list::{InSystemCall, Status};
-use super::tracees::{Found, State, Stopped, Tracee};
-
-/// The largest extended state known is 11 KiB; what is beyond this would not be read.
-const EXTENDED_WORDS: usize = 4096;
+use super::tracees::{ExtendedState, Found, State, Stopped, Tracee};
 
 /// Waits for all tracees and makes their records.
 pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<'_>, deadline: u64) {
     let mut collector = Collector {
         session,
         memory,
-        scratch: [0; EXTENDED_WORDS],
+        state: ExtendedState::new(),
         process_queue_read: false,
         lost_names: false,
     };
@@ -102,7 +99,7 @@ enum Visit {
 struct Collector<'s> {
     session: &'s Session,
     memory: ProcessMemory<'s>,
-    scratch: [u64; EXTENDED_WORDS],
+    state: ExtendedState,
     process_queue_read: bool,
     /// A task arrived whose name in /proc must be looked up.
     lost_names: bool,
@@ -167,6 +164,8 @@ impl Collector<'_> {
         }
         if record.registers != Registers::NONE && record.stack_pointer().is_null() {
             record.stop = StopKind::KernelWorker;
+        } else if body.options.extended_later && !CALLS_KEEP_EXTENDED && record.system_call().is_some() {
+            record.extended_later = true;
         } else {
             self.extended(body, task.tid, stopped, &mut record);
         }
@@ -229,17 +228,14 @@ impl Collector<'_> {
     }
 
     fn extended(&mut self, body: &mut Body, tid: Tid, stopped: &Stopped, record: &mut ThreadRecord) {
-        let len = match stopped.extended(as_bytes(&mut self.scratch)) {
-            Ok(len) => len / 8,
+        let state = match self.state.read(stopped) {
+            Ok(state) => state,
             Err(errno) => return body.world.notes.miss(tid, Missing::NoRegisters(errno)),
         };
-        // Unused components are zero, and the largest lie last: what is kept is a fraction.
-        let state = self.scratch.get(..len).unwrap_or_default();
         record.registers = record.registers.with_extended(state);
-        let used = state.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
         let start = body.world.extended.len();
-        match body.world.extended.extend(state.get(..used).unwrap_or_default()) {
-            Ok(()) => record.extended = Slice { start: start as u32, len: used as u32 },
+        match body.world.extended.extend(state) {
+            Ok(()) => record.extended = Slice { start: start as u32, len: state.len() as u32 },
             Err(_) => body.world.notes.miss(tid, Missing::NoMemory),
         }
     }
@@ -268,11 +264,6 @@ impl Collector<'_> {
             }
         }
     }
-}
-
-fn as_bytes(words: &mut [u64; EXTENDED_WORDS]) -> &mut [u8] {
-    // SAFETY: the same memory as bytes: any bytes are valid words and the other way round.
-    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }
 
 fn take_queue(body: &mut Body, stopped: &Stopped, queue: Queue, tid: Option<Tid>) {

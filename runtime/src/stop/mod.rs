@@ -87,6 +87,9 @@ pub struct Options {
     pub means: Means,
     /// Read each thread's blocked signals too.
     pub signal_masks: bool,
+    /// Leave the extended state of a thread that is inside a system call for [`World::late_extended`], where calls keep
+    /// nothing of it: reading it costs as much as waiting for the thread and reading all else.
+    pub extended_later: bool,
     /// A descriptor of the caller that the work may write to. The helper has no other of the program's.
     pub keep_descriptor: Option<i32>,
 }
@@ -98,6 +101,7 @@ impl Options {
         work_deadline_ns: 120_000_000_000,
         means: Means::Any,
         signal_masks: false,
+        extended_later: false,
         keep_descriptor: None,
     };
 }

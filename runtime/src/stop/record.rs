@@ -13,6 +13,7 @@ use crate::sys::signals::SignalSet;
 
 use super::notes::StopNotes;
 use super::proc_files::ProcFiles;
+use super::tracees::{ExtendedState, Stopped};
 
 /// How a thread came to stand still.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,8 @@ pub struct ThreadRecord {
     /// A vfork child or another process that shares the memory, not a thread of this process.
     pub shares_memory: bool,
     pub(super) extended: Slice,
+    /// Its extended state was not read yet.
+    pub(super) extended_later: bool,
 }
 
 /// A piece of an arena of [`World`].
@@ -71,6 +74,7 @@ impl ThreadRecord {
             blocked: None,
             shares_memory: false,
             extended: Slice::default(),
+            extended_later: false,
         }
     }
 
@@ -151,10 +155,22 @@ impl World {
     }
 
     /// The extended state of a thread (XSAVE layout: floating point, vectors, tiles) as words, without its trailing
-    /// zeros; empty when it was not had.
+    /// zeros; empty when it was not had, or is left for [`World::late_extended`].
     pub fn extended(&self, thread: &ThreadRecord) -> &[u64] {
         let start = thread.extended.start as usize;
         self.extended.get(start..start + thread.extended.len as usize).unwrap_or_default()
+    }
+
+    /// Reads the extended state that was left by [`Options::extended_later`](super::Options) and calls `each` with every
+    /// such thread and its state. Only in the task that stopped the threads, as long as they stand: not in a snapshot.
+    pub fn late_extended(&self, each: &mut dyn FnMut(&ThreadRecord, &[u64])) {
+        let mut state = ExtendedState::new();
+        for thread in self.threads.iter().filter(|thread| thread.extended_later) {
+            // Killed while it stood still, if not: then the whole process is.
+            if let Ok(words) = state.read(&Stopped::again(thread)) {
+                each(thread, words);
+            }
+        }
     }
 
     /// Signals that wait to be delivered to the process or to one of its threads.

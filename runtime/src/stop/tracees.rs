@@ -13,6 +13,7 @@ use crate::sys::ptrace::{self, Queue};
 use crate::sys::wait::{self, Block, Change};
 
 use super::blocked::BlockedCalls;
+use super::record::ThreadRecord;
 
 /// Traced, running.
 pub(super) struct Seized(Tid);
@@ -22,6 +23,12 @@ pub(super) struct Interrupted(Tid);
 
 /// Traced, standing still, its stop not consumed.
 pub(super) struct Stopped(Tid);
+
+/// The largest extended state known is 11 KiB; what is beyond this would not be read.
+const EXTENDED_WORDS: usize = 4096;
+
+/// Where extended states are read to, one after another.
+pub(super) struct ExtendedState([u64; EXTENDED_WORDS]);
 
 /// What an interrupted tracee did.
 pub(super) enum Found {
@@ -61,7 +68,29 @@ impl Interrupted {
     }
 }
 
+impl ExtendedState {
+    pub(super) const fn new() -> ExtendedState {
+        ExtendedState([0; EXTENDED_WORDS])
+    }
+
+    /// That of a thread, without its trailing zeros: unused components are zero, and the largest lie last, so that what is
+    /// left is a fraction.
+    pub(super) fn read(&mut self, thread: &Stopped) -> Result<&[u64], Errno> {
+        let bytes = size_of_val(&self.0);
+        // SAFETY: the same memory as bytes: any bytes are valid words and the other way round.
+        let into = unsafe { core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), bytes) };
+        let state = self.0.get(..thread.extended(into)? / 8).unwrap_or_default();
+        let used = state.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+        Ok(state.get(..used).unwrap_or_default())
+    }
+}
+
 impl Stopped {
+    /// A thread that was found standing still before, and still is: nothing lets it go but our end.
+    pub(super) fn again(record: &ThreadRecord) -> Stopped {
+        Stopped(record.tid)
+    }
+
     /// The general registers.
     pub(super) fn registers(&self) -> Result<Registers, Errno> {
         ptrace::registers(self.0)
@@ -74,7 +103,7 @@ impl Stopped {
 
     /// The extended state, one register set after the other; how many bytes of `into` were written. A CPU may lack all but
     /// the first.
-    pub(super) fn extended(&self, into: &mut [u8]) -> Result<usize, Errno> {
+    fn extended(&self, into: &mut [u8]) -> Result<usize, Errno> {
         let mut len = 0;
         for set in EXTENDED_SETS {
             match ptrace::register_set(self.0, *set, into.get_mut(len..).unwrap_or_default()) {

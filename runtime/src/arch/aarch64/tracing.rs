@@ -40,6 +40,9 @@ pub const REGISTER_SETS: [(usize, usize, usize); 2] = [(1, 0, 34), (0x401, THREA
 /// The register sets that make the extended state, one after the other: NT_PRFPREG, and NT_ARM_SVE where the CPU has it.
 pub const EXTENDED_SETS: &[usize] = &[2, 0x405];
 
+/// A function call keeps some of the extended state (AAPCS64 6.1.2: the low halves of v8 to v15).
+pub const CALLS_KEEP_EXTENDED: bool = true;
+
 /// A stopped thread's call that would fail with EINTR is not started again by the kernel whatever the tracer stores as its
 /// result: do_signal has read that before the stop.
 pub const KERNEL_DECIDES_RESTART: bool = false;

@@ -26,6 +26,9 @@ pub const REGISTER_SETS: [(usize, usize, usize); 1] = [(1, 0, GENERAL_REGISTERS)
 /// The register sets that make the extended state, one after the other: NT_X86_XSTATE.
 pub const EXTENDED_SETS: &[usize] = &[0x202];
 
+/// A function call keeps some of the extended state (psABI 3.2.1: none).
+pub const CALLS_KEEP_EXTENDED: bool = false;
+
 /// A stopped thread's call that would fail with EINTR is started again by the kernel when the tracer stores
 /// -ERESTARTNOHAND as its result.
 pub const KERNEL_DECIDES_RESTART: bool = true;
