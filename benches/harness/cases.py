@@ -42,7 +42,7 @@ def pair(lab):
 def check_threads(lab):
     """One leak check with many threads."""
     rounds, checks = (2, 3) if lab.quick else (5, 5)
-    for n in (1, 100, 1000) if lab.quick else (1, 100, 1000, 4000):
+    for n in (1, 100, 1000) if lab.quick else (1, 100, 1000, 4000, 10_000):
         bars = {1000: (("clang-lsan", 0.2), ("clang-lsan", 0.12)), 4000: (("clang-lsan", 0.1),)}.get(n, ())
         yield Case(f"check, {n} blocked thread{'s' * (n > 1)}",
                    [Metric("ms", "one check", "ms", (NOT_WORSE_THAN_GCC, *bars))], ("plain", *CHECKERS), rounds,
@@ -53,6 +53,19 @@ def check_threads(lab):
                 Metric("pause_ms", "longest pause", "ms", (NOT_WORSE_THAN_GCC,))], ("plain", *CHECKERS), rounds,
                checker_or_bare(c_program("threads", "spinning", 50, 3), c_program("bare_stop", "spinning", 50, 3)),
                wrong=honest)
+
+
+def stop_threads(lab):
+    """The stop alone: all threads stopped, both register sets read, all let go. LSan has no such call: its column is its
+    whole check of the same threads."""
+    bars = {1000: 0.12, 4000: 0.1}
+    for n in (100, 1000) if lab.quick else (100, 1000, 4000, 10_000):
+        run = {"plain": c_program("bare_stop", "blocked", n, 9), "standstill": c_program("stop", "blocked", n, 9),
+               "clang-lsan": c_program("threads", "blocked", n, 3)}
+        yield Case(f"stop, {n} blocked threads",
+                   [Metric("ms", "stop, registers, resume", "ms",
+                           (("plain", 1.3), *((("clang-lsan", bars[n]),) if n in bars else ())))],
+                   tuple(run), 3 if lab.quick else 5, lambda lab, rival, run=run: run[rival.name](lab, rival))
 
 
 def check_heap(lab):
@@ -155,6 +168,6 @@ def cpu(lab):
     return programs.cases(lab)
 
 
-BENCHES = {"pair": pair, "check-threads": check_threads, "check-heap": check_heap, "snapshot": snapshot,
-           "rss": rss, "startup": startup,
+BENCHES = {"pair": pair, "check-threads": check_threads, "stop-threads": stop_threads, "check-heap": check_heap,
+           "snapshot": snapshot, "rss": rss, "startup": startup,
            "bare-stop": bare_stop, "mixes": mixes, "cpu": cpu}
