@@ -61,6 +61,7 @@ mod size_class;
 mod statistics;
 mod sync;
 mod thread_heap;
+mod unit_table;
 mod view;
 mod word;
 

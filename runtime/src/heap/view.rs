@@ -7,8 +7,8 @@
 //! Numbers: each slab, span and large block gets as many as it has blocks, rounded up to a multiple of
 //! [`GROUP`]. So a number finds its slab by one table lookup.
 //!
-//! The other way, from an address to a number, goes through a table of our own with 8 bytes a unit: a marker asks for
-//! places all over the heap, and of the descriptors' lines only a part would stay in the CPU's cache.
+//! The other way, from an address to a number, goes through a table of our own ([`unit_table`](super::unit_table)): a
+//! marker asks for places all over the heap, and of the descriptors' lines only a part would stay in the CPU's cache.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -22,6 +22,7 @@ use super::provider::{Census, Chunk, ChunkId, GROUP, Place, Provider, Scope, Sla
 use super::radix::STEP;
 use super::segment::{Segment, UNITS, Unit};
 use super::size_class::{self, SPAN_CLASS, TABLE, UNIT};
+use super::unit_table::{UnitEntry, UnitTable};
 use super::word::Word;
 
 /// Where a group of numbers belongs.
@@ -31,38 +32,10 @@ enum Owner {
     Large(&'static Large),
 }
 
-/// What the table of units has for a unit of a slab or span. As a word of zero: of none.
-#[derive(Clone, Copy)]
-struct UnitEntry {
-    /// Number of the first block.
-    ordinal: u32,
-    /// Blocks of the slab, or units of the span.
-    count: u16,
-    class: u8,
-    /// How many units before this one the first is.
-    back: u8,
-}
-
-impl UnitEntry {
-    const fn to_word(self) -> u64 {
-        self.ordinal as u64 | (self.count as u64) << 32 | (self.class as u64) << 48 | (self.back as u64) << 56
-    }
-
-    #[inline(always)]
-    const fn from_word(word: u64) -> UnitEntry {
-        let (count, class) = ((word >> 32) as u16, (word >> 48) as u8);
-        UnitEntry { ordinal: word as u32, count, class, back: (word >> 56) as u8 }
-    }
-}
-
-/// The largest table of units: for 256 GiB between the lowest and the highest block. Beyond, it is done without.
-const MOST_UNITS: usize = 1 << 22;
-
 /// See the module.
 pub struct HeapView {
     groups: MapVec<Owner>,
-    /// By units from the start of the bounds: [`UnitEntry`].
-    units: MapVec<u64>,
+    units: UnitTable,
     bounds: AddrRange,
     /// All memory of the heap: blocks, free memory and metadata.
     own: MapVec<AddrRange>,
@@ -70,11 +43,11 @@ pub struct HeapView {
 
 impl HeapView {
     /// Makes the view. Fails when there is no memory for it (16 bytes for 64 blocks), or when the heap has more than
-    /// 2^32 blocks (EOVERFLOW).
+    /// 2^32 blocks (EOVERFLOW). Does without the table of units where there is none for that.
     pub fn new() -> Result<HeapView, Errno> {
         let empty = AddrRange::new(Addr::new(usize::MAX), Addr::NULL);
         let mut view =
-            HeapView { groups: MapVec::new(), units: MapVec::new(), bounds: empty, own: MapVec::new() };
+            HeapView { groups: MapVec::new(), units: UnitTable::empty(), bounds: empty, own: MapVec::new() };
         let mut result = Ok(());
         RADIX.for_each(|step, entry| {
             if result.is_ok() {
@@ -85,31 +58,21 @@ impl HeapView {
         if view.bounds.is_empty() {
             view.bounds = AddrRange::default();
         }
-        view.enter_units()?;
+        view.units =
+            UnitTable::new(view.bounds, |each| view.for_each_run(each)).unwrap_or(UnitTable::empty());
         Ok(view)
     }
 
-    /// Fills the table of units.
-    fn enter_units(&mut self) -> Result<(), Errno> {
-        let count = self.bounds.len().div_ceil(UNIT);
-        if count > MOST_UNITS {
-            return Ok(());
-        }
-        let mut table = MapVec::zeroed(count)?;
+    /// Calls `each` for each slab and each span: its first address, its units, and what the table has for the first.
+    fn for_each_run(&self, each: &mut dyn FnMut(usize, usize, UnitEntry)) {
         self.for_each_unit(|unit| {
             let class = unit.class.load(Relaxed);
             let units = usize::from(unit.units.load(Relaxed));
             let count = if class == SPAN_CLASS { units as u32 } else { unit.capacity.load(Relaxed) };
             let entry =
                 UnitEntry { ordinal: unit.ordinal.load(Relaxed), count: count as u16, class, back: 0 };
-            let first = unit.base.load(Relaxed).wrapping_sub(self.bounds.start.get()) / UNIT;
-            for (back, slot) in table.get_mut(first..).unwrap_or_default().iter_mut().take(units).enumerate()
-            {
-                *slot = UnitEntry { back: back as u8, ..entry }.to_word();
-            }
+            each(unit.base.load(Relaxed), units, entry);
         });
-        self.units = table;
-        Ok(())
     }
 
     /// Calls `each` for the head of each slab and each span.
@@ -311,9 +274,8 @@ impl Provider for HeapView {
 
     #[inline(always)]
     fn place(&self, addr: Addr) -> Option<Place> {
-        let offset = addr.get().wrapping_sub(self.bounds.start.get());
-        let entry = UnitEntry::from_word(*self.units.get(offset / UNIT)?);
-        let offset = offset % UNIT + usize::from(entry.back) * UNIT;
+        let (entry, offset) = self.units.at(addr.get())?;
+        let offset = offset + usize::from(entry.back) * UNIT;
         let head = addr.minus(offset);
         let Some(class) = TABLE.get(usize::from(entry.class)) else {
             let room = u32::from(entry.count) * UNIT as u32;

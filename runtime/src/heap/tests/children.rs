@@ -306,6 +306,35 @@ fn every_growth_step_may_fail() {
     }
 }
 
+/// The view needs its numbers, and does without the table of units: what the table would know is asked of the heap.
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_view_does_without_the_table_of_units() {
+    use crate::sys::invoke::injection;
+
+    let _alone = alone();
+    in_child(|| {
+        let mut model = Model::new(3);
+        for _ in 0..3000 {
+            model.step(2000);
+        }
+        let block = *model.blocks.keys().next().unwrap();
+        let [mut views, mut tables] = [0; 2];
+        for skip in 0..12 {
+            injection::arm(libc::SYS_mmap, libc::ENOMEM, skip, 1);
+            let view = HeapView::new();
+            injection::arm(-1, 0, 0, 0);
+            if let Ok(view) = view {
+                views += 1;
+                tables += usize::from(view.place(Addr::new(block)).is_some());
+                model.compare(&view);
+            }
+        }
+        assert!(0 < tables && tables < views, "{views} views, {tables} with a table");
+        model.end();
+    });
+}
+
 #[cfg(feature = "fault-injection")]
 impl Model {
     /// A step of any kind that may fail for want of memory; false when it did. Nothing has changed then.
