@@ -45,11 +45,20 @@ impl OddPointers {
             return Ok(());
         }
         let leads = Leads::new(provider, memory, harvest)?;
+        let mut kept = MapVec::new();
+        for word in harvest.kept.iter() {
+            if let Some(id) = provider.find(Addr::new(*word)) {
+                kept.push(id)?;
+            }
+        }
+        kept.sort_unstable();
         let mut flood = Flood {
             forms: self,
             leads,
             marks,
+            kept,
             pending: MapVec::new(),
+            runs: MapVec::new(),
             buffer: words::buffer()?,
             full: Ok(()),
         };
@@ -59,19 +68,23 @@ impl OddPointers {
         for root in harvest.roots.iter() {
             flood.memory(root.range);
         }
-        // Which of the nodes were reached is not remembered; what the others hold is possible in any case.
-        for node in harvest.nodes.iter() {
-            flood.memory(node.range);
+        for run in (0..harvest.runs).filter(|run| marks.run(*run).is_some()) {
+            flood.run(run);
         }
         provider.for_each(&mut |id, _| {
             if flood.marks.strong(id) || flood.marks.weak(id) {
                 flood.chunk(id);
             }
         });
-        while let Some(id) = flood.pending.pop() {
-            flood.chunk(id);
+        loop {
+            if let Some(id) = flood.pending.pop() {
+                flood.chunk(id);
+            } else if let Some(run) = flood.runs.pop() {
+                flood.run(run);
+            } else {
+                return flood.full;
+            }
         }
-        flood.full
     }
 }
 
@@ -79,7 +92,10 @@ struct Flood<'a, P, M> {
     forms: OddPointers,
     leads: Leads<'a, P, M>,
     marks: &'a Marks,
+    /// Chunks that are never read, sorted (see [`Harvest::kept`]).
+    kept: MapVec<ChunkId>,
     pending: MapVec<ChunkId>,
+    runs: MapVec<u32>,
     buffer: MapVec<usize>,
     full: Result<(), Errno>,
 }
@@ -92,7 +108,17 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
         }
     }
 
+    fn run(&mut self, run: u32) {
+        let harvest = self.leads.harvest;
+        for piece in harvest.pieces(run) {
+            self.memory(piece.range);
+        }
+    }
+
     fn chunk(&mut self, id: ChunkId) {
+        if self.kept.binary_search(&id).is_ok() {
+            return;
+        }
         let harvest = self.leads.harvest;
         for part in words::parts_of_chunk(&harvest.resident, self.leads.provider.chunk(id).range()) {
             self.part(part);
@@ -144,8 +170,12 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
     }
 
     fn plain(&mut self, word: usize) {
-        if let Some(Lead::Chunk(id)) = self.leads.of(word) {
-            self.reach(id);
+        match self.leads.of(word) {
+            Some(Lead::Chunk(id)) => self.reach(id),
+            Some(Lead::Run(run)) if self.marks.reach_run_weakly(run) && self.full.is_ok() => {
+                self.full = self.runs.push(run);
+            }
+            _ => {}
         }
     }
 

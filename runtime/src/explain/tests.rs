@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::base::Addr;
+use crate::base::{Addr, Alone};
 use crate::harvest::{Harvest, Resident, RootKind, Strength};
 use crate::heap::Tag;
 use crate::mem::MapVec;
 use crate::mem::ReadMemory;
-use crate::scan::made_up::{self, GLOBALS, HEAP, Heap, Memory, World};
+use crate::scan::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
+use crate::scan::{Marks, mark};
 
-use super::{Holder, Hop, Owners, Paths, referrers};
+use super::{Holder, Hop, OddPointers, Owners, Paths, referrers};
 
 fn chain(world: &World, paths: &Paths, index: usize) -> Vec<Hop> {
     let mut hops = Vec::new();
@@ -203,4 +204,84 @@ fn lists_are_folded_and_long_chains_are_cut_in_the_middle() {
     assert_eq!(hops.iter().filter(|hop| hop.holder == Holder::Skipped).count(), 1);
     assert_eq!((hops[0].holder, hops[1].times), (Holder::Root(RootKind::Globals), MANY));
     assert_eq!(hops[hops.len() - 1].word, HEAP + (MANY + 99) * 32);
+}
+
+/// Which chunks are strong and weak after marking, and after a second look in odd forms.
+fn odd(world: &World, forms: OddPointers) -> [Vec<usize>; 4] {
+    let World { heap, memory, harvest } = world;
+    let mut marks = Marks::new(heap, &Alone).unwrap();
+    mark(heap, memory, harvest, &Alone, &mut marks).unwrap();
+    let all =
+        |is: &dyn Fn(usize) -> bool| (0..heap.chunks.len()).filter(|index| is(*index)).collect::<Vec<_>>();
+    let strong = |marks: &Marks| all(&|index| marks.strong(heap.id(index)));
+    let weak = |marks: &Marks| all(&|index| marks.weak(heap.id(index)));
+    let before = (strong(&marks), weak(&marks));
+    forms.mark(heap, memory, harvest, &marks).unwrap();
+    [before.0, before.1, strong(&marks), weak(&marks)]
+}
+
+/// Six chunks of two words, nothing held; all that can be read can be.
+fn six() -> World {
+    let mut heap = Heap::new(1);
+    let mut memory = Memory::default();
+    for i in 0..6 {
+        memory.touch(heap.add(HEAP + i * 32, 16, Tag::Allocated).range());
+    }
+    World { heap, memory, harvest: Harvest::new(Resident::everything().unwrap()) }
+}
+
+#[test]
+fn odd_forms_are_found_in_what_is_reached_and_what_they_reach_is_read_in_all_forms() {
+    const TAG: usize = 0xa5 << 56;
+    let mut world = six();
+    world.harvest.words.push(made_up::root_word(HEAP, Strength::Strong)).unwrap();
+    // With a tag, then one byte off, then past the end; the last is held by what is held by nothing.
+    world.memory.write(HEAP, (HEAP + 32) | TAG);
+    world.memory.write(HEAP + 32, (HEAP + 64) << 8);
+    world.memory.write(HEAP + 64 + 8, HEAP + 96 + 16);
+    world.memory.write(HEAP + 128, (HEAP + 160) | TAG);
+    let all = OddPointers { mask: usize::MAX >> 8, unaligned: true, past_end: true };
+    // A processor that ignores the top byte itself takes the tag for none.
+    let mut expected = [vec![0], vec![], vec![0], vec![1, 2, 3]];
+    if crate::arch::untagged(TAG) == 0 {
+        expected = [vec![0, 1], vec![], vec![0, 1], vec![2, 3]];
+    }
+    assert_eq!(odd(&world, all), expected);
+    let cut = odd(&world, OddPointers { past_end: false, ..all });
+    assert!(!cut[3].contains(&3) && cut[3].contains(&2));
+    assert_eq!(odd(&world, OddPointers::default())[3], []);
+}
+
+/// What a stack for signals or storage that is not to be looked at holds, in whatever form, is not held.
+#[test]
+fn chunks_that_are_kept_unread_are_not_read_for_odd_forms_either() {
+    let mut world = six();
+    world.memory.write(HEAP, HEAP + 32 + 16);
+    world.memory.write(HEAP + 64, HEAP + 96 + 16);
+    world.harvest.kept.push(HEAP).unwrap();
+    world.harvest.words.push(made_up::root_word(HEAP, Strength::Strong)).unwrap();
+    world.harvest.words.push(made_up::root_word(HEAP + 64, Strength::Strong)).unwrap();
+    let past_end = OddPointers { past_end: true, ..OddPointers::default() };
+    assert_eq!(odd(&world, past_end), [vec![0, 2], vec![], vec![0, 2], vec![3]]);
+}
+
+/// Mappings that nothing points into are read only where they count as weak roots; those that an odd form leads to are.
+#[test]
+fn odd_forms_are_looked_for_in_mappings_that_are_reached() {
+    let mut world = six();
+    world.harvest.nodes.push(made_up::node(MAPPINGS, 0x1000, 0)).unwrap();
+    world.harvest.nodes.push(made_up::node(MAPPINGS + 0x9000, 0x1000, 1)).unwrap();
+    world.harvest.runs = 2;
+    world.memory.write(MAPPINGS, HEAP + 32 + 16);
+    world.memory.write(MAPPINGS + 0x9000, HEAP + 96 + 16);
+    world.harvest.words.push(made_up::root_word(MAPPINGS, Strength::Strong)).unwrap();
+    let past_end = OddPointers { past_end: true, ..OddPointers::default() };
+    assert_eq!(odd(&world, past_end)[3], [1, 3]);
+    world.harvest.weak_nodes = false;
+    assert_eq!(odd(&world, past_end)[3], [1]);
+    // A word that leads into the second at an odd address.
+    world.memory.touch(crate::base::AddrRange::sized(Addr::new(GLOBALS), 16));
+    world.harvest.roots.push(made_up::root(GLOBALS, 16, Strength::Strong)).unwrap();
+    world.memory.write(GLOBALS, (MAPPINGS + 0x9000) << 8);
+    assert_eq!(odd(&world, OddPointers { unaligned: true, ..past_end })[3], [1, 3]);
 }

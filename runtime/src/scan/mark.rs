@@ -17,7 +17,7 @@ use crate::mem::{Filter, ReadMemory};
 
 use super::frontier::Overflow;
 use super::marker::Marker;
-use super::marks::{Bits, Marks};
+use super::marks::{Marks, Runs};
 use super::piece::Piece;
 use super::sharing::Sharing;
 use super::states::{Mark, States};
@@ -97,6 +97,7 @@ pub(super) fn mark_with(
             marks.states.mark(id, Mark::STRONG, Mark::STRONG);
         }
     }
+    marks.runs = Runs::new(harvest.runs as usize)?;
     let strong = Flood::new(Strength::Strong, Mark::STRONG);
     let weak = Flood::new(Strength::Weak, Mark::ANY);
     flood(provider, memory, harvest, &harvest.words, workers, marks, bounds, &[&strong, &weak])
@@ -124,13 +125,12 @@ fn flood(
         bounds: provider.bounds(),
         filter: Filter::new(hull(provider, harvest)),
         overflow: Overflow::new(provider.slots())?,
-        runs: Bits::new(harvest.runs as usize)?,
+        runs: &marks.runs,
         limit: bounds.frontier,
         patience: bounds.patience,
         is_probed: AtomicBool::new(false),
         bytes: AtomicUsize::new(0),
         unreadable: AtomicUsize::new(0),
-        runs_reached: AtomicUsize::new(0),
         tasks: AtomicUsize::new(0),
     };
     let first = AtomicUsize::new(0);
@@ -147,8 +147,8 @@ fn flood(
     marks.statistics.bytes += world.bytes.into_inner();
     marks.statistics.unreadable += world.unreadable.into_inner();
     marks.statistics.overflows += world.overflow.total();
-    marks.statistics.runs_reached += world.runs_reached.into_inner();
     marks.statistics.tasks = marks.statistics.tasks.max(world.tasks.into_inner());
+    marks.statistics.runs_reached = marks.runs.count();
     Ok(())
 }
 
@@ -178,15 +178,13 @@ pub(super) struct World<'a, P, M, W> {
     /// Lets all words pass that may point to a chunk or a node.
     pub(super) filter: Filter,
     pub(super) overflow: Overflow,
-    /// Runs of mappings that were reached, in either flood.
-    pub(super) runs: Bits,
+    pub(super) runs: &'a Runs,
     /// Of each task's frontier.
     pub(super) limit: usize,
     pub(super) patience: usize,
     is_probed: AtomicBool,
     bytes: AtomicUsize,
     unreadable: AtomicUsize,
-    runs_reached: AtomicUsize,
     tasks: AtomicUsize,
 }
 
@@ -202,7 +200,7 @@ impl<P, M, W> World<'_, P, M, W> {
 
 /// One of the two floods.
 pub(super) struct Flood {
-    strength: Strength,
+    pub(super) strength: Strength,
     /// What has one of these marks is done with.
     pub(super) done: Mark,
     pub(super) sharing: Sharing,
@@ -249,9 +247,6 @@ fn work<P: Provider, M: ReadMemory, W: Workers>(
         }
         seeds(&mut marker, flood, task == 0);
         marker.until_all_is_done();
-        if task == 0 && flood.strength == Strength::Strong {
-            world.runs_reached.store(world.runs.count(), Relaxed);
-        }
     }
     world.bytes.fetch_add(marker.bytes, Relaxed);
     world.unreadable.fetch_add(marker.unreadable, Relaxed);

@@ -322,7 +322,7 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// A mapping that something reachable points into.
     #[cold]
     pub(super) fn reach_run(&mut self, run: u32) {
-        if self.world.runs.add(run as usize) {
+        if self.world.runs.add(run, self.flood.strength) {
             // Room was made for every run.
             let _ = self.reached_runs.push(run);
         }

@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::base::{Errno, Workers};
+use crate::harvest::Strength;
 use crate::heap::{Census, ChunkId, Provider};
 use crate::mem::AtomicWords;
 
@@ -92,6 +93,34 @@ pub struct Marks {
     pub census: Census,
     /// What it took.
     pub statistics: Statistics,
+    /// Runs of mappings by the flood that reached them.
+    pub(super) runs: Runs,
+}
+
+/// Runs of mappings that something reachable points into.
+pub(super) struct Runs {
+    strong: Bits,
+    weak: Bits,
+}
+
+impl Runs {
+    /// None of so many.
+    pub(super) fn new(len: usize) -> Result<Runs, Errno> {
+        Ok(Runs { strong: Bits::new(len)?, weak: Bits::new(len)? })
+    }
+
+    /// A flood reaches one. True when no flood has, to one of several callers.
+    pub(super) fn add(&self, run: u32, strength: Strength) -> bool {
+        match strength {
+            Strength::Strong => self.strong.add(run as usize),
+            Strength::Weak => !self.strong.contains(run as usize) && self.weak.add(run as usize),
+        }
+    }
+
+    /// How many strong roots reach.
+    pub(super) fn count(&self) -> usize {
+        self.strong.count()
+    }
 }
 
 impl Marks {
@@ -99,7 +128,7 @@ impl Marks {
     pub fn new(provider: &(impl Provider + Sync), workers: &impl Workers) -> Result<Marks, CouldNotMark> {
         let states = States::new(provider)?;
         let census = states.copy(provider, workers)?;
-        Ok(Marks { states, census, statistics: Statistics::default() })
+        Ok(Marks { states, census, statistics: Statistics::default(), runs: Runs::new(0)? })
     }
 
     /// Reached by strong roots, by mappings they reach, or by ignored chunks.
@@ -112,6 +141,18 @@ impl Marks {
     #[inline]
     pub fn weak(&self, id: ChunkId) -> bool {
         self.states.of(id).has(Mark::WEAK)
+    }
+
+    /// What reaches a run of mappings, if anything does.
+    pub fn run(&self, run: u32) -> Option<Strength> {
+        let Runs { strong, weak } = &self.runs;
+        let of_strong = strong.contains(run as usize).then_some(Strength::Strong);
+        of_strong.or_else(|| weak.contains(run as usize).then_some(Strength::Weak))
+    }
+
+    /// Says of a run that nothing reaches that weak roots do. True when that is new.
+    pub fn reach_run_weakly(&self, run: u32) -> bool {
+        self.runs.add(run, Strength::Weak)
     }
 
     /// Says of a chunk that nothing reaches that weak roots do. True when that is new.
