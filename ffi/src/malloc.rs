@@ -24,6 +24,9 @@ static ZEROED: AtomicBool = AtomicBool::new(false);
 /// At the start of the process, when the options are known.
 pub(crate) fn start() {
     ZEROED.store(init::options().zero, Relaxed);
+    if !init::options().huge_pages {
+        heap::do_without_huge_pages();
+    }
 }
 
 #[inline(always)]

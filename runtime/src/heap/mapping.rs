@@ -3,7 +3,7 @@
 //! Contract: system calls only. The memory is the program's (it may fork, lock and scan it), so it is not entered in the
 //! list of our own mappings.
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::arch::page_size;
 use crate::base::{Addr, AddrRange};
@@ -29,8 +29,24 @@ fn last() -> usize {
     }
 }
 
+/// No mapping is to have huge pages, not even where the system gives them to all.
+static WITHOUT_HUGE: AtomicBool = AtomicBool::new(false);
+
+/// From now on mappings are made without huge pages.
+pub(super) fn forbid_huge() {
+    WITHOUT_HUGE.store(true, Relaxed);
+}
+
 /// Maps `bytes` (whole pages) at a multiple of `align`. `None` when the kernel refuses.
 pub(super) fn map_aligned(bytes: usize, align: usize) -> Option<usize> {
+    let start = map_somewhere(bytes, align)?;
+    if WITHOUT_HUGE.load(Relaxed) {
+        advise_huge(start, bytes, false);
+    }
+    Some(start)
+}
+
+fn map_somewhere(bytes: usize, align: usize) -> Option<usize> {
     let hint = last().saturating_sub(bytes) & !(align - 1);
     let first = map(hint, bytes)?;
     if first.is_multiple_of(align) {
@@ -88,8 +104,12 @@ pub(super) fn discard(start: usize, bytes: usize) -> bool {
     unsafe { memory::advise(range, libc::MADV_DONTNEED) }.is_ok()
 }
 
-/// Asks for huge pages in a whole mapping, or for none any more; a wish. False when the kernel knows of no such thing.
+/// Asks for huge pages in a whole mapping, or for none any more; a wish. False when the kernel knows of no such thing, or
+/// when they are forbidden.
 pub(super) fn advise_huge(start: usize, bytes: usize, wanted: bool) -> bool {
+    if wanted && WITHOUT_HUGE.load(Relaxed) {
+        return false;
+    }
     let range = AddrRange::sized(Addr::new(start), bytes);
     let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
     // SAFETY: the callers own the range; only how it is backed changes.

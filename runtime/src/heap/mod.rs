@@ -72,6 +72,7 @@ mod tests;
 
 pub use fork::after_fork_in_child;
 pub use mapping::has_served;
+pub use pool::do_without_huge_pages;
 pub use provider::{Census, Chunk, ChunkId, GROUP, Origin, Place, Provider, Scope, Slack, Tag};
 pub use request::{Misuse, Request};
 pub use statistics::{Statistics, statistics, trim};

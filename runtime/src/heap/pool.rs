@@ -11,7 +11,7 @@
 //!
 //! Huge pages: a heap that has outgrown [`SMALL_HEAP`] asks for them in each further segment: fewer misses of the address
 //! translation for the program and for a scan, fewer entries for a fork to copy. A segment of which something was
-//! discarded asks for none any more, or khugepaged would fill the holes again.
+//! discarded asks for none any more, or khugepaged would fill the holes again. [`do_without_huge_pages`] ends all that.
 
 use core::ptr::null_mut;
 use core::sync::atomic::{
@@ -23,7 +23,7 @@ use crate::mem;
 
 use super::lock::{Guard, OwnerLock};
 use super::lookup::{self, Entry, decode};
-use super::mapping::{advise_huge, discard, map_aligned, unmap};
+use super::mapping::{self, advise_huge, discard, map_aligned, unmap};
 use super::radix::{Leaf, Radix, STEP};
 use super::segment::{Segment, UNITS, Unit, mask};
 use super::size_class::UNIT;
@@ -91,6 +91,19 @@ fn lock() -> Option<Guard<'static, Pool>> {
         }
     }
     Some(pool)
+}
+
+/// From now on the heap has no huge pages: it asks for none, and tells the kernel to give none where all mappings have
+/// them (/sys/kernel/mm/transparent_hugepage/enabled: always). At the start; of large blocks only those to come.
+pub fn do_without_huge_pages() {
+    mapping::forbid_huge();
+    let Some(_pool) = lock() else { return };
+    RADIX.for_each(|_, entry| {
+        if let Entry::Segment(segment) = decode(entry) {
+            advise_huge(segment.base.load(Relaxed), segment.count.load(Relaxed) as usize * UNIT, false);
+            segment.huge.store(false, Relaxed);
+        }
+    });
 }
 
 /// Takes `count` units (at most [`UNITS`]) whose first is a multiple of `align` units; `make` cuts them under the lock.
