@@ -10,9 +10,9 @@ fn naive(pattern: &[u8], name: &[u8]) -> bool {
         Some(rest) => (true, rest),
         None => (false, pattern),
     };
-    if pattern.is_empty() || name.is_empty() {
-        // What such mean is the library's own business.
-        return matches(if bound { b"^" } else { b"" }, name);
+    if name.is_empty() {
+        // A name that is not known.
+        return false;
     }
     let starts = if bound { 0..=0 } else { 0..=name.len() };
     starts.into_iter().any(|start| glob(pattern, &name[start..]))

@@ -1,9 +1,9 @@
 //! Suppressions in LeakSanitizer's syntax: `leak:PATTERN` lines, `#` comments, blank lines.
 //!
 //! A pattern matches when it occurs anywhere in the name of a frame's module, function or source file. `*` stands for
-//! any run of characters, a leading `^` and a final `$` tie the pattern to the ends of the name. (Semantics: LLVM's
-//! sanitizer_common `TemplateMatch`; unlike there a pattern with `$` also finds its last occurrence: `foo$` matches
-//! `foofoo`.)
+//! any run of characters, a leading `^` and a final `$` tie the pattern to the ends of the name. A name that is not known
+//! is empty, and matches nothing. (Semantics: LLVM's sanitizer_common `TemplateMatch`; unlike there a pattern with `$`
+//! also finds its last occurrence: `foo$` matches `foofoo`.)
 //!
 //! Why the patterns keep their text and are matched one by one: there are tens of them at most, and only call stacks of
 //! leaks are looked up, once each.
@@ -112,7 +112,7 @@ impl Suppressions {
     pub fn find(&self, names: &[&[u8]]) -> Option<usize> {
         self.rules.iter().position(|rule| {
             let pattern = self.pattern(rule);
-            names.iter().any(|name| !name.is_empty() && matches(pattern, name))
+            names.iter().any(|name| matches(pattern, name))
         })
     }
 
@@ -164,6 +164,9 @@ fn read_whole(path: &CStr) -> Result<MapVec<u8>, Errno> {
 
 /// True when `pattern` (see the module) matches `name`.
 pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    if name.is_empty() {
+        return false;
+    }
     let (pattern, at_start) = match pattern.strip_prefix(b"^") {
         Some(rest) => (rest, true),
         None => (pattern, false),
@@ -244,6 +247,9 @@ mod tests {
             ("^a*a$", "a", false),
             ("a**b", "ab", true),
             ("x$y", "ax$yb", true),
+            ("*", "a", true),
+            ("*", "", false),
+            ("^$", "", false),
         ];
         for (pattern, name, expected) in cases {
             assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), *expected, "{pattern} on {name}");
@@ -293,6 +299,7 @@ mod tests {
             }
             for name in &names {
                 let expected = match pattern.strip_prefix(b"^") {
+                    _ if name.is_empty() => false,
                     Some(rest) => oracle(rest, name, true),
                     None => oracle(pattern, name, false),
                 };

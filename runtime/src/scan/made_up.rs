@@ -388,6 +388,7 @@ pub(crate) fn build(recipe: &Recipe) -> World {
     World { heap, memory, harvest }
 }
 
+#[cfg(test)]
 pub(crate) mod recipes {
     //! Random recipes.
 

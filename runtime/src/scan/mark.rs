@@ -75,15 +75,15 @@ pub fn mark_late(
 
 /// What a task may use and bear.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub struct Bounds {
     /// Pieces in each task's frontier.
-    pub(super) frontier: usize,
+    pub frontier: usize,
     /// Steps with nothing else to do meanwhile, before it probes.
-    pub(super) patience: usize,
+    pub patience: usize,
 }
 
 /// As [`mark`], with given bounds.
-pub(super) fn mark_with(
+pub fn mark_with(
     provider: &(impl Provider + Sync),
     memory: &(impl ReadMemory + Sync),
     harvest: &Harvest,

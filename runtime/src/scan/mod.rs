@@ -28,5 +28,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+#[cfg(fuzzing)]
+pub use mark::{Bounds, mark_with};
 pub use mark::{CouldNotMark, mark, mark_late};
 pub use marks::{Bits, Marks, Statistics};
