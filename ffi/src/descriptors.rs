@@ -1,4 +1,5 @@
-//! Functions that open or close a file descriptor, noted where an option asks for it. Otherwise each only goes on in libc's.
+//! Functions that open or close a file descriptor, noted where an option asks for it. Otherwise those that open jump to
+//! libc's: some allocate, and no frame of ours is to be among those of the program and libc.
 //!
 //! All of them are called with six words, as many as a function takes in registers, of which libc's takes those that it
 //! knows: so variadic ones (open(2)) are no special case (psABI, "Variable Argument Lists": named and further integer
@@ -7,6 +8,7 @@
 //! In the shared library only (exports-shared.txt): in a static program there is no other function to go on in.
 
 use core::ffi::{c_int, c_void};
+use core::sync::atomic::Ordering::Relaxed;
 
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::entry_point_of_six;
@@ -20,6 +22,7 @@ type Six = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isi
 
 nexts! {
     real_close: unsafe extern "C" fn(c_int) -> c_int = c"close";
+    real_dirfd: unsafe extern "C" fn(*mut c_void) -> c_int = c"dirfd";
     real_fileno: unsafe extern "C" fn(*mut c_void) -> c_int = c"fileno";
 }
 
@@ -42,9 +45,22 @@ macro_rules! opens {
             }
         }
 
+        /// libc's functions, where nothing is noted.
+        #[allow(non_upper_case_globals)]
+        mod libcs {
+            use core::sync::atomic::AtomicUsize;
+
+            $(pub(super) static $name: AtomicUsize = AtomicUsize::new(0);)+
+        }
+
+        /// From now on nothing is noted.
+        pub(crate) fn pass_on() {
+            $(passes_on!($name $(, $number)?);)+
+        }
+
         $(
             entry_point_of_six!(/// As libc's, noted.
-                $name => $implementation);
+                $name => $implementation, or jumps to libcs::$name);
 
             unsafe extern "C" fn $implementation(
                 a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, frame: &CallerFrame,
@@ -59,6 +75,16 @@ macro_rules! opens {
             }
         )+
     };
+}
+
+/// A stop must know of some in any case.
+macro_rules! passes_on {
+    ($name:ident) => {
+        if let Some(real) = real::$name() {
+            libcs::$name.store(real as *const () as usize, Relaxed);
+        }
+    };
+    ($name:ident, $number:path) => {};
 }
 
 macro_rules! inside {
@@ -83,13 +109,34 @@ fn two(result: isize, pair: usize, entry: usize, frame: &CallerFrame) {
     }
 }
 
-fn stream(result: isize, _: [usize; 4], entry: usize, frame: &CallerFrame) {
+/// The descriptor of a new stream (fopen(3)) or directory (opendir(3)), which `number` tells.
+fn inside_of(
+    number: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+    result: isize,
+    entry: usize,
+    frame: &CallerFrame,
+) {
     if result != 0
         && resources::are_kept(Kind::Descriptor)
-        && let Some(fileno) = real_fileno()
+        && let Some(number) = number
     {
-        // SAFETY: a stream that fopen(3) has just made.
-        opened(unsafe { fileno(core::ptr::with_exposed_provenance_mut(result as usize)) }, entry, frame);
+        // SAFETY: what the call has just made, and `number` is for.
+        opened(unsafe { number(core::ptr::with_exposed_provenance_mut(result as usize)) }, entry, frame);
+    }
+}
+
+fn stream(result: isize, _: [usize; 4], entry: usize, frame: &CallerFrame) {
+    inside_of(real_fileno(), result, entry, frame);
+}
+
+fn directory(result: isize, _: [usize; 4], entry: usize, frame: &CallerFrame) {
+    inside_of(real_dirfd(), result, entry, frame);
+}
+
+/// fcntl(2) opens with two of its commands.
+fn command(result: isize, [_, command, ..]: [usize; 4], entry: usize, frame: &CallerFrame) {
+    if matches!(command as c_int, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        opened(result as c_int, entry, frame);
     }
 }
 
@@ -118,13 +165,33 @@ opens! {
     memfd_create memfd_create_for = c"memfd_create" => one;
     signalfd signalfd_for = c"signalfd" => one;
     timerfd_create timerfd_create_for = c"timerfd_create" => one;
+    pidfd_open pidfd_open_for = c"pidfd_open" => one;
+    fanotify_init fanotify_init_for = c"fanotify_init" => one;
+    open_by_handle_at open_by_handle_at_for = c"open_by_handle_at" => one;
+    shm_open shm_open_for = c"shm_open" => one;
+    mq_open mq_open_for = c"mq_open" => one;
+    posix_openpt posix_openpt_for = c"posix_openpt" => one;
     mkstemp mkstemp_for = c"mkstemp" => one;
     mkstemp64 mkstemp64_for = c"mkstemp" => one;
+    mkostemp mkostemp_for = c"mkostemp" => one;
+    mkostemp64 mkostemp64_for = c"mkostemp" => one;
+    mkstemps mkstemps_for = c"mkstemps" => one;
+    mkstemps64 mkstemps64_for = c"mkstemps" => one;
+    mkostemps mkostemps_for = c"mkostemps" => one;
+    mkostemps64 mkostemps64_for = c"mkostemps" => one;
+    fcntl fcntl_for = c"fcntl" => command;
+    fcntl64 fcntl64_for = c"fcntl" => command;
     pipe pipe_for = c"pipe" => |result, [pair, ..], entry, frame| two(result, pair, entry, frame);
     pipe2 pipe2_for = c"pipe2" => |result, [pair, ..], entry, frame| two(result, pair, entry, frame);
     socketpair socketpair_for = c"socketpair" => |result, [.., pair], entry, frame| two(result, pair, entry, frame);
     fopen fopen_for = c"fopen" => stream;
     fopen64 fopen64_for = c"fopen" => stream;
+    freopen freopen_for = c"freopen" => stream;
+    freopen64 freopen64_for = c"freopen" => stream;
+    tmpfile tmpfile_for = c"tmpfile" => stream;
+    tmpfile64 tmpfile64_for = c"tmpfile" => stream;
+    popen popen_for = c"popen" => stream;
+    opendir opendir_for = c"opendir" => directory;
 }
 
 /// As the system call.

@@ -10,8 +10,8 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{
-    AtomicU32,
-    Ordering::{AcqRel, Acquire, Release},
+    AtomicU32, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 use standstill_runtime::arch::{self, CallerFrame};
@@ -100,8 +100,17 @@ impl Ticket {
     }
 }
 
+static CREATE_OF_LIBC: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on nothing is noted.
+pub(crate) fn pass_on() {
+    if let Some(real) = real_create() {
+        CREATE_OF_LIBC.store(real as *const () as usize, Relaxed);
+    }
+}
+
 entry_point_of_six!(/// As libc's, noted.
-    pthread_create => pthread_create_for);
+    pthread_create => pthread_create_for, or jumps to CREATE_OF_LIBC);
 
 unsafe extern "C" fn pthread_create_for(
     name: usize,

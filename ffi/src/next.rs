@@ -46,9 +46,14 @@ pub(crate) fn find(symbol: &CStr, found: &AtomicUsize) -> usize {
 weak!(/// In the shared library alone, whose link defines it (shared.ld).
     shared_library: *const u8 = "standstill_shared_library");
 
-/// Finds all functions before the program runs. In a program that holds the archive ours stand before nobody's.
+/// In a program that holds the archive ours stand before nobody's.
+pub(crate) fn in_shared_library() -> bool {
+    shared_library().is_some()
+}
+
+/// Finds all functions before the program runs.
 pub(crate) fn resolve() {
-    if shared_library().is_some() {
+    if in_shared_library() {
         crate::descriptors::resolve();
         crate::descriptors::real::resolve();
         crate::exec::real::resolve();

@@ -5,15 +5,20 @@ use standstill_runtime::threads::resources::{self, Kind};
 use standstill_runtime::trace::StackId;
 use standstill_runtime::{init, threads, trace};
 
+use crate::{descriptors, joins, next};
+
 /// At the start of the process, when the options are known.
 pub(crate) fn start() {
     let options = init::options();
-    for (kind, wanted) in
-        [(Kind::Descriptor, options.report_descriptors), (Kind::Thread, options.report_threads)]
-    {
-        if wanted {
-            resources::keep(kind);
-        }
+    if options.report_descriptors {
+        resources::keep(Kind::Descriptor);
+    } else if next::in_shared_library() {
+        descriptors::pass_on();
+    }
+    if options.report_threads {
+        resources::keep(Kind::Thread);
+    } else if next::in_shared_library() {
+        joins::pass_on();
     }
 }
 

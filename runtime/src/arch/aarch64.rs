@@ -318,16 +318,22 @@ macro_rules! entry_point {
     };
 }
 
-/// As [`entry_point`](crate::entry_point), for functions of up to six arguments; the frame is the seventh.
+/// As [`entry_point`](crate::entry_point), for functions of up to six arguments; the frame is the seventh. Where `$target`
+/// (an `AtomicUsize`) holds an address, the function jumps there and does nothing else.
 #[macro_export]
 macro_rules! entry_point_of_six {
-    ($(#[$attribute:meta])* $name:ident => $implementation:path) => {
+    ($(#[$attribute:meta])* $name:ident => $implementation:path, or jumps to $target:path) => {
         $(#[$attribute])*
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name() {
             core::arch::naked_asm!(
                 ".cfi_startproc",
+                "adrp x16, {target}",
+                "ldr x16, [x16, :lo12:{target}]",
+                "cbz x16, 2f",
+                "br x16",
+                "2:",
                 $crate::push_caller_frame!(),
                 "mov x6, sp",
                 "bl {implementation}",
@@ -335,6 +341,7 @@ macro_rules! entry_point_of_six {
                 "ret",
                 ".cfi_endproc",
                 implementation = sym $implementation,
+                target = sym $target,
             )
         }
     };

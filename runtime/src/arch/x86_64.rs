@@ -281,16 +281,23 @@ macro_rules! entry_point {
     };
 }
 
-/// As [`entry_point`](crate::entry_point), for functions of up to six arguments; the frame is the seventh.
+/// As [`entry_point`](crate::entry_point), for functions of up to six arguments; the frame is the seventh. Where `$target`
+/// (an `AtomicUsize`) holds an address, the function jumps there and does nothing else.
 #[macro_export]
 macro_rules! entry_point_of_six {
-    ($(#[$attribute:meta])* $name:ident => $implementation:path) => {
+    ($(#[$attribute:meta])* $name:ident => $implementation:path, or jumps to $target:path) => {
         $(#[$attribute])*
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name() {
             core::arch::naked_asm!(
                 ".cfi_startproc",
+                // No argument is in r11, nor how many vector registers hold some (psABI 3.2.3).
+                "mov r11, qword ptr [rip + {target}]",
+                "test r11, r11",
+                "jz 2f",
+                "jmp r11",
+                "2:",
                 "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
                 "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
                 "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
@@ -305,6 +312,7 @@ macro_rules! entry_point_of_six {
                 "ret",
                 ".cfi_endproc",
                 implementation = sym $implementation,
+                target = sym $target,
             )
         }
     };
