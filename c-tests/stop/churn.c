@@ -1,6 +1,6 @@
 // 50 threads that allocate, free, and come and go, while checks run one after another: no hang, no crash, no false leak.
 // FLAGS: -pthread
-// TIMEOUT: 120
+// TIMEOUT: 600
 // REFERENCE: reports what realloc has in hand
 // EXPECT: clean
 #include "support.h"
@@ -8,7 +8,7 @@
 
 extern int __lsan_do_recoverable_leak_check(void);
 
-/* The number of checks is the first argument or $CHURN_CHECKS; without either the test runs for $CHURN_SECONDS (3). */
+/* The number of checks is the first argument or $CHURN_CHECKS; without either the test runs for $CHURN_SECONDS (3), and as long as it takes a starved machine to make one check and one thread. */
 enum { THREADS = 50, SLOTS = 64 };
 static volatile int stop;
 static long births, operations;
@@ -70,7 +70,7 @@ int main(int count, char **arguments) {
   uint64_t end = now_ns() + UINT64_C(1000000000) * (uint64_t)(seconds ? atol(seconds) : 3);
   pthread_t threads[THREADS / 2]; /* each with one thread of its own, come and gone: 50 at a time */
   for (uintptr_t i = 0; i < THREADS / 2; i++) CHECK(pthread_create(&threads[i], NULL, keeper, (void *)(i + 1)) == 0);
-  while (most >= 0 ? checks < most : now_ns() < end) {
+  while (most >= 0 ? checks < most : now_ns() < end || !checks || !__atomic_load_n(&births, __ATOMIC_RELAXED)) {
     if (__lsan_do_recoverable_leak_check()) return 1;
     checks++;
   }

@@ -25,7 +25,7 @@ pub use atomic_words::AtomicWords;
 pub use file::WithFile;
 pub use filter::Filter;
 pub use map::{OwnMap, map_own, map_own_reserved};
-pub use read::{FaultGuard, ProcessMemory, ReadMemory};
+pub use read::{FaultGuard, OwnMemory, ProcessMemory, ReadMemory};
 pub use shared::{Lists, SharedMap, Zeroed};
 pub use tally::{Sum, Tally};
 pub use vec::MapVec;

@@ -12,6 +12,7 @@
 
 use crate::arch;
 use crate::base::{Addr, Errno};
+use crate::sys::memory;
 use crate::sys::signals::{self, Action, SignalSet};
 
 use super::filter::Filter;
@@ -70,6 +71,26 @@ impl ReadMemory for ProcessMemory<'_> {
     #[inline]
     fn prefetch(&self, addr: Addr) {
         arch::prefetch(addr.get());
+    }
+}
+
+/// The memory of the process for a thread that looks at what is its own, such as its stack: each page is asked for before it
+/// is read, by a system call. Nobody else takes it away meanwhile.
+#[derive(Clone, Copy)]
+pub struct OwnMemory;
+
+impl ReadMemory for OwnMemory {
+    fn read_words(&self, from: Addr, into: &mut [usize]) -> usize {
+        for (index, word) in into.iter_mut().enumerate() {
+            let at = from.plus(index * size_of::<usize>());
+            if !memory::is_readable(at) {
+                return index;
+            }
+            let at = core::ptr::with_exposed_provenance::<usize>(at.get());
+            // SAFETY: the kernel could read it just now, and what is the thread's own stays. Any bytes are a word.
+            *word = unsafe { at.read_volatile() };
+        }
+        into.len()
     }
 }
 
@@ -134,7 +155,6 @@ unsafe extern "C" fn on_fault(signal: i32, _info: *mut libc::siginfo_t, context:
 mod tests {
     use super::*;
     use crate::base::AddrRange;
-    use crate::sys::memory;
 
     #[test]
     fn reads_stop_at_the_first_bad_page() {

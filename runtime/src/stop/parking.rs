@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize
 
 use crate::arch::{self, InterruptedContext, Registers};
 use crate::base::{Errno, Tid};
-use crate::mem::OwnMap;
+use crate::mem::{OwnMap, OwnMemory};
 use crate::sys::signals::{self, Action, SignalSet, libc_internal};
 use crate::sys::{futex, process, task, timer};
 
@@ -238,6 +238,8 @@ unsafe extern "C" fn on_stop(signal: i32, info: *mut libc::siginfo_t, context: *
     let parking = unsafe { CURRENT.load(SeqCst).as_ref() };
     if let Some(parking) = parking.filter(|parking| value >> 32 == parking.number as usize) {
         park(parking, value & 0xffff_ffff, frame);
+    } else {
+        come_late(frame);
     }
     INSIDE.fetch_sub(1, SeqCst);
 }
@@ -284,19 +286,48 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let wrapped = place.wrapped.load(Acquire);
     // SAFETY: 0, or a Call in a frame of this thread, which stood still since the helper found it there. Atomic words only.
     let wrapped: Option<&Call> = unsafe { core::ptr::with_exposed_provenance::<Call>(wrapped).as_ref() };
-    let call = wrapped.map(Call::number).or_else(|| parking.call(index, &context.registers));
-    let Some(number) = call.filter(|_| !must_interrupt(SignalSet(context.blocked))) else { return };
+    let call = wrapped
+        .map(|call| (call.number(), call.first()))
+        .or_else(|| Some((parking.call(index, &context.registers)?, parking.first_argument(index))));
+    if call.is_some_and(|(number, first)| go_on_with(frame, &context, wrapped, number, first)) {
+        parking.mended.fetch_add(1, Relaxed);
+    }
+}
+
+/// The stop that the signal was for is over: the thread was not given a CPU in time. The signal has interrupted a call all
+/// the same, and the thread itself is left to find out which.
+#[cold]
+fn come_late(frame: &mut libc::ucontext_t) {
+    let context = InterruptedContext::of(frame, arch::any_thread_pointer());
+    if let Some(call) = Call::left(&context.registers, &OwnMemory, None) {
+        go_on_with(frame, &context, Some(call), call.number(), call.first());
+    }
+}
+
+/// Before a thread goes on that the signal took out of a system call: has it make the call again, or move the rest. True
+/// when the call is made again.
+fn go_on_with(
+    frame: &mut libc::ucontext_t,
+    context: &InterruptedContext,
+    wrapped: Option<&Call>,
+    number: usize,
+    first: usize,
+) -> bool {
+    if must_interrupt(SignalSet(context.blocked)) {
+        return false;
+    }
     let mut registers = context.registers;
     if registers.result() == -(libc::EINTR as isize) {
         if let Some(call) = wrapped {
             call.shorten(&mut registers);
         }
-        let first = wrapped.map_or_else(|| parking.first_argument(index), Call::first);
         arch::repeat_system_call(frame, number, &registers, first);
-        parking.mended.fetch_add(1, Relaxed);
-    } else if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
+        return true;
+    }
+    if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
         call.set_cut(true);
     }
+    false
 }
 
 /// True when a signal that came meanwhile will run a handler of the program, so that the call must fail as it did.
