@@ -37,6 +37,7 @@ mod waits;
 // What must be given back.
 mod descriptors;
 mod joins;
+mod mappings;
 mod resources;
 
 // The interface for programs, and LSan's names for it.

@@ -59,6 +59,7 @@ pub(crate) fn resolve() {
         crate::exec::real::resolve();
         crate::joins::resolve();
         crate::joins::real::resolve();
+        crate::mappings::resolve();
         crate::timed::resolve();
         crate::transfers::resolve();
         crate::waits::real::resolve();

@@ -116,6 +116,7 @@ extern "C" fn after_fork_in_child() {
     trace::after_fork_in_child();
     exec::start();
     threads::resources::after_fork_in_child();
+    threads::mappings::after_fork_in_child();
     user_regions::after_fork();
     check::after_fork();
 }

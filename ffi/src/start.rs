@@ -69,6 +69,7 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
     modules::start();
     malloc::start();
     crate::resources::start();
+    crate::mappings::start();
     misuse::start();
     layout::start();
     check::on_turned_off(turned_off);

@@ -16,6 +16,7 @@ pub(super) struct OneSurvey<'a> {
     grown: Vec<OneGrown<'a>>,
     since: Option<u32>,
     not_returned: Vec<OneResource<'a>>,
+    not_unmapped: Vec<OneMapping<'a>>,
 }
 
 #[derive(Serialize)]
@@ -23,6 +24,16 @@ struct OneResource<'a> {
     kind: &'static str,
     count: usize,
     first: usize,
+    frames: Vec<OneFrame<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneMapping<'a> {
+    kind: &'static str,
+    count: usize,
+    bytes: usize,
+    first: String,
+    holds: Sum,
     frames: Vec<OneFrame<'a>>,
 }
 
@@ -139,6 +150,18 @@ pub(super) fn survey(named: &Named) -> Option<OneSurvey<'_>> {
                 kind: group.kind.name(),
                 count: group.count,
                 first: group.first,
+                frames: stack(group.stack).iter().map(frame).collect(),
+            })
+            .collect(),
+        not_unmapped: survey
+            .mappings
+            .iter()
+            .map(|group| OneMapping {
+                kind: group.kind(),
+                count: group.count,
+                bytes: group.bytes,
+                first: hex(group.first.get() as u64),
+                holds: total((group.held_objects as u64, group.held_bytes as u64)),
                 frames: stack(group.stack).iter().map(frame).collect(),
             })
             .collect(),

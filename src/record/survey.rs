@@ -4,6 +4,7 @@ use standstill_runtime::base::{Addr, AddrRange};
 use standstill_runtime::explain::{Holder, Hop};
 use standstill_runtime::harvest::Strength;
 use standstill_runtime::report;
+use standstill_runtime::report::mappings::Mappings;
 use standstill_runtime::report::resources::Resources;
 use standstill_runtime::report::survey::{Grown, Path, Place, Reachable, Retained};
 use standstill_runtime::threads::resources::Kind;
@@ -32,6 +33,8 @@ pub struct Survey {
     pub since: u32,
     /// What was not given back.
     pub resources: Vec<Resources>,
+    /// Mappings that nothing holds.
+    pub mappings: Vec<Mappings>,
 }
 
 impl Survey {
@@ -47,6 +50,7 @@ impl Survey {
             grown: &self.grown,
             since: self.since,
             resources: &self.resources,
+            mappings: &self.mappings,
         }
     }
 
@@ -56,6 +60,7 @@ impl Survey {
         let paths = self.paths.iter().map(|path| path.stack);
         let groups = groups.chain(self.grown.iter().map(|group| group.stack));
         let groups = groups.chain(self.resources.iter().map(|group| group.stack));
+        let groups = groups.chain(self.mappings.iter().map(|group| group.stack));
         groups.chain(paths).chain(self.hops.iter().map(|hop| hop.stack.0))
     }
 
@@ -112,6 +117,18 @@ impl Survey {
                     stack: fields.decimal()?,
                     count: fields.decimal()?,
                     first: fields.decimal()?,
+                });
+            }
+            b"mapping" => {
+                let kind = fields.str()?;
+                self.mappings.push(Mappings {
+                    indirect: Mappings::KINDS.into_iter().position(|name| name == kind)? == 1,
+                    stack: fields.decimal()?,
+                    count: fields.decimal()?,
+                    bytes: fields.decimal()?,
+                    first: address(fields)?,
+                    held_objects: fields.decimal()?,
+                    held_bytes: fields.decimal()?,
                 });
             }
             _ => return Some(false),

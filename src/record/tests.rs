@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use standstill_runtime::base::{Addr, AddrRange};
+use standstill_runtime::report::mappings::Mappings;
 use standstill_runtime::report::resources::Resources;
 use standstill_runtime::report::suppressions::Suppressions;
 use standstill_runtime::report::text::Style;
@@ -188,6 +189,15 @@ fn survey() -> impl Strategy<Value = Survey> {
                 survey.grown.push(Grown { stack, objects: -3, bytes: 9, now_objects, now_bytes });
                 let (kind, first) = (resources::Kind::ALL[stack as usize % 2], objects);
                 survey.resources.push(Resources { kind, stack, count: 2, first });
+                survey.mappings.push(Mappings {
+                    indirect: stack % 2 == 1,
+                    stack,
+                    count: 3,
+                    bytes,
+                    first: Addr::new(objects),
+                    held_objects: objects,
+                    held_bytes: 4,
+                });
             }
             for (first, last) in retained {
                 survey.retained.push(Retained { first, last, objects: 1, bytes: last as usize });

@@ -17,7 +17,7 @@ use crate::scan::{self, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
 use crate::stop::{Crew, World};
 use crate::sys::file;
-use crate::threads;
+use crate::threads::{self, mappings::Mapping};
 use crate::trace::{self, StackId};
 
 use super::doubt::doubt;
@@ -89,6 +89,8 @@ pub(super) struct Seen {
     /// Which chunks the check is about, and what there was at its baseline.
     only: Only,
     baseline: MapVec<Sum<u32>>,
+    /// What the program is known to have mapped.
+    mappings: MapVec<Mapping>,
     /// Present pages are not known yet, but of what a copy would not have.
     early: bool,
     /// Registers were left that may be roots.
@@ -108,7 +110,10 @@ pub(super) fn look(
     let heap = HeapView::new()?;
     let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options, early)?;
     let registers_left = options.use_registers;
-    let mut seen = Seen { heap, harvest, faults_elsewhere, early, only, baseline, registers_left };
+    let mut mappings = MapVec::new();
+    mappings.extend(prepared.mappings)?;
+    let mut seen =
+        Seen { heap, harvest, faults_elsewhere, early, only, baseline, mappings, registers_left };
     if early {
         // A copy cannot ask.
         seen.take_registers(world)?;
@@ -154,16 +159,17 @@ impl Seen {
             arch::widen();
             mark_by(&Crew::new(options.scan_threads as usize), heap, memory, harvest)?
         };
-        if self.registers_left && !marks.all_reached() {
+        if self.registers_left && (!marks.all_reached() || !self.mappings.is_empty()) {
             let first = self.take_registers(world)?;
             let Seen { heap, harvest, .. } = &*self;
             let late = harvest.words.get(first..).unwrap_or_default();
             scan::mark_late(heap, memory, harvest, late, &mut marks)?;
         }
-        let Seen { heap, harvest, only, baseline, .. } = &*self;
+        let Seen { heap, harvest, only, baseline, mappings, .. } = &*self;
         doubt(heap, memory, harvest, options, &marks)?;
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
-        let survey = survey::make(world, heap, memory, harvest, &marks, options)?;
+        let mut survey = survey::make(world, heap, memory, harvest, &marks, options)?;
+        survey.add_mappings(heap, memory, harvest, &marks, mappings)?;
         let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };
         analysis.unreadable = marks.statistics.unreadable;
         analysis.totals.threads = world.threads().len();
@@ -260,6 +266,7 @@ pub(super) fn collect(
         in_transit: &in_transit,
         kernel: &kernel,
         kept: &all_kept,
+        mappings: prepared.mappings,
         exclude: own.as_slice(),
         layout: hooks::layout(),
         maps: proc.open_of_memory("maps"),

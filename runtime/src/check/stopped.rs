@@ -7,6 +7,7 @@ use crate::init::options::Options;
 use crate::mem::ProcessMemory;
 use crate::stop::{self, World};
 use crate::sys::task;
+use crate::threads::mappings::{self, Mapping};
 
 use super::analysis::Failure;
 use super::remarks::Remarks;
@@ -19,6 +20,8 @@ pub(super) struct Prepared<'a> {
     /// Where the alternate signal stack of the asking thread begins: only a thread itself can ask for it. Of the others
     /// is known what they set.
     pub(super) kept: &'a [usize],
+    /// What the program is known to have mapped.
+    pub(super) mappings: &'a [Mapping],
 }
 
 /// Runs `work` while the world stands still. `extended_later`: as in [`stop::Options`]. `None` when it did not come to that, or `work` failed; why is in `remarks`.
@@ -33,17 +36,18 @@ pub(super) fn in_stopped_world<T>(
     // What takes a lock or asks the loader comes first, while all threads run.
     hooks::update_modules();
     hooks::read_layout();
-    let regions = match user_regions::snapshot() {
-        Ok(regions) => regions,
-        Err(errno) => {
-            remarks.no_memory(errno);
-            return None;
-        }
-    };
+    let (regions, mappings) =
+        match user_regions::snapshot().and_then(|regions| Ok((regions, mappings::all()?))) {
+            Ok(lists) => lists,
+            Err(errno) => {
+                remarks.no_memory(errno);
+                return None;
+            }
+        };
     let (frame, stack_pointer) = caller::program_frame(occasion, frame);
     let caller = stop::Caller { frame: &frame, stack_pointer };
     let kept = [task::alternate_stack().map_or(0, |stack| stack.start.get())];
-    let prepared = Prepared { regions: &regions, kept: &kept };
+    let prepared = Prepared { regions: &regions, kept: &kept, mappings: &mappings };
     let mut result = None;
     let stop_options = stop::Options { extended_later, ..stop_options(occasion, options) };
     let stopped = stop::stop_the_world(&caller, &stop_options, &mut |world, memory| {

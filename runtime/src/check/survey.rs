@@ -2,18 +2,20 @@
 
 use crate::base::text::parse_number;
 use crate::base::{Addr, Errno};
-use crate::explain::{Holder, Hop, Owners, Paths, frames};
+use crate::explain::{Holder, Hop, Owners, Paths, frames, mappings};
 use crate::harvest::Harvest;
 use crate::heap::{Chunk, HeapView, Provider, Tag};
 use crate::init::options::Options;
 use crate::mem::{Lists, MapVec, ReadMemory, Tally};
 use crate::report;
+use crate::report::mappings::Mappings;
 use crate::report::resources::Resources;
 use crate::report::survey::{Grown, Path, Place, Reachable, Retained};
 use crate::scan::{Bits, Marks};
 use crate::stop::World;
 use crate::stop::snapshot::{Handover, Head};
 use crate::sys::file;
+use crate::threads::mappings::Mapping;
 use crate::threads::resources::{self, Kind, Resource};
 
 /// See [`report::Survey`].
@@ -27,6 +29,7 @@ pub(super) struct Survey {
     grown: MapVec<Grown>,
     since: u32,
     resources: MapVec<Resources>,
+    mappings: MapVec<Mappings>,
 }
 
 /// Of which objects the option `explain` wants the chain.
@@ -91,19 +94,20 @@ impl Survey {
     /// From a snapshot; see [`super::analysis::Analysis::hand_over`].
     pub(super) fn hand_over(&self, handover: &Handover) -> Result<(), Errno> {
         // What grew is told of checks in place only, what was not given back is found afterwards.
-        let Survey { reachable, paths, hops, places, retained, .. } = self;
+        let Survey { reachable, paths, hops, places, retained, mappings, .. } = self;
         handover.write::<Reachable>(reachable)?;
         handover.write::<Path>(paths)?;
         handover.write::<Hop>(hops)?;
         handover.write::<Place>(places)?;
-        handover.write::<Retained>(retained)
+        handover.write::<Retained>(retained)?;
+        handover.write::<Mappings>(mappings)
     }
 
     /// In the program.
     pub(super) fn take_over(lists: &mut Lists<'_, Head>) -> Result<Survey, Errno> {
         let (reachable, paths, hops) = (lists.take()?, lists.take()?, lists.take()?);
-        let (places, retained) = (lists.take()?, lists.take()?);
-        Ok(Survey { reachable, paths, hops, places, retained, ..Survey::default() })
+        let (places, retained, mappings) = (lists.take()?, lists.take()?, lists.take()?);
+        Ok(Survey { reachable, paths, hops, places, retained, mappings, ..Survey::default() })
     }
 
     /// For the report.
@@ -118,12 +122,27 @@ impl Survey {
             grown: &self.grown,
             since: self.since,
             resources: &self.resources,
+            mappings: &self.mappings,
         }
     }
 
     /// What grew since a baseline.
     pub(super) fn add_grown(&mut self, since: u32, grown: MapVec<Grown>) {
         (self.since, self.grown) = (since, grown);
+    }
+
+    /// Mappings that nothing holds.
+    pub(super) fn add_mappings(
+        &mut self,
+        heap: &HeapView,
+        memory: &impl ReadMemory,
+        harvest: &Harvest,
+        marks: &Marks,
+        known: &[Mapping],
+    ) -> Result<(), Errno> {
+        let unheld = mappings::unheld(heap, memory, harvest, marks, known)?;
+        self.mappings = Mappings::group(&unheld)?;
+        Ok(())
     }
 
     /// What was not given back by now, the world running. Without memory nothing is told.

@@ -10,12 +10,14 @@
 //!   thread or module holds;
 //! - [`doubt_interior`] tells what is held by pointers into the middle only;
 //! - [`OddPointers`] finds what only words with a tag, unaligned words or pointers past the end lead to;
+//! - [`mappings`] are those that the program made and nothing holds;
 //! - [`hop`] is what they hand on, [`frames`] names the frames of those that lie in a stack.
 
 mod chain;
 pub mod frames;
 pub mod hop;
 mod leads;
+pub mod mappings;
 mod odd_pointers;
 pub mod owners;
 pub mod paths;

@@ -4,6 +4,7 @@ use crate::base::{AddrRange, Errno};
 use crate::heap::Provider;
 use crate::mem::{MapVec, ReadMemory, own};
 use crate::sys::file::{self, Fd};
+use crate::threads::mappings;
 
 use super::libc_layout::Layout;
 use super::maps::{Backing, Maps};
@@ -59,6 +60,8 @@ pub struct Input<'a> {
     pub kept: &'a [usize],
     /// Data that is neither root nor node: that of our own library, when it is a module apart.
     pub exclude: &'a [AddrRange],
+    /// What the program is known to have mapped, by address.
+    pub mappings: &'a [mappings::Mapping],
     /// Where the C library keeps things.
     pub layout: &'a Layout,
     /// The memory map.
@@ -184,7 +187,7 @@ fn steps(
     }
     if switches.mappings {
         gather.claims.sort();
-        nodes::find(maps, &gather.claims, &mut gather.harvest)?;
+        nodes::find(maps, &gather.claims, input.mappings, &mut gather.harvest)?;
     }
     Ok(gather.harvest)
 }

@@ -111,6 +111,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         kernel: &[],
         kept: &[],
         exclude: &[],
+        mappings: &[],
         layout,
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),

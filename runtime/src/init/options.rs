@@ -226,6 +226,8 @@ options! {
     report_descriptors: bool = "0" => false;
     /// Print also threads that were neither joined nor detached, by the call stack that created them. Not with a static library.
     report_threads: bool = "0" => false;
+    /// Print also mappings (mmap) that nothing points to any more and nobody unmapped, by the call stack of their mmap, and how many objects only they hold. Not with a static library, nor with use_mappings=0.
+    report_mappings: bool = "0" => false;
     /// Say why objects are alive: the one at an address (0x..), those of a size, or those that a matching function allocated (needs the command standstill; patterns as in suppressions). One object of each call stack.
     explain: Word = "" => Word::new();
     /// Bits of a word that are an address, as in 0x7fffffffffff, for programs that keep tags in pointers: what only a word with other bits set leads to is "possible". 0: all.

@@ -12,6 +12,7 @@
 
 mod deliver;
 mod group;
+pub mod mappings;
 mod misuse;
 mod model;
 pub mod output;

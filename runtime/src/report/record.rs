@@ -34,6 +34,7 @@
 //! retained FIRST LAST OBJECTS BYTES what is reached from place FIRST to LAST and from no other
 //! grown STACK OBJECTS BYTES NOW-OBJECTS NOW-BYTES SINCE   since a baseline
 //! resource KIND STACK COUNT FIRST   descriptors and threads that were not given back
+//! mapping KIND STACK COUNT BYTES FIRST OBJECTS OBJECT-BYTES   mappings that nothing holds, and what only they hold
 //! end
 //! ```
 //!
@@ -184,6 +185,7 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     let all = survey.reachable.iter().map(|group| group.stack);
     let all = all.chain(survey.grown.iter().map(|group| group.stack));
     let all = all.chain(survey.resources.iter().map(|group| group.stack));
+    let all = all.chain(survey.mappings.iter().map(|group| group.stack));
     let all = all.chain(survey.paths.iter().map(|path| path.stack));
     for number in all.chain(survey.hops.iter().map(|hop| hop.stack.0)) {
         // Without memory the frames are missing from the report.
@@ -204,6 +206,11 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     for group in survey.resources {
         let (kind, count, first) = (group.kind.name(), group.count, group.first);
         say!(out, "resource {kind} {} {count} {first}\n", group.stack);
+    }
+    for group in survey.mappings {
+        let (kind, stack, count, bytes) = (group.kind(), group.stack, group.count, group.bytes);
+        let (first, held) = (group.first.get(), (group.held_objects, group.held_bytes));
+        say!(out, "mapping {kind} {stack} {count} {bytes} {first:x} {} {}\n", held.0, held.1);
     }
     if !survey.wanted.is_empty() {
         out.bytes(b"explain ");

@@ -6,6 +6,7 @@ use crate::base::Errno;
 use crate::explain::{Holder, Hop};
 use crate::mem::MapVec;
 
+use super::mappings::Mappings;
 use super::resources::Resources;
 use super::sink::{Sink, write_to};
 use super::text::StackText;
@@ -102,6 +103,8 @@ pub struct Survey<'a> {
     pub since: u32,
     /// What was not given back.
     pub resources: &'a [Resources],
+    /// Mappings that nothing holds.
+    pub mappings: &'a [Mappings],
 }
 
 impl Survey<'_> {
@@ -112,6 +115,7 @@ impl Survey<'_> {
             && self.places.is_empty()
             && self.grown.is_empty()
             && self.resources.is_empty()
+            && self.mappings.is_empty()
     }
 }
 
@@ -175,6 +179,7 @@ pub fn render(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &
         let hops = survey.hops.get(path.first..path.first + path.hops).unwrap_or_default();
         one_path(path, hops, names, out);
     }
+    super::mappings::render(survey.mappings, names, out);
     super::resources::render(survey.resources, names, out);
     if extent.retained > 0 && !survey.places.is_empty() {
         retained(survey, extent.retained, names, out);

@@ -303,6 +303,7 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         grown: &[Grown { stack: 1, objects: -1, bytes: 30, now_objects: 2, now_bytes: 20 }],
         since: 4,
         resources: &[],
+        mappings: &[],
     };
     let (text, record) = with_report(vec![], Outcome::Checked, |report| {
         let report = Report { survey, ..*report };
