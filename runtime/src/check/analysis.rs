@@ -95,6 +95,8 @@ pub(super) struct Seen {
     early: bool,
     /// Registers were left that may be roots.
     registers_left: bool,
+    /// CPUs that the program itself uses meanwhile: none while it stands.
+    pub(super) busy: usize,
 }
 
 /// Harvests. `early`: present pages are left to [`Seen::find_pages`].
@@ -113,7 +115,7 @@ pub(super) fn look(
     let mut mappings = MapVec::new();
     mappings.extend(prepared.mappings)?;
     let mut seen =
-        Seen { heap, harvest, faults_elsewhere, early, only, baseline, mappings, registers_left };
+        Seen { heap, harvest, faults_elsewhere, early, only, baseline, mappings, registers_left, busy: 0 };
     if early {
         // A copy cannot ask.
         seen.take_registers(world)?;
@@ -157,7 +159,7 @@ impl Seen {
             mark_by(&Alone, heap, memory, harvest)?
         } else {
             arch::widen();
-            mark_by(&Crew::new(options.scan_threads as usize), heap, memory, harvest)?
+            mark_by(&Crew::new(options.scan_threads as usize, self.busy), heap, memory, harvest)?
         };
         if self.registers_left && (!marks.all_reached() || !self.mappings.is_empty()) {
             let first = self.take_registers(world)?;

@@ -197,6 +197,8 @@ fn attempt(
     let limits =
         Limits { deadline_ns: DEADLINE_NS, outlives_thread: wish.later, memory: bytes / 2 + SCAN_MEMORY };
     snapshot::fork(world, handover, &limits, &saved, &mut |handover, memory| {
+        // Tasks that take turns with the program's would cost it more than the copies of its pages.
+        seen.busy = world.busy() + usize::from(wish.later);
         on_copy(world, memory, seen, handover, options);
     })
     .map_err(InPlace::NoFork)

@@ -86,14 +86,15 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Of at most `count` tasks, the caller included; 0 for as many as the caller may use CPUs.
+    /// Of at most `count` tasks, the caller included; 0 for as many as the caller may use CPUs, but for `busy` ones which
+    /// others need, and at least one.
     ///
     /// Under a seccomp filter there is nobody but the caller: a filter that kills on clone(2) cannot be asked.
-    pub fn new(count: usize) -> Crew {
+    pub fn new(count: usize, busy: usize) -> Crew {
         if task::seccomp_mode() != 0 {
             return Crew { count: 1 };
         }
-        let count = if count == 0 { task::usable_cpus() } else { count };
+        let count = if count == 0 { task::usable_cpus().saturating_sub(busy) } else { count };
         Crew { count: count.clamp(1, MOST) }
     }
 }
@@ -243,9 +244,11 @@ mod tests {
     #[test]
     fn every_task_works_once_and_none_is_left() {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
+        assert_eq!(Crew::new(0, 0).count(), task::usable_cpus().min(MOST));
+        assert_eq!(Crew::new(0, task::usable_cpus()).count(), 1);
         for count in [1, 2, 5] {
             let worked = [const { AtomicUsize::new(0) }; 5];
-            let crew = Crew::new(count);
+            let crew = Crew::new(count, 100);
             crew.run(&|number| {
                 worked[number].fetch_add(1, Relaxed);
             })
@@ -259,7 +262,7 @@ mod tests {
     fn a_worker_blocks_signals_and_has_no_handler_of_the_program() {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
         let (blocked, caught) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Crew::new(2)
+        Crew::new(2, 0)
             .run(&|number| {
                 if number == 1 {
                     let mut text = [0; 4096];
@@ -286,7 +289,7 @@ mod tests {
     fn the_death_of_a_worker_is_noticed_by_who_waits() {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
         for fault in [true, false] {
-            let crew = Crew::new(3);
+            let crew = Crew::new(3, 0);
             let result = crew.run(&|number| {
                 if number == 1 {
                     if fault {
@@ -309,7 +312,7 @@ mod tests {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
         let worked = AtomicUsize::new(0);
         injection::arm(libc::SYS_clone, libc::EAGAIN, 0, 1);
-        Crew::new(3)
+        Crew::new(3, 0)
             .run(&|_| {
                 worked.fetch_add(1, Relaxed);
             })

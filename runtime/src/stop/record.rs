@@ -173,6 +173,16 @@ impl World {
         }
     }
 
+    /// Threads that had a CPU, or waited for one, when they were stopped: so many CPUs the program will use at once when it
+    /// goes on. The caller, which waits for the end of the check, is none of them.
+    pub fn busy(&self) -> usize {
+        let busy = |thread: &&ThreadRecord| {
+            let goes_on = matches!(thread.stop, StopKind::Interrupted | StopKind::SignalDelivery(_));
+            goes_on && thread.has_registers() && thread.system_call().is_none()
+        };
+        self.threads.iter().filter(busy).count()
+    }
+
     /// Signals that wait to be delivered to the process or to one of its threads.
     pub fn queued_signals(&self) -> &[QueuedSignal] {
         &self.queued

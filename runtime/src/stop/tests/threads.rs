@@ -77,6 +77,26 @@ fn spinning_threads() {
     all_are_recorded(20, |_| std::hint::spin_loop());
 }
 
+/// Those that run count, those that sleep and the caller do not.
+#[test]
+fn threads_that_need_a_cpu_are_counted() {
+    in_child(60, || {
+        let sleeping = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(500)));
+        // They may be on their way between two calls: in the end it is so many.
+        let await_busy = |count| {
+            let mut busy = usize::MAX;
+            while busy != count {
+                stop(&Options::DEFAULT, &mut |world, _| busy = world.busy()).unwrap();
+            }
+        };
+        await_busy(0);
+        let spinning = Crowd::start(2, |_| std::hint::spin_loop());
+        await_busy(2);
+        sleeping.end();
+        spinning.end();
+    });
+}
+
 #[test]
 fn the_world_stands_while_the_work_runs() {
     in_child(60, || {
