@@ -9,13 +9,14 @@ use crate::heap::ChunkId;
 use crate::mem::MapVec;
 
 /// Index of a chain; [`NONE`] for chunks of no chain.
-pub(super) type Color = u16;
+pub(super) type Color = u8;
 pub(super) const NONE: Color = 0;
 /// The colour of walkers whose way is known to be reached. No chunk has it: it is marked.
 pub(super) const REACHED: Color = Color::MAX;
 
-/// Chains at once. Each further one halves what is left to somebody, so a few hundred cover any list.
-const CHAINS: usize = 4096;
+/// Chains at once, with the one that is nobody's. Each further one halves what is left to somebody, so that a list of
+/// millions needs less than two hundred; and a byte a chunk is half of all that marking takes.
+const CHAINS: usize = Color::MAX as usize;
 /// Links between chains, and words put off, in all.
 const LINKS: usize = 4096;
 /// Words put off for one chain before it is given up.
