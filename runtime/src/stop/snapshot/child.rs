@@ -19,6 +19,9 @@ use super::{Handover, Head, Limits, Saved, Work};
 
 /// How often the deadline and the parent are looked at.
 const PERIOD_NS: u64 = 50_000_000;
+/// The world goes on when the helper has ended, which it does next: so long the snapshot lets the threads have the CPUs on
+/// which they stood, or one of them would wait for a whole slice of the snapshot's. When it wakes it is given an idle one.
+const BEGIN_NS: u64 = 200_000;
 /// As the helper's.
 const SIGNAL_STACK: usize = 64 << 10;
 
@@ -34,6 +37,7 @@ pub(super) fn run(
     work: &mut Work<'_>,
 ) -> ! {
     HEAD.store(core::ptr::from_ref(handover.head()).cast_mut(), Release);
+    timer::sleep(BEGIN_NS);
     let ready = set_up(handover.head(), limits, share_files)
         .and_then(|()| put_back(saved).map_err(|errno| Ending::errno(Outcome::NoMemory, errno)));
     let ending = match ready {
