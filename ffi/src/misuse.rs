@@ -20,8 +20,6 @@ use standstill_runtime::sys::process::exit_group;
 use standstill_runtime::trace::StackId;
 use standstill_runtime::{check, entry_point, init, threads, trace};
 
-use crate::modules;
-
 /// Each free is noted with its stack.
 static NOTES: AtomicBool = AtomicBool::new(false);
 
@@ -158,7 +156,6 @@ fn tell(what: &str, detail: fmt::Arguments<'_>, block: NonNull<u8>, frame: &Call
     let addr = Addr::of(block.as_ptr());
     let freed_by = stack_of(frame);
     let detail = Text::<128>::of(detail);
-    modules::update();
     let report = MisuseReport {
         what,
         detail: detail.as_str(),
@@ -167,5 +164,5 @@ fn tell(what: &str, detail: fmt::Arguments<'_>, block: NonNull<u8>, frame: &Call
         freed_before_by: heap::freed_by::find(addr).unwrap_or(StackId::NONE),
         allocated_by: heap::last_owner(addr).unwrap_or(StackId::NONE),
     };
-    report::misuse(&report, &check::Remembered);
+    report::misuse(&report, &check::Known);
 }

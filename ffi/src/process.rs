@@ -131,7 +131,11 @@ unsafe extern "C" fn at_exit(_: usize, _: usize, _: usize, frame: &CallerFrame) 
     if init::options().verbosity >= 1 || init::options().verify_stacks {
         print_figures();
     }
-    if EXITING.swap(true, AcqRel) || !init::options().leak_check_at_exit {
+    if EXITING.swap(true, AcqRel) {
+        return;
+    }
+    report::say_what_was_left_out();
+    if !init::options().leak_check_at_exit {
         return;
     }
     if let Some(status) = check::run(&Occasion::Exit, frame).exit_status() {

@@ -12,7 +12,7 @@ use libc::{epoll_event, pollfd, sembuf, siginfo_t, sigset_t, timespec};
 use standstill_runtime::arch;
 use standstill_runtime::base::Addr;
 use standstill_runtime::stop::call::Call;
-use standstill_runtime::sys::{memory, signals};
+use standstill_runtime::sys::{probe, signals};
 
 use crate::malloc::set_errno;
 use crate::next::{absent, nexts};
@@ -68,7 +68,7 @@ fn nanoseconds(time: Time) -> Option<u64> {
     const PAGE: usize = 4096;
     let first = time.addr();
     let last = first.wrapping_add(size_of::<timespec>() - 8);
-    let is_there = |at: usize| memory::is_readable(Addr::new(at));
+    let is_there = |at: usize| probe::is_readable(Addr::new(at));
     if first == 0 || !is_there(first) || (first / PAGE != last / PAGE && !is_there(last)) {
         return None;
     }

@@ -30,7 +30,7 @@ use crate::init::options::{Options, Snapshot};
 use crate::report::{self, Findings, Verdict};
 use crate::sys::process;
 
-pub use analysis::Remembered;
+pub use analysis::{Known, Remembered};
 pub use begun::Begun;
 pub use dump::{Asker, dump_threads};
 pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};

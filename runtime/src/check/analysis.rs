@@ -358,6 +358,15 @@ impl report::Modules for Remembered {
     fn for_each(&self, each: &mut dyn FnMut(&report::Module<'_>)) {
         // A check that needed no stop did without the list so far.
         hooks::update_modules();
+        Known.for_each(each);
+    }
+}
+
+/// Those that were entered so far; no lock of the loader's is taken.
+pub struct Known;
+
+impl report::Modules for Known {
+    fn for_each(&self, each: &mut dyn FnMut(&report::Module<'_>)) {
         for module in trace::modules::all() {
             let (mut path, mut build_id) = ([0; trace::modules::PATH], [0; trace::modules::BUILD_ID]);
             let mut ranges = [AddrRange::new(Addr::NULL, Addr::NULL); trace::modules::EXECUTABLE];

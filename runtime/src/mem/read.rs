@@ -12,7 +12,7 @@
 
 use crate::arch;
 use crate::base::{Addr, Errno};
-use crate::sys::memory;
+use crate::sys::probe;
 use crate::sys::signals::{self, Action, SignalSet};
 
 use super::filter::Filter;
@@ -83,7 +83,7 @@ impl ReadMemory for OwnMemory {
     fn read_words(&self, from: Addr, into: &mut [usize]) -> usize {
         for (index, word) in into.iter_mut().enumerate() {
             let at = from.plus(index * size_of::<usize>());
-            if !memory::is_readable(at) {
+            if !probe::is_readable(at) {
                 return index;
             }
             let at = core::ptr::with_exposed_provenance::<usize>(at.get());
@@ -155,6 +155,7 @@ unsafe extern "C" fn on_fault(signal: i32, _info: *mut libc::siginfo_t, context:
 mod tests {
     use super::*;
     use crate::base::AddrRange;
+    use crate::sys::memory;
 
     #[test]
     fn reads_stop_at_the_first_bad_page() {

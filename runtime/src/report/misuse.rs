@@ -10,6 +10,7 @@ use super::model::Modules;
 use super::render_child;
 use super::sink::{Sink, write_to};
 use super::text::module_and_offset;
+use super::told::is_first;
 
 /// A block that was freed against the rules.
 pub struct MisuseReport<'a> {
@@ -27,8 +28,12 @@ pub struct MisuseReport<'a> {
     pub allocated_by: StackId,
 }
 
-/// Prints it where reports go, with functions and lines if the command is there.
+/// Prints it where reports go, with functions and lines if the command is there; once for the same call stacks.
 pub fn misuse(report: &MisuseReport<'_>, modules: &dyn Modules) {
+    if !is_first(report) {
+        return;
+    }
+    trace::enter_images_of(&[report.freed_by, report.freed_before_by, report.allocated_by]);
     let options = init::options();
     let mut out = destination(options);
     let mut plain = |out: &mut dyn Sink| text(report, out);

@@ -24,6 +24,7 @@ mod sink;
 pub mod suppressions;
 pub mod survey;
 pub mod text;
+mod told;
 
 pub use deliver::{Delivered, Findings, announce, deliver};
 pub use group::group;
@@ -34,6 +35,7 @@ pub use model::{
 pub use say::{destination, say};
 pub use sink::{Sink, write_to};
 pub use survey::Survey;
+pub use told::say_what_was_left_out;
 
 #[cfg(test)]
 mod tests;

@@ -36,18 +36,6 @@ pub unsafe fn map_over(range: AddrRange) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_mmap, [range.start.get(), range.len(), prot, flags, usize::MAX, 0]) }.map(drop)
 }
 
-/// Whether the kernel can read the word at `at`, now: what another thread maps or unmaps is not foreseen.
-///
-/// rt_sigprocmask(2) reads the new set (EFAULT) before it looks at what is to be done with it, which is nothing that it
-/// knows (EINVAL; kernel/signal.c, SYSCALL_DEFINE4(rt_sigprocmask)). Of all calls that read memory the one that no filter
-/// refuses; where one does, nothing is known and this says true.
-pub fn is_readable(at: Addr) -> bool {
-    const NOTHING: usize = i32::MAX as usize;
-    // SAFETY: changes nothing and writes nothing.
-    let result = unsafe { syscall(libc::SYS_rt_sigprocmask, [NOTHING, at.get(), 0, 8, 0, 0]) };
-    !result.is_err_and(|errno| errno.get() == libc::EFAULT)
-}
-
 const fn assert_no_fixed(flags: libc::c_int) {
     debug_assert!(flags & libc::MAP_FIXED == 0);
 }

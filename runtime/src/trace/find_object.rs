@@ -42,20 +42,32 @@ pub fn set(function: Option<FindObject>) {
     FIND_OBJECT.store(function.map_or(core::ptr::null_mut(), |f| f as *mut ()), Relaxed);
 }
 
-/// The tables for the code at `pc`; `None` for code that no image contains, or an image without tables.
-pub fn unwind_tables(pc: usize) -> Option<UnwindTables> {
+/// The image that the code at `pc` is in: where it begins, and where the loader describes it (`struct link_map`, link.h).
+pub fn image_at(pc: usize) -> Option<(Addr, Addr)> {
+    let found = ask(pc)?;
+    Some((Addr::new(found.map_start), Addr::new(found.link_map)))
+}
+
+/// Asks the loader, where it can be asked.
+fn ask(pc: usize) -> Option<DlFindObject> {
     let function = FIND_OBJECT.load(Relaxed);
     if function.is_null() {
-        return modules::unwind_tables(Addr::new(pc));
+        return None;
     }
     // SAFETY: only `set` stores here, and it stores functions of this type.
     let function = unsafe { core::mem::transmute::<*mut (), FindObject>(function) };
     let mut found =
         DlFindObject { flags: 0, map_start: 0, map_end: 0, link_map: 0, eh_frame: 0, reserved: [0; 7] };
     // SAFETY: the function fills one structure, which has the layout of its header.
-    if unsafe { function(pc, &mut found) } != 0 {
-        return None;
+    (unsafe { function(pc, &mut found) } == 0).then_some(found)
+}
+
+/// The tables for the code at `pc`; `None` for code that no image contains, or an image without tables.
+pub fn unwind_tables(pc: usize) -> Option<UnwindTables> {
+    if FIND_OBJECT.load(Relaxed).is_null() {
+        return modules::unwind_tables(Addr::new(pc));
     }
+    let found = ask(pc)?;
     if found.eh_frame == 0 {
         // A static program, perhaps, for which we have made a table.
         return modules::unwind_tables(Addr::new(pc));

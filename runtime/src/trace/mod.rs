@@ -29,6 +29,7 @@ pub mod modules;
 mod replay;
 mod rule;
 mod rule_cache;
+mod running;
 mod sampling;
 mod search_table;
 mod signal_frame;
@@ -54,6 +55,7 @@ use state::State;
 use walk::{Logged, Step, Walker};
 
 pub use leave::leave;
+pub use running::enter_images_of;
 pub use statistics::Statistics;
 pub use stopped::frames_of;
 

@@ -2,7 +2,7 @@
 //!
 //! A frame of a stack is a bare address; to name it after its library was closed, the library must have been
 //! remembered. The table is filled from the loader's list *outside* malloc: around dlclose, before a check ([`update`]);
-//! at init where the unwinder needs it. It is read lock-free in every phase, also in the stopped world: entries are atomics, added at the
+//! at init where the unwinder needs it; inside free, where a report is made, by `running.rs`. It is read lock-free in every phase, also in the stopped world: entries are atomics, added at the
 //! end and never removed. Where `_dl_find_object` does not exist, or knows no table, it also serves the unwinder
 //! ([`unwind_tables`]).
 //!
@@ -36,6 +36,8 @@ pub struct Loaded<'a> {
     name: &'a [u8],
     bias: usize,
     headers: &'a [libc::Elf64_Phdr],
+    /// None: the image is read for it.
+    build_id: Option<&'a [u8]>,
 }
 
 impl<'a> Loaded<'a> {
@@ -45,7 +47,17 @@ impl<'a> Loaded<'a> {
     ///
     /// - The headers are those of an image that is mapped at `bias`, and stays so until the value is dropped.
     pub unsafe fn new(name: &'a [u8], bias: usize, headers: &'a [libc::Elf64_Phdr]) -> Loaded<'a> {
-        Loaded { name, bias, headers }
+        Loaded { name, bias, headers, build_id: None }
+    }
+
+    /// The same of an image that may not be read: all is told that is to be known of it.
+    pub(super) fn told(
+        name: &'a [u8],
+        bias: usize,
+        headers: &'a [libc::Elf64_Phdr],
+        build_id: &'a [u8],
+    ) -> Loaded<'a> {
+        Loaded { name, bias, headers, build_id: Some(build_id) }
     }
 
     fn range_of(&self, header: &libc::Elf64_Phdr) -> AddrRange {
@@ -62,7 +74,7 @@ impl<'a> Loaded<'a> {
         let made = self.headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME);
         match made {
             Some(header) => self.range_of(header),
-            None if self.name.is_empty() => self.made_table().unwrap_or_default(),
+            None if self.name.is_empty() && self.build_id.is_none() => self.made_table().unwrap_or_default(),
             None => AddrRange::default(),
         }
     }
@@ -93,6 +105,9 @@ impl<'a> Loaded<'a> {
 
     /// The description of the NT_GNU_BUILD_ID note (ELF gABI, "Note Section"; linkers' --build-id).
     fn build_id(&self) -> Option<&[u8]> {
+        if self.build_id.is_some() {
+            return self.build_id;
+        }
         let notes = self.headers.iter().filter(|header| header.p_type == libc::PT_NOTE);
         notes.map(|header| self.range_of(header)).find_map(|range| {
             let readable =
@@ -275,6 +290,13 @@ pub fn update(list: impl FnOnce(&mut dyn FnMut(&Loaded<'_>))) -> bool {
         super::modules_changed();
     }
     changed
+}
+
+/// Enters one image more. Waits for nobody: not if somebody else is updating.
+pub(super) fn enter(loaded: &Loaded<'_>) {
+    if let Some(updates) = UPDATES.try_lock() {
+        see(loaded, (*updates).max(1));
+    }
 }
 
 /// Enters an image, or finds it entered. True if it is new.
