@@ -2,8 +2,8 @@
 // FLAGS: -pthread
 // TIMEOUT: 120
 // REFERENCE: gives one spurious EINTR a check and thread
-// EXPECT: clean
-// EXPECT-WITH ptrace=0: clean
+// EXPECT-WITH deadline_ms=60000: clean
+// EXPECT-WITH ptrace=0:deadline_ms=60000: clean
 #include "support.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -167,6 +167,10 @@ impl Seen {
             let late = harvest.words.get(first..).unwrap_or_default();
             scan::mark_late(heap, memory, harvest, late, &mut marks)?;
         }
+        if world.threads().iter().any(|thread| thread.runs_on()) {
+            // It moves pointers about while we look, and has some in registers that nobody sees.
+            marks.doubt_all();
+        }
         let Seen { heap, harvest, only, baseline, mappings, .. } = &*self;
         doubt(heap, memory, harvest, options, &marks)?;
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;

@@ -160,6 +160,13 @@ impl Marks {
         self.states.mark(id, Mark::WEAK, Mark::ANY)
     }
 
+    /// Says of all chunks that nothing reaches that weak roots do.
+    pub fn doubt_all(&self) {
+        self.for_each_unreached(|id| {
+            self.reach_weakly(id);
+        });
+    }
+
     /// Says that strong roots do not reach a chunk, and weak ones do.
     pub fn weaken(&self, id: ChunkId) {
         self.states.replace(id, Mark::STRONG, Mark::WEAK);

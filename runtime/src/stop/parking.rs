@@ -286,9 +286,12 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let wrapped = place.wrapped.load(Acquire);
     // SAFETY: 0, or a Call in a frame of this thread, which stood still since the helper found it there. Atomic words only.
     let wrapped: Option<&Call> = unsafe { core::ptr::with_exposed_provenance::<Call>(wrapped).as_ref() };
+    // A thread that came when the helper had given it up was not looked at: then it looks itself.
+    let told = || parking.call(index, &context.registers);
+    let wrapped = wrapped.or_else(|| Call::left(&context.registers, &OwnMemory, told()));
     let call = wrapped
         .map(|call| (call.number(), call.first()))
-        .or_else(|| Some((parking.call(index, &context.registers)?, parking.first_argument(index))));
+        .or_else(|| Some((told()?, parking.first_argument(index))));
     if call.is_some_and(|(number, first)| go_on_with(frame, &context, wrapped, number, first)) {
         parking.mended.fetch_add(1, Relaxed);
     }

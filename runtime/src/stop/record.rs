@@ -99,6 +99,12 @@ impl ThreadRecord {
         self.registers.system_call()
     }
 
+    /// True when it did not stop and nothing is known of where it is: it runs in the program while the world is looked at.
+    /// One that sleeps in the kernel, where /proc tells its stack pointer, moves nothing.
+    pub fn runs_on(&self) -> bool {
+        self.stop == StopKind::Running && self.stack_pointer().is_null()
+    }
+
     /// True when the general registers are whole.
     pub fn has_registers(&self) -> bool {
         !matches!(self.stop, StopKind::Running | StopKind::VforkParent) && self.registers != Registers::NONE
