@@ -60,6 +60,7 @@ pub(crate) fn resolve() {
         crate::joins::resolve();
         crate::joins::real::resolve();
         crate::mappings::resolve();
+        crate::sockets::resolve();
         crate::timed::resolve();
         crate::transfers::resolve();
         crate::waits::real::resolve();

@@ -1,4 +1,5 @@
-//! Blocking transfers: write(2), writev(2), send(2), sendmsg(2), sendfile(2), and recv(2) with MSG_WAITALL.
+//! Blocking transfers: write(2), writev(2), send(2), sendmsg(2), sendfile(2), and recv(2) with MSG_WAITALL. And read(2), which
+//! may wait on a socket with a timeout ([`crate::sockets`]).
 //!
 //! A check that falls into one that has moved a part makes it return that part: the kernel cannot take it up again. The
 //! stop says so in the [`Call`] that lies around it, and the rest is moved here. A transfer that a handler of the program
@@ -17,8 +18,10 @@ use standstill_runtime::sys::invoke::syscall;
 
 use crate::malloc::{errno, set_errno};
 use crate::next::{absent, nexts};
+use crate::sockets;
 
 nexts! {
+    real_read: unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize = c"read";
     real_write: unsafe extern "C" fn(c_int, *const c_void, usize) -> isize = c"write";
     real_writev: unsafe extern "C" fn(c_int, *const iovec, c_int) -> isize = c"writev";
     real_send: unsafe extern "C" fn(c_int, *const c_void, usize, c_int) -> isize = c"send";
@@ -38,25 +41,43 @@ nexts! {
 fn whole(
     number: libc::c_long,
     fd: c_int,
-    first: impl FnOnce() -> isize,
+    first: impl FnMut() -> isize,
     wanted: impl FnOnce() -> usize,
     rest: impl FnMut(usize) -> (usize, isize),
 ) -> isize {
     let call = Call::transfer(number, fd as usize, usize::MAX);
-    let moved = call.inside(first);
-    if moved > 0 && call.was_cut() { go_on(&call, moved as usize, wanted(), rest) } else { moved }
+    let moved = sockets::inside(&call, number, fd, direction(number), first);
+    if moved > 0 && call.was_cut() { go_on(&call, number, fd, moved as usize, wanted(), rest) } else { moved }
+}
+
+/// What a descriptor must be ready for when this call waits.
+fn direction(number: libc::c_long) -> libc::c_short {
+    if matches!(number, libc::SYS_recvfrom | libc::SYS_recvmsg) { libc::POLLIN } else { libc::POLLOUT }
+}
+
+/// Receives in one go.
+#[inline]
+fn received(number: libc::c_long, fd: c_int, make: impl FnMut() -> isize) -> isize {
+    sockets::inside(&Call::untimed(number, fd as usize), number, fd, libc::POLLIN, make)
 }
 
 #[cold]
 fn go_on(
     call: &Call,
+    number: libc::c_long,
+    fd: c_int,
     mut moved: usize,
     wanted: usize,
     mut rest: impl FnMut(usize) -> (usize, isize),
 ) -> isize {
     let error = errno();
     while moved < wanted {
-        let (asked, more) = call.inside(|| rest(moved));
+        let mut asked = 0;
+        let more = sockets::inside(call, number, fd, direction(number), || {
+            let more;
+            (asked, more) = rest(moved);
+            more
+        });
         let cut = call.was_cut();
         if more <= 0 {
             break;
@@ -68,6 +89,18 @@ fn go_on(
     }
     set_errno(error);
     moved as isize
+}
+
+/// As the system call.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn read(fd: c_int, into: *mut c_void, count: usize) -> isize {
+    let Some(real) = real_read() else { return absent() };
+    // SAFETY: the caller's arguments, passed on.
+    received(libc::SYS_read, fd, || unsafe { real(fd, into, count) })
 }
 
 /// As the system call.
@@ -202,7 +235,7 @@ pub unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags:
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(fd, into.wrapping_byte_add(done), count - done, flags) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvfrom, fd as usize).inside(|| at(0));
+        return received(libc::SYS_recvfrom, fd, || at(0));
     }
     let wanted = || if is_stream(fd) { count } else { 0 };
     whole(libc::SYS_recvfrom, fd, || at(0), wanted, |done| (count - done, at(done)))
@@ -226,7 +259,7 @@ pub unsafe extern "C" fn recvfrom(
     // SAFETY: the caller's arguments.
     let first = || unsafe { real(fd, into, count, flags, from, from_len) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvfrom, fd as usize).inside(first);
+        return received(libc::SYS_recvfrom, fd, first);
     }
     whole(
         libc::SYS_recvfrom,
@@ -252,7 +285,7 @@ pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) 
     // SAFETY: the caller's arguments.
     let first = || unsafe { real(fd, message, flags) };
     if !waits_for_all(flags) {
-        return Call::untimed(libc::SYS_recvmsg, fd as usize).inside(first);
+        return received(libc::SYS_recvmsg, fd, first);
     }
     // SAFETY: the kernel has read the message and its vector by now.
     let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };

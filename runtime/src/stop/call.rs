@@ -9,6 +9,8 @@
 //! wrapper: Call, word = &Call, the real function, word = what it was
 //! stop:    a transfer came back short   -> marked "cut": the wrapper moves the rest
 //!          a call is to start again     -> the timeout becomes what is left until the deadline
+//!                                       -> of a socket's call, whose timeout only the kernel knows: it becomes a look
+//!                                          whether the descriptor is ready, and the wrapper waits for what is left
 //! ```
 //!
 //! Contract: the wrapper's side is async-signal-safe and takes a few stores; handlers may nest. The stop's side runs in
@@ -16,8 +18,7 @@
 //! can be left by siglongjmp(3) or by cancellation: a Call counts only when it lies in the live part of the stack and
 //! holds a mark made from its own address.
 //!
-//! Not promised: calls that a program makes without libc's functions; timeouts of sockets (SO_RCVTIMEO), which only the
-//! kernel knows.
+//! Not promised: calls that a program makes without libc's functions.
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -48,6 +49,8 @@ pub struct Call {
     deadline: AtomicUsize,
     /// The timeout that the kernel reads, as a timespec: seconds, nanoseconds.
     left: [AtomicUsize; 2],
+    /// Of a call on a socket that may have a timeout of its own: a `struct pollfd`. 0 for other calls.
+    poll: AtomicUsize,
     /// A stop ended the transfer early.
     cut: AtomicUsize,
     /// [`seal`] of the words that do not change. A Call that was left by siglongjmp(3) is overwritten bit by bit.
@@ -80,6 +83,7 @@ impl Call {
             wanted: AtomicUsize::new(wanted),
             deadline: AtomicUsize::new(deadline),
             left: [AtomicUsize::new(left[0]), AtomicUsize::new(left[1])],
+            poll: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             seal: AtomicUsize::new(0),
         }
@@ -99,6 +103,21 @@ impl Call {
     pub fn timed(number: libc::c_long, first: usize, now: u64, ns: u64) -> Call {
         let deadline = now.saturating_add(ns).max(1);
         Call::new(number, first, 0, deadline as usize, [(ns / NS) as usize, (ns % NS) as usize])
+    }
+
+    /// The descriptor of the call is a socket, perhaps with a timeout, and is waited for until it has one of `events`
+    /// (poll(2)). To be said before each time that the call is made: number and first argument are the call's own again.
+    pub fn on_socket(&self, number: libc::c_long, fd: libc::c_int, events: libc::c_short) {
+        self.number.store(number as usize, Relaxed);
+        self.first.store(fd as usize, Relaxed);
+        // `struct pollfd`: an int, a short of what is wanted, a short of what there is.
+        let word = fd as u32 as usize | (events as u16 as usize) << 32;
+        self.poll.store(word, Relaxed);
+    }
+
+    /// True when a stop came, and the result is that of a look at the descriptor.
+    pub fn became_look(&self) -> bool {
+        self.poll.load(Relaxed) != 0 && self.number() == libc::SYS_ppoll as usize
     }
 
     /// The timespec to hand to the kernel: the stop shortens it.
@@ -172,7 +191,7 @@ impl Call {
         if at.wrapping_sub(registers.stack_pointer()) >= NEAR {
             return None;
         }
-        let [mark, number, first, wanted, deadline, _, _, cut, sealed] =
+        let [mark, number, first, wanted, deadline, _, _, _, cut, sealed] =
             read::<WORDS>(memory, Addr::new(at))?;
         if mark != at ^ MARK || cut > 1 || sealed != seal(at, number, first, wanted, deadline) {
             return None;
@@ -202,6 +221,9 @@ impl Call {
     pub(super) fn shorten(&self, registers: &mut Registers) {
         let deadline = self.deadline.load(Relaxed) as u64;
         if deadline == 0 {
+            if self.poll.load(Relaxed) != 0 {
+                self.look_instead(registers);
+            }
             return;
         }
         let left = deadline.saturating_sub(process::monotonic_ns());
@@ -215,6 +237,24 @@ impl Call {
                 self.left[1].store((left % NS) as usize, Relaxed);
             }
             _ => {}
+        }
+    }
+}
+
+impl Call {
+    /// Has the thread look whether its descriptor is ready, in place of the call: ppoll(2) that waits for nothing. It comes
+    /// back to the wrapper at once, or with EINTR when the kernel or a pending signal decides so.
+    fn look_instead(&self, registers: &mut Registers) {
+        let (number, first) = (libc::SYS_ppoll as usize, Addr::of(&raw const self.poll).get());
+        self.left.iter().for_each(|word| word.store(0, Relaxed));
+        self.number.store(number, Relaxed);
+        self.first.store(first, Relaxed);
+        let [wanted, deadline] = [&self.wanted, &self.deadline].map(|word| word.load(Relaxed));
+        let at = core::ptr::from_ref(self).addr();
+        self.seal.store(seal(at, number, first, wanted, deadline), Relaxed);
+        registers.set_call(number);
+        for (index, value) in [first, 1, self.timespec().addr(), 0, 0].into_iter().enumerate() {
+            registers.set_argument(index, value);
         }
     }
 }

@@ -321,8 +321,10 @@ fn go_on_with(
     }
     let mut registers = context.registers;
     if registers.result() == -(libc::EINTR as isize) {
+        let (mut number, mut first) = (number, first);
         if let Some(call) = wrapped {
             call.shorten(&mut registers);
+            (number, first) = (call.number(), call.first());
         }
         arch::repeat_system_call(frame, number, &registers, first);
         return true;

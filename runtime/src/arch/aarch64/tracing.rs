@@ -186,6 +186,11 @@ impl Registers {
         self.0[index] = value;
     }
 
+    /// Has another call in the place of the one that is made again.
+    pub fn set_call(&mut self, number: usize) {
+        self.0[X8] = number;
+    }
+
     /// True when the thread may stand right behind a system call of this number, which is still in x8. For a thread in a
     /// signal handler.
     pub fn may_have_made(&self, number: usize) -> bool {
@@ -368,17 +373,19 @@ pub fn call_word() -> &'static AtomicUsize {
     unsafe { &*core::ptr::with_exposed_provenance(super::thread_pointer().wrapping_add(call_word_offset())) }
 }
 
-/// Makes interrupted code that stands behind a system call instruction make its call again, with this first argument and
-/// the third and fourth from `registers`.
+/// Makes interrupted code that stands behind a system call instruction make call `number`, with this first argument and the
+/// others from `registers`.
 pub fn repeat_system_call(
     context: &mut libc::ucontext_t,
-    _number: usize,
+    number: usize,
     registers: &Registers,
     first_argument: usize,
 ) {
     context.uc_mcontext.regs[0] = first_argument as u64;
-    context.uc_mcontext.regs[2] = registers.0[2] as u64;
-    context.uc_mcontext.regs[3] = registers.0[3] as u64;
+    for index in 1..6 {
+        context.uc_mcontext.regs[index] = registers.0[index] as u64;
+    }
+    context.uc_mcontext.regs[X8] = number as u64;
     context.uc_mcontext.pc -= INSTRUCTION as u64;
 }
 

@@ -176,6 +176,11 @@ impl Registers {
         self.0[ARGUMENTS[index]] = value;
     }
 
+    /// Has another call in the place of the one that is made again.
+    pub fn set_call(&mut self, number: usize) {
+        self.0[ORIG_RAX] = number;
+    }
+
     /// True when the thread may stand right behind a system call of this number: the instruction leaves its own address in
     /// rcx (Intel SDM vol. 2, SYSCALL). For a thread in a signal handler, whose context does not tell the number.
     pub fn may_have_made(&self, _number: usize) -> bool {
@@ -353,8 +358,8 @@ pub fn call_word() -> &'static AtomicUsize {
     unsafe { &*core::ptr::with_exposed_provenance(super::thread_pointer().wrapping_add(call_word_offset())) }
 }
 
-/// Makes interrupted code that stands behind a system call instruction make call `number` again, its first argument as it
-/// is, the third and fourth from `registers`.
+/// Makes interrupted code that stands behind a system call instruction make call `number`, with the arguments in
+/// `registers`.
 pub fn repeat_system_call(
     context: &mut libc::ucontext_t,
     number: usize,
@@ -362,8 +367,10 @@ pub fn repeat_system_call(
     _first_argument: usize,
 ) {
     const INSTRUCTION: i64 = 2;
-    context.uc_mcontext.gregs[libc::REG_RDX as usize] = registers.0[RDX] as i64;
-    context.uc_mcontext.gregs[libc::REG_R10 as usize] = registers.0[R10] as i64;
+    use libc::{REG_R8, REG_R9, REG_R10, REG_RDI, REG_RDX, REG_RSI};
+    for (at, index) in [REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9].into_iter().zip(ARGUMENTS) {
+        context.uc_mcontext.gregs[at as usize] = registers.0[index] as i64;
+    }
     context.uc_mcontext.gregs[libc::REG_RAX as usize] = number as i64;
     context.uc_mcontext.gregs[libc::REG_RIP as usize] -= INSTRUCTION;
 }
