@@ -3,7 +3,7 @@
 //! Contract: as [`super::analysis`].
 
 use crate::base::Errno;
-use crate::explain::{self, Heuristics, OddPointers};
+use crate::explain::{self, OddPointers};
 use crate::harvest::Harvest;
 use crate::heap::Provider;
 use crate::init::options::Options;
@@ -19,8 +19,7 @@ pub(super) fn doubt(
     marks: &Marks,
 ) -> Result<(), Errno> {
     if options.interior_possible {
-        let heuristics = Heuristics::read(options.interior_heuristics.as_str());
-        explain::doubt_interior(heap, memory, harvest, heuristics, marks)?;
+        explain::doubt_interior(heap, memory, harvest, options.interior_heuristics, marks)?;
     }
     let odd = OddPointers {
         mask: options.pointer_mask as usize,

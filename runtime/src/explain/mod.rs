@@ -28,7 +28,7 @@ pub use hop::{Holder, Hop};
 pub use odd_pointers::OddPointers;
 pub use owners::Owners;
 pub use paths::Paths;
-pub use starts::{Heuristics, doubt_interior};
+pub use starts::doubt_interior;
 
 #[cfg(test)]
 mod tests;

@@ -17,33 +17,11 @@ use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::{Harvest, Strength};
 use crate::heap::{ChunkId, Provider, Tag};
+use crate::init::options::Heuristics;
 use crate::mem::{MapVec, ReadMemory};
 use crate::scan::{Bits, Marks};
 
 use super::leads::{Lead, Leads};
-
-/// Which pointers into the middle count as pointers to the beginning.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(missing_docs)]
-pub struct Heuristics {
-    pub new_array: bool,
-    pub length64: bool,
-    pub std_string: bool,
-    pub multiple_inheritance: bool,
-}
-
-impl Heuristics {
-    /// Reads a list of names in any order, or `none`; no text means all.
-    pub fn read(text: &str) -> Heuristics {
-        let has = |name: &str| text.is_empty() || text.split([',', ' ', '+']).any(|word| word == name);
-        Heuristics {
-            new_array: has("newarray"),
-            length64: has("length64"),
-            std_string: has("stdstring"),
-            multiple_inheritance: has("multipleinheritance"),
-        }
-    }
-}
 
 /// Calls weak what is strong only by pointers into the middle of objects.
 pub fn doubt_interior(

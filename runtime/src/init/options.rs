@@ -148,6 +148,46 @@ impl Value for Consequence {
     }
 }
 
+/// Which pointers into the middle of an object count as pointers to its beginning: see `explain/starts.rs`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub struct Heuristics {
+    pub new_array: bool,
+    pub length64: bool,
+    pub std_string: bool,
+    pub multiple_inheritance: bool,
+}
+
+impl Heuristics {
+    const NONE: Heuristics =
+        Heuristics { new_array: false, length64: false, std_string: false, multiple_inheritance: false };
+    const ALL: Heuristics =
+        Heuristics { new_array: true, length64: true, std_string: true, multiple_inheritance: true };
+}
+
+impl Value for Heuristics {
+    const KIND: &'static str =
+        "none, or names out of stdstring, length64, newarray, multipleinheritance joined by +";
+    fn parse(text: &str) -> Option<Heuristics> {
+        match text {
+            "" => return Some(Heuristics::ALL),
+            "none" => return Some(Heuristics::NONE),
+            _ => {}
+        }
+        let mut some = Heuristics::NONE;
+        for word in text.split([',', ' ', '+']) {
+            *match word {
+                "newarray" => &mut some.new_array,
+                "length64" => &mut some.length64,
+                "stdstring" => &mut some.std_string,
+                "multipleinheritance" => &mut some.multiple_inheritance,
+                _ => return None,
+            } = true;
+        }
+        Some(some)
+    }
+}
+
 macro_rules! options {
     ($($(#[doc = $sentence:literal])+ $name:ident: $type:ty = $default:literal => $value:expr;)+) => {
         /// The options in force, one field a row of the table.
@@ -238,8 +278,8 @@ options! {
     use_past_end: bool = "0" => false;
     /// What only pointers into the middle of objects hold is possibly leaked, as Valgrind has it.
     interior_possible: bool = "0" => false;
-    /// Pointers into the middle that count all the same with interior_possible: none, or some of stdstring, length64, newarray, multipleinheritance with a + between them; all of them without a value.
-    interior_heuristics: Word = "" => Word::new();
+    /// Pointers into the middle that count all the same with interior_possible; all of these kinds without a value.
+    interior_heuristics: Heuristics = "" => Heuristics::ALL;
     /// Print only so many groups of leaks, the largest first; 0 prints all.
     max_leaks: u32 = "0" => 0;
     /// A file of suppressions, one leak:PATTERN a line; patterns match names of modules, functions and source files.
@@ -424,6 +464,12 @@ mod tests {
         );
         assert_eq!(options.exitcode, 7);
         assert!(options.set("use_tls", "maybe").is_err());
+        assert!(options.set("interior_heuristics", "length64+stdstring").is_ok());
+        let some = options.interior_heuristics;
+        assert!(some.length64 && some.std_string && !some.new_array && !some.multiple_inheritance);
+        let problem = options.set("interior_heuristics", "stdstring+vector").unwrap_err().to_string();
+        assert!(problem.contains("newarray"), "{problem}");
+        assert_eq!(options.interior_heuristics, some);
         assert!(options.set("no_such", "1").unwrap_err().to_string().contains("help=1"));
         assert!(options.set("handle_segv", "1").is_ok());
     }
