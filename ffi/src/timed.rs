@@ -68,11 +68,14 @@ fn nanoseconds(time: Time) -> Option<u64> {
     const PAGE: usize = 4096;
     let first = time.addr();
     let last = first.wrapping_add(size_of::<timespec>() - 8);
-    let is_there = |at: usize| probe::is_readable(Addr::new(at));
+    // The stack from here to its page's end, where the caller's variables are, as a rule.
+    let here = core::ptr::from_ref(&first).addr();
+    let is_there = |at: usize| at / PAGE == here / PAGE || probe::is_readable(Addr::new(at));
     if first == 0 || !is_there(first) || (first / PAGE != last / PAGE && !is_there(last)) {
         return None;
     }
-    // SAFETY: the kernel could read it just now; C has the caller keep it until the call is over.
+    // SAFETY: the kernel could read it just now, or it is in a page that is in use as a stack; C has the caller keep it
+    // until the call is over.
     let time = unsafe { time.read_unaligned() };
     let rest = u64::try_from(time.tv_nsec).ok().filter(|ns| *ns < NS)?;
     u64::try_from(time.tv_sec).ok()?.checked_mul(NS)?.checked_add(rest).filter(|ns| *ns > 0)
@@ -81,7 +84,19 @@ fn nanoseconds(time: Time) -> Option<u64> {
 /// Makes a call with the timeout that `time` points to, with that of a Call in its place.
 #[inline]
 fn time(number: c_long, argument: usize, time: Time, real: impl FnOnce(Time) -> c_int) -> c_int {
-    let Some(ns) = nanoseconds(time) else { return Call::untimed(number, argument).inside(|| real(time)) };
+    wait(number, argument, time, nanoseconds(time), real)
+}
+
+/// As [`time`], of which `ns` is known already.
+#[inline]
+fn wait(
+    number: c_long,
+    argument: usize,
+    time: Time,
+    ns: Option<u64>,
+    real: impl FnOnce(Time) -> c_int,
+) -> c_int {
+    let Some(ns) = ns else { return Call::untimed(number, argument).inside(|| real(time)) };
     let call = Call::timed(number, argument, now(), ns);
     call.inside(|| real(call.timespec()))
 }
@@ -232,6 +247,21 @@ pub unsafe extern "C" fn clock_nanosleep(
     })
 }
 
+/// nanosleep(2) for a time of ours, `ns` long.
+fn sleep_for(time: Time, ns: u64, left: *mut timespec) -> c_int {
+    let Some(real) = real_clock_nanosleep() else { return absent() as c_int };
+    let (number, clock) = (libc::SYS_clock_nanosleep, libc::CLOCK_MONOTONIC);
+    // SAFETY: times of ours, or the Call's.
+    let sleep = |time| unsafe { real(clock, 0, time, left) };
+    match wait(number, clock as usize, time, Some(ns).filter(|ns| *ns > 0), sleep) {
+        0 => 0,
+        error => {
+            set_errno(error);
+            -1
+        }
+    }
+}
+
 /// As the C library's, whose own would sleep in a call that nobody can interpose.
 ///
 /// # Safety
@@ -241,8 +271,7 @@ pub unsafe extern "C" fn clock_nanosleep(
 pub unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
     let ns = u64::from(microseconds) * 1000;
     let time = timespec { tv_sec: (ns / NS) as libc::time_t, tv_nsec: (ns % NS) as c_long };
-    // SAFETY: a time of ours.
-    unsafe { nanosleep(&time, core::ptr::null_mut()) }
+    sleep_for(&time, ns, core::ptr::null_mut())
 }
 
 /// As the C library's, whose own would sleep in a call that nobody can interpose. Returns the whole seconds that are left
@@ -254,8 +283,9 @@ pub unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
     let mut time = timespec { tv_sec: libc::time_t::from(seconds), tv_nsec: 0 };
-    // SAFETY: a time of ours, which may be both.
-    match unsafe { nanosleep(&time, &raw mut time) } {
+    let time_at = &raw mut time;
+    // It may be both: the kernel has read the one when it writes the other (nanosleep(2)).
+    match sleep_for(time_at, u64::from(seconds) * NS, time_at) {
         0 => 0,
         _ => time.tv_sec as c_uint,
     }
