@@ -2,15 +2,18 @@
 // FLAGS: -pthread
 // EXPECT: clean
 #include "support.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 
-enum { BIG = 8 << 20, CALLS = 17 };
+enum { BIG = 8 << 20, CALLS = 24 };
 static char big[BIG]; /* more than any pipe or socket holds */
 static volatile int waiting, cleaned;
 
@@ -19,6 +22,22 @@ static void cleanup(void *block) {
   __atomic_fetch_add(&cleaned, 1, __ATOMIC_RELEASE);
 }
 
+static void *wait_for_ever(void *unused) {
+  for (;;) pause();
+  return unused;
+}
+
+/* A socket at which nobody knocks. */
+static int listening(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int server = socket(AF_UNIX, SOCK_STREAM, 0);
+  CHECK(server >= 0 && bind(server, (struct sockaddr *)&address, sizeof(sa_family_t)) == 0 && listen(server, 1) == 0);
+  return server;
+}
+
+/* A pipe that nobody opens for writing. */
+static char fifo[] = "/tmp/standstill-fifo-XXXXXX";
+
 static long block_in(int which) {
   struct timespec hour = {3600, 0};
   struct epoll_event event;
@@ -26,6 +45,7 @@ static long block_in(int which) {
   struct iovec piece = {big, BIG};
   struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
   sigset_t set;
+  pthread_t thread;
   int pair[2], pipes[2], epoll = epoll_create1(0);
   sigemptyset(&set);
   sigaddset(&set, SIGUSR2);
@@ -47,6 +67,17 @@ static long block_in(int which) {
     case 13: return nanosleep(&hour, NULL);
     case 14: return sigtimedwait(&set, NULL, &hour);
     case 15: return sigwaitinfo(&set, NULL);
+    case 16: return sleep(3600);
+    case 17: return usleep(999999999);
+    case 18: return accept(listening(), NULL, NULL);
+    case 19: return accept4(listening(), NULL, NULL, 0);
+    case 20: return open(fifo, O_RDONLY);
+    case 21:
+      CHECK(pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+      return pthread_join(thread, NULL);
+    case 22: /* It does not block, and is a place where a thread ends all the same. */
+      CHECK(pthread_cancel(pthread_self()) == 0);
+      return close(pipes[0]);
     default: return pause();
   }
 }
@@ -67,6 +98,8 @@ static void *body(void *which) {
 int main(void) {
   pthread_t threads[CALLS];
   sigset_t set;
+  int file = mkstemp(fifo);
+  CHECK(file >= 0 && close(file) == 0 && unlink(fifo) == 0 && mkfifo(fifo, 0600) == 0);
   sigemptyset(&set);
   sigaddset(&set, SIGUSR2);
   CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
@@ -78,6 +111,6 @@ int main(void) {
     CHECK(pthread_cancel(threads[i]) == 0 && pthread_join(threads[i], &result) == 0);
     CHECK(result == PTHREAD_CANCELED);
   }
-  CHECK(cleaned == CALLS);
+  CHECK(cleaned == CALLS && unlink(fifo) == 0);
   return 0;
 }
