@@ -30,15 +30,13 @@ use super::task_list::InSystemCall;
 struct Place {
     /// Process and thread, as [`id`]; 0 for nobody. Another process' is left from before a fork and counts as nobody's.
     owner: AtomicU64,
-    /// An address in the frame that gives the place back; [`NO_FRAME`] until that is known.
+    /// An address in the frame that gives the place back. Stored by the owner, after it has taken the place and before it
+    /// makes a system call: who looks at a thread inside one sees its own.
     frame: AtomicUsize,
 }
 
-const NO_FRAME: usize = usize::MAX;
-
 /// More threads than this at a time are not announced: one of them will have replaced the others soon.
-static PLACES: [Place; 64] =
-    [const { Place { owner: AtomicU64::new(0), frame: AtomicUsize::new(NO_FRAME) } }; 64];
+static PLACES: [Place; 64] = [const { Place { owner: AtomicU64::new(0), frame: AtomicUsize::new(0) } }; 64];
 /// The thread that stops the process by signal, as [`id`]; 0 for none.
 static STOPPING: AtomicU64 = AtomicU64::new(0);
 /// getpid() of the process that these words belong to; 0 before [`start`].
@@ -57,7 +55,7 @@ fn process_of(id: u64) -> i32 {
 /// At the start of the process, and after fork(2) in the child.
 pub fn start() {
     PROCESS.store(process::pid(), SeqCst);
-    PLACES.iter().for_each(Place::give_back);
+    PLACES.iter().for_each(|place| place.owner.store(0, SeqCst));
 }
 
 impl Place {
@@ -75,9 +73,9 @@ impl Place {
         Some(place)
     }
 
-    fn give_back(&self) {
-        self.frame.store(NO_FRAME, SeqCst);
-        self.owner.store(0, SeqCst);
+    /// Gives it back if it is `owner`'s still: a stop may have found it left and given it back, and then it is another's.
+    fn give_back(&self, owner: u64) {
+        let _ = self.owner.compare_exchange(owner, 0, SeqCst, SeqCst);
     }
 
     fn is_anothers(&self, own: u64) -> bool {
@@ -95,8 +93,7 @@ impl Place {
             call.is_some_and(|call| call.stack_pointer > self.frame.load(SeqCst))
         };
         if !task::is_thread_of(process_of(owner), tid) || is_left() {
-            self.frame.store(NO_FRAME, SeqCst);
-            let _ = self.owner.compare_exchange(owner, 0, SeqCst, SeqCst);
+            self.give_back(owner);
         }
     }
 }
@@ -121,7 +118,7 @@ pub fn announced<R>(exec: impl FnOnce() -> R) -> R {
     }
     let result = exec();
     if let Some(place) = place {
-        place.give_back();
+        place.give_back(own);
     }
     result
 }
@@ -177,6 +174,17 @@ mod tests {
         let anchor = [0u8; 32 << 10];
         let place = Place::take(own, core::ptr::from_ref(core::hint::black_box(&anchor)).addr());
         assert!(place.is_some());
+    }
+
+    #[test]
+    fn a_place_that_is_anothers_by_now_is_not_given_back() {
+        let place = Place { owner: AtomicU64::new(0), frame: AtomicUsize::new(0) };
+        let (first, second) = (id(1, Tid::new(7).unwrap()), id(1, Tid::new(8).unwrap()));
+        place.owner.store(second, SeqCst);
+        place.give_back(first);
+        assert_eq!(place.owner.load(SeqCst), second);
+        place.give_back(second);
+        assert_eq!(place.owner.load(SeqCst), 0);
     }
 
     #[test]
