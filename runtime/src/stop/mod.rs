@@ -132,15 +132,13 @@ pub fn stop_the_world(
     let registers = Registers::of_caller(caller.frame, caller.stack_pointer.get(), arch::thread_pointer());
     let found = ProcFiles::find(pid, tid);
     let proc = found.unwrap_or(ProcFiles::NONE);
-    let alone = task::is_alone();
-    if alone == Ok(true) {
+    if task::is_alone() == Ok(true) {
         return single::run(tid, registers, proc, work);
     }
     found.map_err(CouldNotStop::NoProc)?;
     let tasks = proc.count_tasks().map_err(CouldNotStop::NoProc)?;
     if tasks == 1 {
-        // The kernel says that others use this memory, though no thread does; or it may not be asked.
-        if alone == Ok(false) || task::share_memory(pid, task::parent()) == Ok(true) {
+        if is_shared(pid) {
             return Err(CouldNotStop::SharedMemory);
         }
         return single::run(tid, registers, proc, work);
@@ -157,6 +155,23 @@ pub fn stop_the_world(
         }
         result => result,
     }
+}
+
+/// Whether others use the memory of this process, which has one thread. The kernel counts users, and for a moment these are
+/// among them: a thread that has just ended, and whoever reads the process' stat or maps (get_task_mm in fs/proc).
+fn is_shared(pid: i32) -> bool {
+    const LOOKS: u32 = 100;
+    const BETWEEN_NS: u64 = 1_000_000;
+    if task::share_memory(pid, task::parent()) == Ok(true) {
+        return true;
+    }
+    for _ in 0..LOOKS {
+        if task::is_alone() != Ok(false) {
+            return false;
+        }
+        crate::sys::timer::sleep(BETWEEN_NS);
+    }
+    true
 }
 
 #[cfg(test)]

@@ -123,6 +123,24 @@ fn a_vfork_child_that_asks_is_refused() {
     });
 }
 
+/// The kernel counts whoever reads the process' stat among the users of its memory.
+#[test]
+fn a_process_that_is_looked_at_is_still_alone() {
+    in_child(60, || {
+        let path = format!("/proc/{}/stat", process::pid());
+        // SAFETY: the child reads a file until it is killed, or its parent ends.
+        let reader = unsafe { libc::fork() };
+        if reader == 0 {
+            while std::fs::read(&path).is_ok() {}
+            process::exit_group(0);
+        }
+        let results: Vec<_> = (0..3000).map(|_| stop(&Options::DEFAULT, &mut |_, _| ()).err()).collect();
+        // SAFETY: our own child.
+        unsafe { libc::kill(reader, libc::SIGKILL) };
+        assert!(results.iter().all(Option::is_none), "{:?}", results.iter().flatten().next());
+    });
+}
+
 #[test]
 fn the_leader_has_exited() {
     let status = status_of_child(30, || {
