@@ -9,7 +9,8 @@
 //! On a kernel that decides by itself ([`KERNEL_DECIDES_RESTART`]) nothing is asked and nothing is kept.
 //!
 //! Not promised: a signal of the program that comes between the mending and the helper's end runs its handler, but the
-//! call goes on; a thread that is freed by the helper's death sees its EINTR.
+//! call goes on; a thread that is freed by the helper's death sees its EINTR, and so does one that has entered its call
+//! between the question and the interrupt. (That this was a transfer, which came back short, tells its wrapper: call.rs.)
 
 use crate::arch::{KERNEL_DECIDES_RESTART, Registers};
 use crate::base::{Errno, Tid};

@@ -162,7 +162,8 @@ impl Call {
         Call::near(registers, memory).filter(|call| call.number() == number)
     }
 
-    /// The wrapped call out of which a signal has taken a thread, whose registers do not tell the call's number.
+    /// The wrapped call out of which a signal, or a stop that could not ask before, has taken a thread, whose registers do
+    /// not tell the call's number.
     /// `told` is the number of the call that the kernel saw it in there, if it saw one. Else the thread may have left
     /// the wrapped call for a signal handler of the program, which has made another. (One that was stopped before may be
     /// in restart_syscall(2) in place of its call.)

@@ -198,7 +198,10 @@ impl Collector<'_> {
         let wrapped = Call::of(&registers, &self.memory);
         let done = match mend(&mut registers, first_argument) {
             Effect::None => {
-                if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
+                // It may have entered the call since it was asked about (blocked.rs).
+                let untold = !KERNEL_DECIDES_RESTART && registers.system_call().is_none();
+                let entered = || Call::left(&registers, &self.memory, None).filter(|_| untold);
+                if let Some(call) = wrapped.or_else(entered).filter(|call| call.is_short(&registers)) {
                     let signal = if let StopKind::SignalDelivery(signal) = kind { signal } else { 0 };
                     // What cannot be remembered stays short.
                     let kept = body.cuts.push(Cut { listed: task.listed, call, signal }).is_ok();

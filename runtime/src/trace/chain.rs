@@ -13,7 +13,9 @@
 //! Slots are kept and compared in blocks of eight ([`Block`]). The slots that prove the frames that are kept fill whole blocks, and so do all:
 //! the last slot is repeated ([`Tag::FILLING`]).
 
-use crate::arch::unwinding::{CALLEE_SAVED, FRAME_POINTER_PLACE, STACK_POINTER, significant};
+use crate::arch::unwinding::{
+    CALLEE_SAVED, FRAME_POINTER_PLACE, FRAME_RECORD_IS_LAST, STACK_POINTER, significant,
+};
 
 use crate::arch::{Block, CallerFrame};
 
@@ -109,7 +111,7 @@ pub fn place_of(register: u8) -> Option<usize> {
 
 /// The registers that are live before a step: those that it uses to find the CFA, and those live behind it that it does
 /// not load. `None` if it uses one that a call does not keep, or if the return address does not end where the caller's
-/// frame begins, as chains take it.
+/// frame begins on a CPU where chains take it so.
 pub fn live_before(rule: &Rule, behind: Live) -> Option<Live> {
     let mut live = behind;
     for (place, slot) in rule.saved.into_iter().enumerate() {
@@ -122,7 +124,7 @@ pub fn live_before(rule: &Rule, behind: Live) -> Option<Live> {
         None if usize::from(rule.cfa_register) == STACK_POINTER => 0,
         None => return None,
     };
-    (rule.return_address == -1).then_some(live | used)
+    (rule.return_address == -1 || !FRAME_RECORD_IS_LAST).then_some(live | used)
 }
 
 /// The counts of a chain, in a word.
@@ -217,6 +219,11 @@ impl<'a> Chain<'a> {
         (self.word(slot_at(n, 0).0) >> (n % 4 * 16)) as usize & 0xffff
     }
 
+    /// Where slot number `n` lies, if the chain's leaf is the caller's.
+    pub fn address(self, n: usize) -> usize {
+        self.record() + self.offset(n) * size_of::<usize>()
+    }
+
     /// The word that slot number `n` held.
     pub fn held(self, n: usize) -> usize {
         self.word(slot_at(n, 0).1) as usize
@@ -288,18 +295,15 @@ impl<'a> Chain<'a> {
         seen.first_changed_block(record, farthest, blocks, to - from).map(|block| from + block)
     }
 
-    /// The first slot behind `joint` and before `to` whose word has changed, without those that lie below it: what they
-    /// hold, [`Chain::leads_to`] has compared. `seen` reaches to [`Chain::end`].
-    pub fn first_change_above(self, joint: usize, to: usize, seen: Seen) -> Option<usize> {
-        let (from, bottom) = (joint + 1, self.offset(joint));
+    /// The first of the slots `from..to` whose word has changed, without those that lie below the address `bottom`: what
+    /// they hold, [`Chain::leads_to`] has compared. `seen` reaches to [`Chain::end`].
+    pub fn first_change_above(self, bottom: usize, from: usize, to: usize, seen: Seen) -> Option<usize> {
         let (mut block, end) = (from / BLOCK, to.div_ceil(BLOCK));
         while block < end {
             block = self.changed_block(block, end, self.record(), self.counts.farthest(), seen)?;
             let mut inside = (block * BLOCK).max(from)..(block * BLOCK + BLOCK).min(to);
-            let changed = |n: &usize| {
-                self.offset(*n) > bottom
-                    && seen.word(self.record() + self.offset(*n) * 8) != Some(self.held(*n))
-            };
+            let changed =
+                |n: &usize| self.address(*n) >= bottom && seen.word(self.address(*n)) != Some(self.held(*n));
             if let Some(n) = inside.find(changed) {
                 return Some(n);
             }
@@ -308,9 +312,9 @@ impl<'a> Chain<'a> {
         None
     }
 
-    /// The slot of a return address that ends at address `frame`; `at` is where to begin, and is moved on.
-    pub fn slot_of_return(self, at: &mut usize, frame: usize) -> Option<usize> {
-        let wanted = frame.wrapping_sub(8).wrapping_sub(self.record()) as isize >> 3;
+    /// The slot of the return address at `address`; `at` is where to begin, and is moved on.
+    pub fn slot_of_return(self, at: &mut usize, address: usize) -> Option<usize> {
+        let wanted = address.wrapping_sub(self.record()) as isize >> 3;
         while *at < self.slots() {
             let n = *at;
             let offset = self.offset(n) as isize;
@@ -324,6 +328,21 @@ impl<'a> Chain<'a> {
             *at += 1;
         }
         None
+    }
+
+    /// Where the frame that `walker` is at has everything that later steps load from it or above it, if that frame begins
+    /// where the frame behind return address `n` did. `None` if it does not, or if that cannot be told.
+    ///
+    /// Where a return address ends its frame it tells by itself. Otherwise the next step tells, which loads another one:
+    /// if from where the chain has it, both frames have their CFA at the same place, and that is all that matters of them.
+    #[inline(always)]
+    pub fn bottom_behind(self, n: usize, walker: &mut Walker<'_, '_>) -> Option<usize> {
+        if FRAME_RECORD_IS_LAST {
+            return Some(walker.sp());
+        }
+        let next = (n + 1..self.slots()).find(|slot| self.tag(*slot).is_return())?;
+        let (return_address, lowest) = walker.next_slots()?;
+        (return_address == self.address(next)).then_some(lowest)
     }
 
     /// True when the frame behind return address `n` is the one that `walker` is at, as far as matters.

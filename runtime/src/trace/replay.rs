@@ -56,11 +56,13 @@ const FIRST: u32 = 2;
 /// An index word: the upper half of the hash, then the position.
 const POSITION: u64 = u32::MAX as u64;
 
-/// The rest of a stack, in a chain: from the slot after `slot` on.
+/// The rest of a stack, in a chain: from the slot after `slot` on. What lies below the address `bottom` was saved by the
+/// frames before.
 #[derive(Clone, Copy)]
 pub struct Tail {
     position: u32,
     slot: usize,
+    bottom: usize,
 }
 
 /// Where a stack that was not found belongs.
@@ -275,11 +277,14 @@ impl Replay {
             return None;
         }
         let chain = self.chain(cursor.position)?;
-        // A frame begins where the slot of the return address that led to it ends.
-        let slot = chain.slot_of_return(&mut cursor.slot, walker.sp())?;
+        // The first frame is the leaf, by which the chain was not found.
+        let last = *walker.log().last()?;
+        let return_address = Rule::at(last.rule().return_address, last.cfa());
+        let slot = chain.slot_of_return(&mut cursor.slot, return_address)?;
         if !chain.leads_to(slot, walker) {
             return None;
         }
+        let bottom = chain.bottom_behind(slot, walker)?;
         let (len, end) = chain.callers(slot + 1, frames);
         if len < frames.len() && !(chain.ended() && end == chain.slots()) {
             // It does not reach far enough; nor would it from a later frame.
@@ -287,8 +292,8 @@ impl Replay {
             return None;
         }
         let seen = walker.stack().seen(chain.end())?;
-        match chain.first_change_above(slot, end, seen) {
-            None => Some((len, Tail { position: cursor.position, slot })),
+        match chain.first_change_above(bottom, slot + 1, end, seen) {
+            None => Some((len, Tail { position: cursor.position, slot, bottom })),
             Some(change) => {
                 cursor.slot = change + 1;
                 None
@@ -406,19 +411,18 @@ impl Output<'_, '_> {
     /// that is the stack's.
     fn push_tail(&mut self, tail: Tail, walk: &Walk<'_>) -> Option<bool> {
         let old = Chain::new(self.memory.get(tail.position as usize..)?)?;
-        let (slots, ended, old_record, joint) =
-            (old.slots(), old.ended(), old.record(), old.offset(tail.slot));
+        let (slots, ended) = (old.slots(), old.ended());
         for n in tail.slot + 1..slots {
             let old = Chain::new(self.memory.get(tail.position as usize..)?)?;
-            let (offset, word, tag) = (old.offset(n), old.held(n), old.tag(n));
+            let (address, word, tag) = (old.address(n), old.held(n), old.tag(n));
             if tag == Tag::FILLING {
                 continue;
             }
             match tag.place() {
-                // Saved below the joint, that is among the steps of this walk.
-                Some(place) if offset <= joint => self.push_register(place, walk.log)?,
+                // Saved among the steps of this walk.
+                Some(place) if address < tail.bottom => self.push_register(place, walk.log)?,
                 // What it held then, not what it holds now: beyond the frames that are kept nobody has compared it.
-                _ => self.put(old_record + offset * size_of::<usize>(), word, tag)?,
+                _ => self.put(address, word, tag)?,
             }
             if self.writer.returns() + 2 >= walk.depth + OVERHANG {
                 return Some(ended && n + 1 == slots);

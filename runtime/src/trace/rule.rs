@@ -43,7 +43,8 @@ impl Rule {
     const ZERO: Rule =
         Rule { cfa_offset: 0, cfa_register: 0, return_address: 0, saved: [0; CALLEE_SAVED.len()], lowest: 0 };
 
-    /// A rule from its parts; `None` if the row cannot be said so: no return address, or a slot at the CFA itself.
+    /// A rule from its parts; `None` if the row cannot be said so: no return address, or a slot that is not below the CFA,
+    /// in the frame itself.
     pub fn new(
         cfa: (usize, i64),
         return_address: i64,
@@ -51,7 +52,7 @@ impl Rule {
     ) -> Option<Rule> {
         let words = |bytes: i64| -> Option<i16> {
             let words = i16::try_from(bytes / 8).ok()?;
-            (bytes % 8 == 0 && words != 0).then_some(words)
+            (bytes % 8 == 0 && words < 0).then_some(words)
         };
         let mut rule = Rule {
             cfa_offset: i32::try_from(cfa.1).ok()?,
@@ -241,6 +242,7 @@ mod tests {
     fn rows_that_are_not_simple_make_no_rule() {
         assert_eq!(Rule::new((STACK_POINTER, 8), 0, saved(&[])), None);
         assert_eq!(Rule::new((STACK_POINTER, 8), -4, saved(&[])), None);
+        assert_eq!(Rule::new((STACK_POINTER, 8), -8, saved(&[(0, 8)])), None);
         assert_eq!(Rule::new((STACK_POINTER, 1 << 40), -8, saved(&[])), None);
         assert_eq!(Rule::new((REGISTERS, 8), -8, saved(&[])), None);
         assert_eq!(Rule::new((STACK_POINTER, 8), -8, saved(&[(0, -8 << 20)])), None);

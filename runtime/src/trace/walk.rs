@@ -213,6 +213,18 @@ impl<'a, 't> Walker<'a, 't> {
         }
     }
 
+    /// Where the next step finds the return address, and the lowest word that it may load, if a rule that is known makes
+    /// it, upwards on the same stack.
+    pub fn next_slots(&mut self) -> Option<(usize, usize)> {
+        let id = CACHE.get(self.lookup_pc());
+        if !id.is_rule() || self.sp_is_low {
+            return None;
+        }
+        let rule = RULES.rule(id);
+        let cfa = rule.cfa(self.cfa_register(usize::from(rule.cfa_register))?);
+        (cfa > self.sp).then(|| (Rule::at(rule.return_address, cfa), Rule::at(rule.lowest, cfa)))
+    }
+
     /// Everything known of the frame.
     pub fn state(&mut self) -> Option<State> {
         if let Some(state) = self.state.filter(|_| self.since == self.steps) {
