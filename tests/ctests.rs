@@ -2,7 +2,7 @@
 //! as its head comment says (tests/support/case.rs has the language), and prints one table. Each cell passes, or is
 //! skipped for a reason; a reason that follows from the column stands in docs/LIMITS.md, or the driver fails.
 //!
-//! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD. CTESTS_REFERENCE=1 runs them
+//! `cargo test --test ctests -- WORD...` runs the tests whose name contains a WORD and no !WORD. CTESTS_REFERENCE=1 runs them
 //! against `-fsanitize=leak` instead: that is how the tests are tested. CTESTS_COLUMNS='gcc -O2, musl-gcc' leaves only the
 //! columns whose title has all words of one of the parts; CTESTS_JOBS sets how many run at a time. CTESTS_GUEST has the
 //! programs run on another machine: see tests/aarch64/run.
@@ -38,7 +38,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    cases.retain(|case| words.is_empty() || words.iter().any(|word| case.name.contains(word)));
+    let (without, with): (Vec<&str>, Vec<&str>) =
+        words.iter().map(String::as_str).partition(|word| word.starts_with('!'));
+    cases.retain(|case| {
+        (with.is_empty() || with.iter().any(|word| case.name.contains(word)))
+            && !without.iter().any(|word| case.name.contains(&word[1..]))
+    });
     if std::env::args().any(|arg| arg == "--list") {
         cases.iter().for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
@@ -182,6 +187,10 @@ fn one_run(
     if slowness() > 1 {
         options.push(format!("deadline_ms={}", 2000 * slowness()));
         command.env("TESTS_SLOWNESS", slowness().to_string());
+        if case.can_do_without_names(how) {
+            // Which would take most of the time, and is the same for every CPU.
+            options.push("symbolize=0".to_owned());
+        }
     }
     if !how.options.is_empty() {
         options.push(fill(&how.options));

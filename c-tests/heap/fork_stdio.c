@@ -43,13 +43,13 @@ int main(void) {
   CHECK(file);
   for (uintptr_t i = 0; i < 3; i++)
     CHECK(pthread_create(&threads[i], NULL, i ? streams : flushes, (void *)i) == 0);
-  for (uintptr_t i = 0; i < 60; i++) {
+  for (int i = 0; i < repeats(60); i++) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
       spread((unsigned)i);
       pthread_t thread;
-      CHECK(pthread_create(&thread, NULL, allocates, (void *)i) == 0);
+      CHECK(pthread_create(&thread, NULL, allocates, (void *)(uintptr_t)i) == 0);
       spread((unsigned)i + 1);
       CHECK(pthread_join(thread, NULL) == 0);
       _exit(0);

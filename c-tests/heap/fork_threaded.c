@@ -22,7 +22,7 @@ static void *churn(void *unused) {
 int main(void) {
   pthread_t threads[4];
   for (int i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, churn, NULL) == 0);
-  for (int round = 0; round < 60; round++) {
+  for (int round = 0; round < repeats(60); round++) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {

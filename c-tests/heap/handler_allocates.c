@@ -58,7 +58,7 @@ int main(void) {
   struct itimerval often = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
   sigaction(SIGPROF, &action, NULL);
   setitimer(ITIMER_PROF, &often, NULL);
-  while (handled < 400) work();
+  while (handled < repeats(400)) work();
   setitimer(ITIMER_PROF, &never, NULL);
   CHECK(forks > 0);
   return 0;

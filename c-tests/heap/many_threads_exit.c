@@ -14,7 +14,7 @@ static void *body(void *argument) {
 }
 
 int main(void) {
-  for (int round = 0; round < 3000; round++) {
+  for (int round = 0; round < repeats(3000); round++) {
     pthread_t thread;
     void *result;
     CHECK(pthread_create(&thread, NULL, body, malloc(300)) == 0);

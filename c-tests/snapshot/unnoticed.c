@@ -56,7 +56,7 @@ int main(void) {
   for (int i = 0; i < 3; i++) CHECK(!__lsan_do_recoverable_leak_check());
   int mappings = lines("/proc/self/maps"), open_files = descriptors();
   CHECK(pthread_create(&thread, NULL, waiter, NULL) == 0);
-  for (int i = 0; i < 200; i++) {
+  for (int i = 0; i < repeats(200); i++) {
     errno = 4242;
     CHECK(!__lsan_do_recoverable_leak_check());
     CHECK(errno == 4242);

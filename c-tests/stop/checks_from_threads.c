@@ -9,7 +9,7 @@ extern int __lsan_do_recoverable_leak_check(void);
 
 static void *body(void *unused) {
   void *volatile mine = malloc(4242);
-  for (int i = 0; i < 25; i++) CHECK(__lsan_do_recoverable_leak_check() == 0);
+  for (int i = 0; i < repeats(25); i++) CHECK(__lsan_do_recoverable_leak_check() == 0);
   free(mine);
   return unused;
 }

@@ -22,7 +22,7 @@ static void *body(void *unused) {
 int main(void) {
   pthread_t threads[10];
   for (int i = 0; i < 10; i++) CHECK(pthread_create(&threads[i], NULL, body, NULL) == 0);
-  for (int i = 0; i < 100; i++)
+  for (int i = 0; i < repeats(100); i++)
     if (__lsan_do_recoverable_leak_check()) return 1;
   __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < 10; i++) CHECK(pthread_join(threads[i], NULL) == 0);

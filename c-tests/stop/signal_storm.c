@@ -57,11 +57,11 @@ int main(void) {
     await(&tids[i]);
   }
   CHECK(pthread_create(&from, NULL, sender, NULL) == 0);
-  for (int i = 0; i < 150; i++)
+  for (int i = 0; i < repeats(150); i++)
     if (__lsan_do_recoverable_leak_check()) return 1;
   __atomic_store_n(&stop_sending, 1, __ATOMIC_RELAXED);
   CHECK(pthread_join(from, NULL) == 0);
-  for (uint64_t end = now_ns() + UINT64_C(5000000000); handled < sent && now_ns() < end;) usleep(1000);
+  for (uint64_t end = now_ns() + UINT64_C(5000000000) * (uint64_t)slowness(); handled < sent && now_ns() < end;) usleep(1000);
   __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < RECEIVERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
   CHECK(setitimer(ITIMER_PROF, &never, NULL) == 0);

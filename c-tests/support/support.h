@@ -40,8 +40,11 @@ void failed(const char *file, int line, const char *what) __attribute__((noretur
 #define CHECK(condition) ((condition) ? (void)0 : failed(__FILE__, __LINE__, #condition))
 
 /* How many times slower than usual this machine is, by TESTS_SLOWNESS, which is set for an emulated CPU; else 1. Limits
- * of time are multiplied by it, numbers of repetitions divided. */
+ * of time are multiplied by it. */
 int slowness(void);
+
+/* How often to repeat what a machine of usual speed repeats so often, at least once. */
+static inline int repeats(int usual) { return usual > slowness() ? usual / slowness() : 1; }
 
 /* Waits until *flag is not 0, and fails the test after ten seconds (of a machine of usual speed). */
 void await(volatile int *flag);

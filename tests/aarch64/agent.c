@@ -1,4 +1,6 @@
-// Runs jobs in the guest: agent JOBS RESULTS WORKERS
+// Runs jobs in the guest: agent JOBS RESULTS WORKERS SECONDS
+//
+// After SECONDS since the boot no further job is begun, so that what came of the others is still sent.
 //
 // A job is a file of strings, each ended by a zero byte: seconds until it is killed; "held" or "null" for its standard
 // input; its folder, which is made; the number of environment variables and these; the program and its arguments
@@ -128,7 +130,7 @@ static void job(const char *jobs, const char *results, const char *name) {
 
 int main(int count, char **arguments) {
   struct dirent **names;
-  if (count != 4) return 98;
+  if (count != 5) return 98;
   int jobs = scandir(arguments[1], &names, NULL, versionsort);
   if (jobs < 0) fail(arguments[1]);
   int workers = atoi(arguments[3]), running = 0;
@@ -136,6 +138,10 @@ int main(int count, char **arguments) {
     if (names[i]->d_name[0] == '.') continue;
     if (i % 100 == 0) printf("@@AT %d of %d\n", i, jobs), fflush(stdout);
     if (running == workers && wait(NULL) > 0) running--;
+    if (now() > atof(arguments[4])) {
+      printf("@@LATE %d of %d were not begun\n", jobs - i, jobs);
+      break;
+    }
     if (fork() == 0) job(arguments[1], arguments[2], names[i]->d_name);
     running++;
   }

@@ -92,6 +92,10 @@ impl Column {
                     cc.args(["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"])
                 }
             };
+            if self.compiler.name == "aarch64" {
+                // As distributions build: where the CPU can, return addresses are signed.
+                cc.arg("-mbranch-protection=standard");
+            }
             if self.is_not_pie() {
                 cc.arg("-fno-pie");
             }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, mpsc};
 
 use super::*;
+use crate::arch::USER_END;
 use crate::base::{Addr, AddrRange};
 use crate::trace::StackId;
 
@@ -293,14 +294,14 @@ fn every_small_size_is_usable_to_its_last_byte() {
 fn absurd_sizes_are_refused() {
     let _alone = alone();
     let mut heap = ThreadHeap::new();
-    for size in [usize::MAX, usize::MAX - 4096, isize::MAX as usize + 1, isize::MAX as usize, 1 << 47] {
+    for size in [usize::MAX, usize::MAX - 4096, isize::MAX as usize + 1, isize::MAX as usize, USER_END] {
         assert!(allocate(&mut heap, &plain(size)).is_none());
     }
     let block = allocate(&mut heap, &plain(5)).unwrap();
     fill(block.addr().get(), 5, 1);
-    assert_eq!(reallocate(&mut heap, block, &plain(1 << 47)), Ok(None));
+    assert_eq!(reallocate(&mut heap, block, &plain(USER_END)), Ok(None));
     check(block.addr().get(), 5, 1);
-    assert!(allocate(&mut heap, &Request { align: 1 << 47, ..plain(1) }).is_none());
+    assert!(allocate(&mut heap, &Request { align: USER_END, ..plain(1) }).is_none());
     free(&mut heap, block, Origin::Malloc).unwrap();
     thread_exit(&mut heap);
 }

@@ -12,7 +12,7 @@ use crate::mem::{MapVec, ProcessMemory};
 use crate::sys::file;
 
 /// How many times slower than usual this machine is: TESTS_SLOWNESS, which is set for an emulated CPU. Limits of time are
-/// multiplied by it, numbers of repetitions divided.
+/// multiplied by it.
 pub(super) fn slowness() -> u32 {
     std::env::var("TESTS_SLOWNESS").map_or(1, |text| text.parse().expect("TESTS_SLOWNESS is a number"))
 }
