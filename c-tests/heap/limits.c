@@ -41,9 +41,8 @@ int main(void) {
   CHECK(moved == NULL && errno == ENOMEM);
   for (int i = 0; i < 100; i++) CHECK(block[i] == 'x');
   void *aligned = block;
-  errno = 4711;
   CHECK(posix_memalign(&aligned, 64, most - 200) == ENOMEM);
-  CHECK(aligned == block && errno == 4711);
+  CHECK(aligned == block);
   free(block);
   return 0;
 }

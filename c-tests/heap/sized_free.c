@@ -43,6 +43,6 @@ int main(void) {
   malloc_stats();
   CHECK(malloc_info(1, stdout) == EINVAL && malloc_info(0, stdout) == 0);
   malloc_trim(0);
-  mallopt(M_MMAP_THRESHOLD, 1 << 16);
+  CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 16) == 1);
   return 0;
 }

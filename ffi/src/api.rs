@@ -256,17 +256,23 @@ pub extern "C" fn standstill_register_root_region(start: *const c_void, size: us
         return end(format_args!("a root region at {start:p} of {size} bytes is empty or wraps around"));
     }
     if let Err(errno) = user_regions::register(AddrRange::sized(Addr::of(start), size)) {
-        say(format_args!("no memory to register the root region at {start:p} ({errno}): it is no root"));
+        say(format_args!("the root region at {start:p} cannot be registered ({errno}): it is no root"));
     }
 }
 
 /// `void standstill_unregister_root_region(const void *start, size_t size)`
 #[unsafe(no_mangle)]
 pub extern "C" fn standstill_unregister_root_region(start: *const c_void, size: usize) {
-    if !user_regions::unregister(AddrRange::sized(Addr::of(start), size)) {
-        end(format_args!(
+    match user_regions::unregister(AddrRange::sized(Addr::of(start), size)) {
+        Ok(true) => {}
+        Ok(false) => end(format_args!(
             "the root region at {start:p} of {size} bytes is not registered, and is unregistered"
-        ));
+        )),
+        Err(errno) => {
+            say(format_args!(
+                "the root region at {start:p} cannot be unregistered ({errno}): it stays a root"
+            ));
+        }
     }
 }
 

@@ -187,7 +187,8 @@ unsafe extern "C" fn posix_memalign_for(
         return libc::EINVAL;
     }
     let entry = posix_memalign as *const () as usize;
-    let block = allocate(frame, entry, size, align.max(ALIGN), false, Origin::Malloc);
+    // Beside the result errno is set as well, as glibc does: there are programs that look at it alone.
+    let block = or_no_memory(allocate(frame, entry, size, align.max(ALIGN), false, Origin::Malloc));
     if block.is_null() {
         return libc::ENOMEM;
     }
@@ -280,8 +281,9 @@ pub extern "C" fn malloc_trim(_pad: usize) -> c_int {
     c_int::from(heap::trim())
 }
 
-/// mallopt(3). The parameters tune glibc's heap; there is nothing here that they could change, which 0 says.
+/// mallopt(3). The parameters tune glibc's heap, and change nothing here. The answer is glibc's for all that it takes, and
+/// for what it does not know: programs that ask for it give up on 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(_parameter: c_int, _value: c_int) -> c_int {
-    0
+    1
 }

@@ -36,6 +36,7 @@ impl Errno {
             libc::ECHILD => "ECHILD",
             libc::EAGAIN => "EAGAIN",
             libc::ENOMEM => "ENOMEM",
+            libc::EDEADLK => "EDEADLK",
             libc::EACCES => "EACCES",
             libc::EFAULT => "EFAULT",
             libc::EBUSY => "EBUSY",

@@ -5,6 +5,7 @@
 
 mod addr;
 mod errno;
+mod fork_depth;
 pub mod lock;
 pub mod text;
 mod tid;
@@ -12,5 +13,6 @@ mod workers;
 
 pub use addr::{Addr, AddrRange};
 pub use errno::Errno;
+pub use fork_depth::ForkDepth;
 pub use tid::Tid;
 pub use workers::{Alone, WorkerDied, Workers};

@@ -39,6 +39,12 @@ pub(super) fn in_stopped_world<T>(
     let (regions, mappings) =
         match user_regions::snapshot().and_then(|regions| Ok((regions, mappings::all()?))) {
             Ok(lists) => lists,
+            Err(user_regions::IN_USE) => {
+                remarks.fail(format_args!(
+                    "the signal handler that asks interrupted the registering of a root region: ask after it"
+                ));
+                return None;
+            }
             Err(errno) => {
                 remarks.no_memory(errno);
                 return None;

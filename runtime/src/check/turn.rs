@@ -4,11 +4,12 @@
 //! its own thread is inside one would wait for itself.
 
 use core::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64,
+    AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Release},
 };
 
 use crate::arch;
+use crate::base::ForkDepth;
 use crate::sys::{futex, process};
 
 /// The thread that checks: its process in the upper half, its gettid(2) in the lower; 0 for none. A process that was
@@ -39,7 +40,7 @@ impl Turn {
             if is_free && CHECKING.compare_exchange(holder, own, AcqRel, Acquire).is_ok() {
                 if holder != 0 {
                     // If it was taken by a fork, then by one of the other process.
-                    TAKEN_BY_FORK.store(false, Release);
+                    FORKS.forget();
                 }
                 return Some(Turn);
             }
@@ -61,18 +62,17 @@ impl Drop for Turn {
 
 /// Before fork(2): no check runs while the process is copied.
 pub fn before_fork() {
-    if let Some(turn) = Turn::wait() {
-        core::mem::forget(turn);
-        TAKEN_BY_FORK.store(true, Release);
-    }
+    let turn = Turn::wait();
+    FORKS.enter(turn.is_some());
+    core::mem::forget(turn);
 }
 
-/// Set while a fork has the turn; not when the thread that checks forks itself, in a callback of the program's.
-static TAKEN_BY_FORK: AtomicBool = AtomicBool::new(false);
+/// Forks that have the turn; none when the thread that checks forks itself, in a callback of the program's.
+static FORKS: ForkDepth = ForkDepth::new();
 
 /// After fork(2), in both processes.
 pub fn after_fork() {
-    if TAKEN_BY_FORK.swap(false, AcqRel) {
+    if FORKS.leave() {
         drop(Turn);
     }
 }

@@ -1,12 +1,13 @@
 //! Regions of memory that the program has registered as roots.
 //!
 //! Contract: registering and unregistering takes a lock; the driver takes a [`snapshot`] before it stops the world, so
-//! that the stopped world asks for no lock.
+//! that the stopped world asks for no lock. The lock knows its owner: a signal handler that has interrupted one of these
+//! is told EDEADLK, and may fork.
 //!
 //! As in LSan a region counts how often it was registered, and is a root until it was unregistered as often.
 
-use crate::base::lock::Lock;
-use crate::base::{AddrRange, Errno};
+use crate::base::{AddrRange, Errno, ForkDepth};
+use crate::heap::lock::OwnerLock;
 use crate::mem::MapVec;
 
 #[derive(Clone, Copy)]
@@ -15,22 +16,31 @@ struct Entry {
     count: u32,
 }
 
-static REGIONS: Lock<MapVec<Entry>> = Lock::new(MapVec::new());
+static REGIONS: OwnerLock<MapVec<Entry>> = OwnerLock::new(MapVec::new());
+
+/// Forks that have the lock.
+static FORKS: ForkDepth = ForkDepth::new();
+
+/// What a signal handler is told that has interrupted its thread at the list.
+pub const IN_USE: Errno = Errno::new(libc::EDEADLK);
 
 /// Before fork(2): nobody changes the list while the process is copied.
 pub fn before_fork() {
-    core::mem::forget(REGIONS.lock());
+    let lock = REGIONS.lock();
+    FORKS.enter(lock.is_some());
+    core::mem::forget(lock);
 }
 
 /// After fork(2), in both processes.
 pub fn after_fork() {
-    // SAFETY: `before_fork` on this thread took the lock and forgot the guard.
-    unsafe { REGIONS.force_unlock() };
+    if FORKS.leave() {
+        REGIONS.give_back();
+    }
 }
 
 /// Adds a region, or counts it once more.
 pub fn register(range: AddrRange) -> Result<(), Errno> {
-    let mut regions = REGIONS.lock();
+    let mut regions = REGIONS.lock().ok_or(IN_USE)?;
     if let Some(entry) = regions.iter_mut().find(|entry| entry.range == range) {
         entry.count += 1;
         return Ok(());
@@ -38,11 +48,11 @@ pub fn register(range: AddrRange) -> Result<(), Errno> {
     regions.push(Entry { range, count: 1 })
 }
 
-/// Takes one registration of exactly this region back; false when there is none.
-pub fn unregister(range: AddrRange) -> bool {
-    let mut regions = REGIONS.lock();
-    let Some(index) = regions.iter().position(|entry| entry.range == range) else { return false };
-    let Some(entry) = regions.get_mut(index) else { return false };
+/// Takes one registration of exactly this region back; `Ok(false)` when there is none.
+pub fn unregister(range: AddrRange) -> Result<bool, Errno> {
+    let mut regions = REGIONS.lock().ok_or(IN_USE)?;
+    let Some(index) = regions.iter().position(|entry| entry.range == range) else { return Ok(false) };
+    let Some(entry) = regions.get_mut(index) else { return Ok(false) };
     entry.count -= 1;
     if entry.count == 0
         && let Some(last) = regions.pop()
@@ -50,12 +60,23 @@ pub fn unregister(range: AddrRange) -> bool {
     {
         *hole = last;
     }
-    true
+    Ok(true)
 }
 
 /// A copy of the list.
 pub fn snapshot() -> Result<MapVec<AddrRange>, Errno> {
-    let regions = REGIONS.lock();
+    if let Some(regions) = REGIONS.lock() {
+        return copy(&regions);
+    }
+    // This thread has it: inside of a fork that holds it, where the list is whole, or in the middle of a change.
+    if !FORKS.holds() {
+        return Err(IN_USE);
+    }
+    // SAFETY: `before_fork` forgot the guard, and nobody could take another since.
+    unsafe { REGIONS.held() }.ok_or(IN_USE).and_then(copy)
+}
+
+fn copy(regions: &MapVec<Entry>) -> Result<MapVec<AddrRange>, Errno> {
     let mut list = MapVec::new();
     for entry in regions.iter() {
         list.push(entry.range)?;
@@ -69,18 +90,29 @@ mod tests {
     use crate::base::Addr;
 
     #[test]
+    fn a_fork_that_holds_the_list_can_read_it() {
+        before_fork();
+        before_fork();
+        assert!(snapshot().is_ok() && register(AddrRange::sized(Addr::new(0x3000), 8)) == Err(IN_USE));
+        after_fork();
+        assert!(REGIONS.is_mine());
+        after_fork();
+        assert!(!REGIONS.is_mine());
+    }
+
+    #[test]
     fn counts_registrations() {
         let region = |at: usize| AddrRange::sized(Addr::new(at), 64);
         let has = |range| snapshot().unwrap().contains(&range);
         register(region(0x1000)).unwrap();
         register(region(0x2000)).unwrap();
         register(region(0x1000)).unwrap();
-        assert!(unregister(region(0x1000)));
+        assert_eq!(unregister(region(0x1000)), Ok(true));
         assert!(has(region(0x1000)) && has(region(0x2000)));
-        assert!(unregister(region(0x1000)));
+        assert_eq!(unregister(region(0x1000)), Ok(true));
         assert!(!has(region(0x1000)) && has(region(0x2000)));
-        assert!(!unregister(region(0x1000)));
-        assert!(unregister(region(0x2000)));
-        assert!(!unregister(AddrRange::sized(Addr::new(0x2000), 32)));
+        assert_eq!(unregister(region(0x1000)), Ok(false));
+        assert_eq!(unregister(region(0x2000)), Ok(true));
+        assert_eq!(unregister(AddrRange::sized(Addr::new(0x2000), 32)), Ok(false));
     }
 }

@@ -53,6 +53,22 @@ impl<T> OwnerLock<T> {
         self.owner.load(Relaxed) == thread_pointer()
     }
 
+    /// Frees the lock, whose guard the calling thread has forgotten.
+    pub(crate) fn give_back(&self) {
+        debug_assert!(self.is_mine());
+        self.owner.store(0, Release);
+    }
+
+    /// What the lock protects, for the thread that holds it by a guard that it has forgotten; `None` for others.
+    ///
+    /// # Safety
+    ///
+    /// - No guard of the calling thread is alive, in this frame or in one that it has interrupted.
+    pub(crate) unsafe fn held(&self) -> Option<&T> {
+        // SAFETY: the lock is held, so nobody else has a guard, and by the caller's duty neither has this thread.
+        self.is_mine().then(|| unsafe { &*self.value.get() })
+    }
+
     /// In a forked child, whose only thread is the caller: frees the lock when another thread held it. True then: what
     /// it protects is half done.
     pub(crate) fn free_of_others(&self) -> bool {
