@@ -140,7 +140,7 @@ static void *vforks(void *unused) {
   while (running()) {
     pid_t child = vfork();
     if (child == 0) {
-      execl("/bin/true", "true", (char *)NULL);
+      execv("/bin/true", (char *[]){"true", NULL});
       _exit(98);
     }
     int status;
@@ -191,7 +191,7 @@ static void *checker(void *unused) {
 }
 
 static void *execs(void *unused) {
-  execl("/bin/true", "true", (char *)NULL);
+  execv("/bin/true", (char *[]){"true", NULL});
   wrong("exec", -1);
   return unused;
 }

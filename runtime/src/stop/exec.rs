@@ -23,6 +23,7 @@ use crate::base::Tid;
 use crate::sys::{process, task, timer};
 
 use super::notes::CouldNotStop;
+use super::precedence;
 use super::proc_files::ProcFiles;
 use super::task_list::InSystemCall;
 
@@ -109,7 +110,7 @@ pub fn announced<R>(exec: impl FnOnce() -> R) -> R {
     let anchor = 0u8;
     let place = Place::take(own, core::ptr::from_ref(&anchor).addr());
     loop {
-        let stopping = STOPPING.load(SeqCst);
+        let stopping = precedence::who_stops(&STOPPING);
         // In a handler that runs in the middle of its own stop nothing is to be waited for.
         if process_of(stopping) != pid || stopping == own {
             break;
@@ -136,12 +137,8 @@ pub(super) fn hold_off(proc: &ProcFiles, pid: i32, deadline_ns: u64) -> Result<N
     let execs = || PLACES.iter().any(|place| place.is_anothers(own));
     let start = process::monotonic_ns();
     loop {
-        if !execs() {
-            STOPPING.store(own, SeqCst);
-            let held = NoExec(());
-            if !execs() {
-                return Ok(held);
-            }
+        if precedence::begin_stop(&STOPPING, own, execs) {
+            return Ok(NoExec(()));
         }
         let waited = process::monotonic_ns() - start;
         if waited > deadline_ns {
@@ -159,7 +156,7 @@ pub(super) fn hold_off(proc: &ProcFiles, pid: i32, deadline_ns: u64) -> Result<N
 
 impl Drop for NoExec {
     fn drop(&mut self) {
-        STOPPING.store(0, SeqCst);
+        precedence::end_stop(&STOPPING);
     }
 }
 

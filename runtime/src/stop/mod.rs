@@ -33,6 +33,7 @@ mod helper;
 mod mend;
 mod notes;
 mod parking;
+mod precedence;
 mod proc_files;
 mod record;
 mod seize;
@@ -174,5 +175,11 @@ fn is_shared(pid: i32) -> bool {
     true
 }
 
+mod atomics {
+    pub(super) use core::sync::atomic::{AtomicU64, Ordering, fence};
+}
+
+#[cfg(all(loom, test))]
+mod model;
 #[cfg(test)]
 mod tests;
