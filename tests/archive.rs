@@ -21,9 +21,16 @@ static void lose(void) { lost = malloc(4242); lost = 0; }
 int main(void) { lose(); volatile char below[4096]; for (int i = 0; i < 4096; i++) below[i] = 0; return below[7]; }
 "#;
 
+/// Words of a way's name, and why not even an empty program is linked that way.
+const CANNOT: &[(&[&str], &str)] = &[(
+    &["gold", "-static-pie"],
+    "gold does not know --no-dynamic-linker, which compilers give it for -static-pie",
+)];
+
 /// One way to link.
 struct Way {
     name: String,
+    linker: &'static str,
     flags: Vec<String>,
     /// Every member of the archive, wanted or not.
     whole: bool,
@@ -55,12 +62,21 @@ fn ways() -> Vec<Way> {
                     let mut name = format!("{linker}{form}");
                     name += if collected { "-collected" } else { "" };
                     name += if whole { "-whole" } else { "" };
-                    ways.push(Way { name, flags, whole });
+                    ways.push(Way { name, linker, flags, whole });
                 }
             }
         }
     }
     ways
+}
+
+/// Whether there is such a linker on this machine; of lld any version.
+fn is_installed(linker: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match linker {
+        "lld" => lld().join("ld.lld").exists(),
+        _ => std::env::split_paths(&path).any(|folder| folder.join(format!("ld.{linker}")).exists()),
+    }
 }
 
 /// A folder with an `ld.lld` in it for `-B`: Debian's has its version in its name.
@@ -119,9 +135,14 @@ fn links_and_finds_a_leak(compiler: &Compiler) {
         if compiler.libc == Libc::Musl && way.has("-static-pie") {
             continue;
         }
-        // Not on this machine, or not a thing that the linker can do (gold knows no static-pie).
-        if link(compiler, &way, "int main(void) { return 0; }\n", false).is_err() {
-            println!("{what}: not even an empty program links");
+        if !is_installed(way.linker) {
+            println!("{what}: ld.{} is not installed", way.linker);
+            continue;
+        }
+        if let Err(e) = link(compiler, &way, "int main(void) { return 0; }\n", false) {
+            let known = CANNOT.iter().find(|(words, _)| words.iter().all(|word| what.contains(word)));
+            let Some((_, why)) = known else { panic!("{what}: not even an empty program links: {e}") };
+            println!("{what}: {why}");
             continue;
         }
         let program = link(compiler, &way, LEAK, true).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -172,7 +193,7 @@ fn with_the_aarch64_compiler() {
 #[test]
 fn archive_and_preload_together() {
     for compiler in compilers() {
-        let way = Way { name: "both".into(), flags: vec!["-O1".into()], whole: false };
+        let way = Way { name: "both".into(), linker: "bfd", flags: vec!["-O1".into()], whole: false };
         let program = link(&compiler, &way, LEAK, true).unwrap_or_else(|e| panic!("{}: {e}", compiler.name));
         let mut command = Command::new(&program);
         command.env("LD_PRELOAD", &library().shared);
