@@ -189,19 +189,23 @@ impl Collector<'_> {
         stopped: &Stopped,
         kind: StopKind,
         mut registers: Registers,
-        first_argument: usize,
+        mut first_argument: usize,
     ) {
         // A thread that stood still by job control before we came returns what it would have returned.
         if !matches!(kind, StopKind::Interrupted | StopKind::SignalDelivery(_)) {
             return;
         }
-        let wrapped = Call::of(&registers, &self.memory);
+        let mut wrapped = Call::of(&registers, &self.memory);
+        if !KERNEL_DECIDES_RESTART && registers.system_call().is_none() {
+            // It may have entered the call since it was asked about (blocked.rs).
+            wrapped = Call::left(&registers, &self.memory, None);
+            if let Some(call) = wrapped {
+                (registers, first_argument) = (registers.in_system_call(call.number()), call.first());
+            }
+        }
         let done = match mend(&mut registers, first_argument) {
             Effect::None => {
-                // It may have entered the call since it was asked about (blocked.rs).
-                let untold = !KERNEL_DECIDES_RESTART && registers.system_call().is_none();
-                let entered = || Call::left(&registers, &self.memory, None).filter(|_| untold);
-                if let Some(call) = wrapped.or_else(entered).filter(|call| call.is_short(&registers)) {
+                if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
                     let signal = if let StopKind::SignalDelivery(signal) = kind { signal } else { 0 };
                     // What cannot be remembered stays short.
                     let kept = body.cuts.push(Cut { listed: task.listed, call, signal }).is_ok();
@@ -219,7 +223,7 @@ impl Collector<'_> {
                 if let Some(call) = wrapped {
                     call.shorten(&mut registers);
                 }
-                if body.tracees.blocked.set_at_end(task.tid, registers).is_ok() {
+                if body.tracees.blocked.set_at_end(task, registers).is_ok() {
                     return;
                 }
                 false

@@ -51,7 +51,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     body.world.notes.stop_ns = stopped - start;
     session.hard_deadline.store(stopped.saturating_add(body.options.work_deadline_ns), Relaxed);
     body.work(memory);
-    body.tracees.blocked.set_all(&mut body.world.notes);
+    body.tracees.blocked.set_all(&body.world.proc, &mut body.world.notes);
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
     collect::leave_true_interruptions(body);
     Ok(())
