@@ -7,7 +7,6 @@
 //!
 //! Raw memory is handled here so that the stages above it can be safe code.
 
-mod atomic_bytes;
 mod atomic_words;
 mod file;
 mod filter;
@@ -20,7 +19,6 @@ mod tally;
 mod vec;
 mod words;
 
-pub use atomic_bytes::AtomicBytes;
 pub use atomic_words::AtomicWords;
 pub use file::WithFile;
 pub use filter::Filter;

@@ -1,96 +1,54 @@
 //! The frontier of one task: pieces of memory that are to be read, above all chunks that are marked and not read yet.
 //!
-//! A stack of bounded size. A chunk that does not fit is only noted, as a bit of its ordinal that all tasks share; when
-//! a task's stack is empty it sweeps such bits, in order. So the memory for marking is a few bits a chunk plus a fixed
-//! share, whatever the shape of the heap, and no chunk is lost: a chunk is marked before it is pushed, and each mark is
-//! pushed or noted once.
-
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+//! A stack of bounded size. A chunk that does not fit is only noted ([`super::overflow`]), and so is all that follows, until
+//! a sweep of the notes finds none: in a heap that does not fit, reading in the order of addresses costs a third less
+//! than following pointers (50 M nodes of a random graph: 3.0 s against 4.7). So the memory for marking is a byte a chunk
+//! plus a fixed share, whatever the shape of the heap, and no chunk is lost: a chunk is marked before it is pushed, and
+//! each mark is pushed or noted once.
 
 use crate::base::Errno;
 use crate::heap::{ChunkId, Provider};
 use crate::mem::MapVec;
 
-use super::marks::Bits;
+use super::overflow::Overflow;
 use super::piece::Piece;
-
-/// Chunks that did not fit in a frontier.
-pub(super) struct Overflow {
-    noted: Bits,
-    /// How many are noted and not taken. Counted before the bit is set, so 0 says that there is none.
-    waiting: AtomicUsize,
-    /// A guess where the lowest is.
-    lowest: AtomicUsize,
-    total: AtomicUsize,
-}
-
-impl Overflow {
-    /// For `slots` ordinals.
-    pub(super) fn new(slots: usize) -> Result<Overflow, Errno> {
-        Ok(Overflow {
-            noted: Bits::new(slots)?,
-            waiting: AtomicUsize::new(0),
-            lowest: AtomicUsize::new(0),
-            total: AtomicUsize::new(0),
-        })
-    }
-
-    #[cold]
-    fn note(&self, id: ChunkId) {
-        self.waiting.fetch_add(1, SeqCst);
-        self.noted.add(id.index());
-        self.lowest.fetch_min(id.index(), Relaxed);
-        self.total.fetch_add(1, Relaxed);
-    }
-
-    /// A noted chunk, which is the caller's then. `None` while others are about to note or to take the last ones: ask
-    /// again as long as [`Overflow::is_waiting`].
-    fn take(&self) -> Option<ChunkId> {
-        if !self.is_waiting() {
-            return None;
-        }
-        let from = self.lowest.load(Relaxed);
-        let found = self.noted.take_from(from);
-        // A guess that another task has changed meanwhile stays; one that was too high is corrected by the next look.
-        let _ = self.lowest.compare_exchange(from, found.unwrap_or(0), Relaxed, Relaxed);
-        let index = found?;
-        self.waiting.fetch_sub(1, SeqCst);
-        Some(ChunkId(index as u32))
-    }
-
-    /// True while chunks are noted.
-    #[inline]
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting.load(SeqCst) != 0
-    }
-
-    /// How many were ever noted.
-    pub(super) fn total(&self) -> usize {
-        self.total.load(Relaxed)
-    }
-}
+use super::states::{Mark, States};
 
 /// See the module.
 pub(super) struct Frontier<'a> {
     stack: MapVec<Piece>,
     limit: usize,
     overflow: &'a Overflow,
+    states: &'a States,
+    /// What is pushed is noted, to be read in the order of addresses.
+    sweeps: bool,
+    /// Of whom, and where its next sweep goes on.
+    task: usize,
+    cursor: usize,
 }
 
 impl<'a> Frontier<'a> {
-    /// Holding at most `limit` pieces.
-    pub(super) fn new(limit: usize, overflow: &'a Overflow) -> Result<Frontier<'a>, Errno> {
+    /// Of `task`, holding at most `limit` pieces, and at least what a sweep brings at once.
+    pub(super) fn new(
+        limit: usize,
+        overflow: &'a Overflow,
+        states: &'a States,
+        task: usize,
+    ) -> Result<Frontier<'a>, Errno> {
         let mut stack = MapVec::new();
+        let limit = limit.max(SWEPT);
         stack.reserve(limit)?;
-        Ok(Frontier { stack, limit, overflow })
+        let cursor = overflow.place(task, states.words().len());
+        Ok(Frontier { stack, limit, overflow, states, sweeps: false, task, cursor })
     }
 
     /// A chunk that was just marked.
     #[inline]
     pub(super) fn push(&mut self, id: ChunkId, piece: Piece) {
         // The stack has its memory already: a push that fails is as one that does not fit.
-        if self.stack.len() >= self.limit || self.stack.push(piece).is_err() {
-            self.overflow.note(id);
+        if self.sweeps || self.stack.len() >= self.limit || self.stack.push(piece).is_err() {
+            self.sweeps = true;
+            self.overflow.note(self.task, self.states.words(), id.index());
         }
     }
 
@@ -127,11 +85,25 @@ impl<'a> Frontier<'a> {
         }
     }
 
-    /// The next piece to be read.
+    /// The next piece to be read, in a flood that leaves `mark`.
     #[inline]
-    pub(super) fn pop(&mut self, provider: &impl Provider) -> Option<Piece> {
-        self.stack
-            .pop()
-            .or_else(|| self.overflow.take().map(|id| Piece::of_chunk(provider.chunk(id).range())))
+    pub(super) fn pop(&mut self, provider: &impl Provider, mark: Mark) -> Option<Piece> {
+        self.stack.pop().or_else(|| self.sweep(provider, mark))
+    }
+
+    #[inline(never)]
+    fn sweep(&mut self, provider: &impl Provider, mark: Mark) -> Option<Piece> {
+        let Frontier { stack, overflow, states, sweeps, task, cursor, .. } = self;
+        if !*sweeps && !overflow.is_waiting() {
+            return None;
+        }
+        *sweeps &= overflow.take(*task, states.words(), mark.everywhere(), cursor, |index| {
+            // There is room: the stack is empty.
+            let _ = stack.push(Piece::of_chunk(provider.chunk(ChunkId(index as u32)).range()));
+        });
+        stack.pop()
     }
 }
+
+/// Chunks that one look of a sweep yields at most.
+const SWEPT: usize = 64;

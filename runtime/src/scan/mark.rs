@@ -15,9 +15,9 @@ use crate::harvest::{Harvest, RootWord, Strength};
 use crate::heap::{Provider, Tag};
 use crate::mem::{Filter, ReadMemory};
 
-use super::frontier::Overflow;
 use super::marker::Marker;
 use super::marks::{Marks, Runs};
+use super::overflow::Overflow;
 use super::piece::Piece;
 use super::sharing::Sharing;
 use super::states::{Mark, States};
@@ -124,7 +124,7 @@ fn flood(
         workers,
         bounds: provider.bounds(),
         filter: Filter::new(hull(provider, harvest)),
-        overflow: Overflow::new(provider.slots())?,
+        overflow: Overflow::new(workers.count())?,
         runs: &marks.runs,
         limit: bounds.frontier,
         patience: bounds.patience,
@@ -237,7 +237,7 @@ fn work<P: Provider, M: ReadMemory, W: Workers>(
     task: usize,
 ) -> Result<(), Errno> {
     let Some(begin) = floods.first() else { return Ok(()) };
-    let mut marker = Marker::new(world, begin)?;
+    let mut marker = Marker::new(world, begin, task)?;
     world.tasks.fetch_add(1, Relaxed);
     for flood in floods {
         marker.flood = flood;

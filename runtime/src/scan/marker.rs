@@ -68,14 +68,14 @@ pub(super) struct Marker<'a, P, M, W> {
 
 impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// With all the memory it will ever need.
-    pub(super) fn new(world: &'a World<'a, P, M, W>, flood: &'a Flood) -> Result<Self, Errno> {
+    pub(super) fn new(world: &'a World<'a, P, M, W>, flood: &'a Flood, task: usize) -> Result<Self, Errno> {
         let mut reached_runs = MapVec::new();
         // Room for every run, so that no push can fail later.
         reached_runs.reserve(world.harvest.runs as usize)?;
         Ok(Marker {
             world,
             flood,
-            frontier: Frontier::new(world.limit, &world.overflow)?,
+            frontier: Frontier::new(world.limit, &world.overflow, world.states, task)?,
             candidates: Ring::new(),
             buffer: words::buffer()?,
             reached_runs,
@@ -125,7 +125,7 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
                 self.share();
             }
             // A list gives one chunk at a time: it must not have to pass through the rings' whole length.
-            let due = if let Some(piece) = self.frontier.pop(self.world.provider) {
+            let due = if let Some(piece) = self.frontier.pop(self.world.provider, self.flood.mark()) {
                 let range = piece.range();
                 self.world.memory.prefetch(range.start);
                 self.world.memory.prefetch(range.end.minus(1));

@@ -48,23 +48,6 @@ impl Bits {
         new
     }
 
-    /// Takes an index out of the set, the lowest that is at least `from`; each goes to one caller only.
-    pub fn take_from(&self, from: usize) -> Option<usize> {
-        let mut keep = u64::MAX << (from % 64);
-        for (at, word) in self.words.iter().enumerate().skip(from / 64) {
-            let mut bits = word.load(Relaxed) & keep;
-            keep = u64::MAX;
-            while bits != 0 {
-                let bit = bits.trailing_zeros();
-                if word.fetch_and(!(1 << bit), Relaxed) >> bit & 1 != 0 {
-                    return Some(at * 64 + bit as usize);
-                }
-                bits &= bits - 1;
-            }
-        }
-        None
-    }
-
     /// How many are in.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()

@@ -14,6 +14,7 @@ mod frontier;
 mod mark;
 mod marker;
 mod marks;
+mod overflow;
 mod piece;
 mod probe;
 mod ring;

@@ -1,18 +1,38 @@
-//! A model of the work sharing for loom: `RUSTFLAGS="--cfg loom" cargo test -p standstill-runtime --lib loom_`.
+//! Models of the work sharing and of the overflow for loom:
+//! `RUSTFLAGS="--cfg loom" cargo test -p standstill-runtime --lib loom_`.
 //!
-//! The file under test is compiled a second time here, over loom's atomics.
+//! The files under test are compiled a second time here, over loom's atomics.
 
 mod atomics {
-    pub(super) use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+    pub(super) struct Counts(Vec<AtomicU64>);
+
+    impl Counts {
+        pub(super) fn zeroed(len: usize) -> Result<Counts, crate::base::Errno> {
+            Ok(Counts((0..len).map(|_| AtomicU64::new(0)).collect()))
+        }
+    }
+
+    impl core::ops::Deref for Counts {
+        type Target = [AtomicU64];
+
+        fn deref(&self) -> &[AtomicU64] {
+            &self.0
+        }
+    }
 }
 
+#[path = "overflow.rs"]
+mod overflow;
 #[path = "sharing.rs"]
 mod sharing;
 
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 
+use overflow::Overflow;
 use sharing::{BATCH, Sharing};
 
 /// Works off pieces, of which piece `n > 0` has one child, `n - 1`; counts them all.
@@ -81,4 +101,46 @@ fn loom_all_work_is_done_once_before_the_last_task_leaves() {
 #[test]
 fn loom_work_that_makes_work_goes_back_and_forth() {
     check(vec![1], 2);
+}
+
+/// Each of two tasks marks and notes chunks of the same word, and takes what there is until nothing waits.
+#[test]
+fn loom_each_noted_chunk_is_taken_once_before_its_task_leaves() {
+    const STRONG: u64 = 0x80;
+    const EACH: usize = 2;
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let overflow = Arc::new(Overflow::new(2).unwrap());
+        let states = Arc::new([AtomicU64::new(0)]);
+        let taken: Arc<[AtomicUsize; 2 * EACH]> = Arc::new(core::array::from_fn(|_| AtomicUsize::new(0)));
+        let work = |own: usize| {
+            let (overflow, states, taken) = (overflow.clone(), states.clone(), taken.clone());
+            move || {
+                for index in own * EACH..(own + 1) * EACH {
+                    states[0].fetch_or(STRONG << (index * 8), Relaxed);
+                    overflow.note(own, &*states, index);
+                }
+                let mut cursor = overflow.place(own, states.len());
+                loop {
+                    let each = |index: usize| {
+                        taken[index].fetch_add(1, Relaxed);
+                    };
+                    let found =
+                        overflow.take(own, &*states, STRONG * 0x0101_0101_0101_0101, &mut cursor, each);
+                    if !found && !overflow.is_waiting() {
+                        break;
+                    }
+                    thread::yield_now();
+                }
+            }
+        };
+        let other = thread::spawn(work(1));
+        work(0)();
+        other.join().unwrap();
+        assert!(!overflow.is_waiting() && overflow.total() == 2 * EACH);
+        assert!(taken.iter().all(|count| count.load(Relaxed) == 1));
+        // Each keeps the mark that it had.
+        assert_eq!(states[0].load(Relaxed), 0x8080_8080);
+    });
 }

@@ -137,7 +137,7 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
     /// Gives an idle walker something to do: what is known to be reached, or a chain of its own.
     fn send(&mut self, probe: &mut Probe, walker: &mut Walker) -> bool {
         walker.color = REACHED;
-        if let Some(piece) = self.frontier.pop(self.world.provider) {
+        if let Some(piece) = self.frontier.pop(self.world.provider, self.flood.mark()) {
             return walker.push(piece);
         }
         if let Some(candidate) = self.candidates.pop() {

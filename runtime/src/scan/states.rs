@@ -8,18 +8,19 @@
 //! | 0..6 | [`Slack`] |
 //! | 6 | reached, by weak roots only |
 //! | 7 | reached by strong roots |
+//! | both | reached, and noted as not read yet ([`super::overflow`]): during a flood only |
 //!
 //! Several tasks may mark at once; that one of them sees what another marked says nothing about other memory.
 
 use core::sync::atomic::{
-    AtomicUsize,
+    AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Relaxed},
 };
 
 use crate::base::{Errno, WorkerDied, Workers};
 use crate::harvest::Strength;
 use crate::heap::{Census, ChunkId, GROUP, Provider, Slack};
-use crate::mem::AtomicBytes;
+use crate::mem::AtomicWords;
 
 /// Groups that a task copies at once.
 const BATCH: usize = 256;
@@ -40,6 +41,11 @@ impl Mark {
             Strength::Weak => Mark::WEAK,
         }
     }
+
+    /// It in each byte of a word.
+    pub(super) const fn everywhere(self) -> u64 {
+        self.0 as u64 * 0x0101_0101_0101_0101
+    }
 }
 
 /// What the byte of a chunk says.
@@ -59,15 +65,24 @@ impl State {
     }
 }
 
-/// See the module.
+/// See the module. A chunk's byte is the one of its ordinal, counted from the lowest bits of the words.
 pub(super) struct States {
-    bytes: AtomicBytes,
+    words: AtomicWords,
+}
+
+/// Bytes in a word.
+const BYTES: usize = size_of::<u64>();
+
+/// How far up in its word a chunk's byte is.
+#[inline(always)]
+const fn shift(index: usize) -> usize {
+    index % BYTES * 8
 }
 
 impl States {
     /// Nothing marked, for the chunks of `provider`.
     pub(super) fn new(provider: &impl Provider) -> Result<States, Errno> {
-        Ok(States { bytes: AtomicBytes::zeroed(provider.slots())? })
+        Ok(States { words: AtomicWords::zeroed(provider.slots().div_ceil(BYTES))? })
     }
 
     /// Copies what the heap says of its chunks. Once, before anything else.
@@ -106,54 +121,66 @@ impl States {
             // Pages that say of nothing but free blocks are not touched.
             return;
         }
-        let bytes = self.bytes.get(group * GROUP..).unwrap_or_default();
-        for (byte, slack) in bytes.iter().zip(slacks) {
-            byte.store(slack.bits(), Relaxed);
+        let words = self.words.get(group * GROUP / BYTES..).unwrap_or_default();
+        for (word, slacks) in words.iter().zip(slacks.as_chunks::<BYTES>().0) {
+            word.store(u64::from_le_bytes(slacks.map(Slack::bits)), Relaxed);
         }
+    }
+
+    /// All bytes, in words.
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        &self.words
     }
 
     /// What is known of a chunk. Of one that cannot be: that there is none.
     #[inline(always)]
     pub(super) fn of(&self, id: ChunkId) -> State {
-        State(self.bytes.get(id.index()).map_or(0, |byte| byte.load(Relaxed)))
+        let index = id.index();
+        State(self.words.get(index / BYTES).map_or(0, |word| (word.load(Relaxed) >> shift(index)) as u8))
     }
 
     /// Marks a chunk. Returns true to one of several callers, and to none when it has one of the marks `done` already.
     #[inline]
     pub(super) fn mark(&self, id: ChunkId, mark: Mark, done: Mark) -> bool {
-        let Some(byte) = self.bytes.get(id.index()) else { return false };
+        let shift = shift(id.index());
+        let [mark, done] = [mark, done].map(|mark| u64::from(mark.0) << shift);
+        let Some(word) = self.words.get(id.index() / BYTES) else { return false };
         // The look first: a write takes the line from all other CPUs.
-        byte.load(Relaxed) & done.0 == 0 && byte.fetch_or(mark.0, Relaxed) & done.0 == 0
+        word.load(Relaxed) & done == 0 && word.fetch_or(mark, Relaxed) & done == 0
     }
 
     /// Takes one mark off a chunk and leaves another. Not while others mark.
     pub(super) fn replace(&self, id: ChunkId, old: Mark, new: Mark) {
-        if let Some(byte) = self.bytes.get(id.index()) {
-            byte.store(byte.load(Relaxed) & !old.0 | new.0, Relaxed);
+        let shift = shift(id.index());
+        let [old, new] = [old, new].map(|mark| u64::from(mark.0) << shift);
+        if let Some(word) = self.words.get(id.index() / BYTES) {
+            word.store(word.load(Relaxed) & !old | new, Relaxed);
         }
     }
 
     /// A hint that [`States::of`] will be asked for a chunk shortly.
     #[inline(always)]
     pub(super) fn prefetch(&self, id: ChunkId) {
-        if let Some(byte) = self.bytes.get(id.index()) {
-            crate::arch::prefetch(core::ptr::from_ref(byte).addr());
+        if let Some(word) = self.words.get(id.index() / BYTES) {
+            crate::arch::prefetch(core::ptr::from_ref(word).addr());
         }
     }
 
-    /// Calls `each` for every live chunk that `is`.
-    /// True when there is no chunk of which `is` holds.
+    /// True when there is no live chunk of which `is` holds.
     pub(super) fn none(&self, is: impl Fn(State) -> bool) -> bool {
-        let is_one = |byte: u8| State(byte).slack() != Slack::NO_CHUNK && is(State(byte));
-        !self.bytes.iter().any(|byte| is_one(byte.load(Relaxed)))
+        !self.words.iter().flat_map(states_of).any(|state| state.slack() != Slack::NO_CHUNK && is(state))
     }
 
+    /// Calls `each` for every live chunk of which `is` holds.
     pub(super) fn select(&self, is: impl Fn(State) -> bool, mut each: impl FnMut(ChunkId)) {
-        for (index, byte) in self.bytes.iter().enumerate() {
-            let state = State(byte.load(Relaxed));
+        for (index, state) in self.words.iter().flat_map(states_of).enumerate() {
             if state.slack() != Slack::NO_CHUNK && is(state) {
                 each(ChunkId(index as u32));
             }
         }
     }
+}
+
+fn states_of(word: &AtomicU64) -> [State; BYTES] {
+    word.load(Relaxed).to_le_bytes().map(State)
 }
