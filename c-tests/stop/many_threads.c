@@ -3,7 +3,6 @@
 // TIMEOUT: 60
 // EXPECT: clean
 // EXPECT-WITH use_stacks=0: leak 1212000 bytes in 1000 objects
-// NOT-IN: aarch64 static: there the last words of a stack count as thread-local storage
 #include "support.h"
 #include <pthread.h>
 

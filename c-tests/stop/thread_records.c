@@ -3,7 +3,6 @@
 // TIMEOUT: 60
 // EXPECT: clean
 // EXPECT-WITH use_stacks=0: leak 38850 bytes in 50 objects
-// NOT-IN: aarch64 static: there the last words of a stack count as thread-local storage
 // EXPECT: clean
 // ARGS: signal
 #include "support.h"

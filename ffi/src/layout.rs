@@ -1,8 +1,9 @@
 //! What libc tells of its thread control blocks: glibc by the symbols that it exports for libthread_db and by the loader's
-//! total of static TLS; musl, and libc in a static program, by nothing but the psABI and what lies there.
+//! total of static TLS; musl, and libc in a static program, by nothing but the psABI, pthread_self(3) and what lies there.
 
 use core::ffi::CStr;
 
+use standstill_runtime::arch;
 use standstill_runtime::base::Addr;
 use standstill_runtime::check;
 use standstill_runtime::harvest::{Layout, libc_layout::Vector};
@@ -17,14 +18,29 @@ pub(crate) fn start() {
 
 fn layout() -> Layout {
     if is_musl() {
-        return Layout::fallback(static_tls_of_modules(), Vector::Words);
+        return told_by_nothing(Vector::Words);
     }
     if !has_loader() {
-        return Layout::fallback(static_tls_of_modules(), Vector::Entries(16));
+        return told_by_nothing(Vector::Entries(16));
     }
     let rtld_global = symbol(c"_rtld_global").map_or(Addr::NULL, Addr::of);
     Layout::from_symbols(read, static_tls(), rtld_global)
 }
+
+/// With variant I the control block lies between a thread's stack and its thread pointer, so its size decides what is
+/// stack. Both libraries have pthread_self(3) return its start.
+fn told_by_nothing(vector: Vector) -> Layout {
+    let layout = Layout::fallback(static_tls_of_modules(), vector);
+    // SAFETY: has no preconditions (POSIX).
+    let start = unsafe { libc::pthread_self() } as usize;
+    match arch::thread_pointer().checked_sub(start) {
+        Some(bytes @ 1..MOST_OF_A_BLOCK) => layout.with_control_block(bytes),
+        _ => layout,
+    }
+}
+
+/// No library's control block is as large.
+const MOST_OF_A_BLOCK: usize = 16 << 10;
 
 /// The thread-local storage of all modules: of the one that a static program is; with musl of those that were loaded at
 /// the start, whose storage each thread has below its control block, and of those that came later.

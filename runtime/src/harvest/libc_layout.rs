@@ -89,7 +89,7 @@ pub struct Lists {
 /// Where the psABI has the DTV pointer, from the thread pointer: in the second word with variant II, in the first with
 /// variant I (ELF TLS ABI).
 const DTV_AT: usize = if TLS_BELOW { 8 } else { 0 };
-/// Where nothing is known: more than any library's control block, which ends at the top of its mapping anyway.
+/// Where nothing is known: more than any library's control block. With variant II it ends at the top of its mapping anyway.
 const UNKNOWN_BLOCK: usize = 4096;
 
 impl Layout {
@@ -103,6 +103,14 @@ impl Layout {
             specific: None,
             lists: None,
         }
+    }
+
+    /// With the size of the control block, where something tells it.
+    pub const fn with_control_block(mut self, bytes: usize) -> Layout {
+        // From the block's start, behind whose end the head has it with variant I.
+        self.dtv = if TLS_BELOW { self.dtv } else { self.dtv - self.control_block + bytes };
+        self.control_block = bytes;
+        self
     }
 
     /// Asks the loaded library. `read(symbol, words)` copies the first words of a data symbol and says whether it
@@ -214,4 +222,21 @@ const fn without_block(static_tls: usize, control_block: usize) -> usize {
 fn level2(read: &mut impl FnMut(&CStr, &mut [u32]) -> bool) -> Option<[usize; 3]> {
     let mut words = [0; 3];
     read(c"_thread_db_pthread_key_data_level2_data", &mut words).then_some(words.map(|word| word as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_block_of_known_size_leaves_the_dtv_where_the_psabi_has_it() {
+        let thread_pointer = Addr::new(0x10_0000);
+        let fallback = Layout::fallback(0x100, Vector::Entries(16));
+        for layout in [fallback, fallback.with_control_block(1776)] {
+            let dtv = layout.control_block(thread_pointer).start.plus(layout.dtv);
+            assert_eq!(dtv, thread_pointer.plus(DTV_AT));
+        }
+        let known = fallback.with_control_block(1776);
+        assert_eq!(known.control_block(thread_pointer).len(), if TLS_BELOW { 1776 } else { 1776 + 16 });
+    }
 }

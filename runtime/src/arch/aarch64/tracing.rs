@@ -418,6 +418,17 @@ impl Registers {
     pub(crate) fn is_mended(&self) -> bool {
         self.system_call().is_none()
     }
+
+    /// True for a thread that stands before the instruction that makes its call again: where the kernel starts the call again
+    /// it has set it back before the stop (arch/arm64/kernel/signal.c, do_signal).
+    pub(crate) fn begins_call_again(&self, first_argument: usize) -> bool {
+        self.0[0] == first_argument
+    }
+
+    /// True for a thread whose call the kernel starts again.
+    pub(crate) fn restarts(&self, first_argument: usize) -> bool {
+        self.begins_call_again(first_argument)
+    }
 }
 
 /// Spins for some tens of milliseconds with one mark in a general register and one in a vector.

@@ -411,6 +411,17 @@ impl Registers {
     pub(crate) fn is_mended(&self) -> bool {
         self.result() == -514
     }
+
+    /// True for a thread that stands before the instruction that makes its call again: the kernel has put the call's number
+    /// where it belongs (arch/x86/kernel/signal.c, arch_do_signal_or_restart).
+    pub(crate) fn begins_call_again(&self, _first_argument: usize) -> bool {
+        self.system_call() == Some(self.result() as usize)
+    }
+
+    /// True for a thread whose call the kernel starts again: it has a result that no program sees, or begins already.
+    pub(crate) fn restarts(&self, first_argument: usize) -> bool {
+        (-516..=-512).contains(&self.result()) || self.begins_call_again(first_argument)
+    }
 }
 
 /// Spins for some tens of milliseconds with one mark in a general register and one in a vector.
