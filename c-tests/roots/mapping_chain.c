@@ -7,7 +7,7 @@
 static void *volatile root;
 
 static char *map(void) {
-  char *pages = (char *)mmap(NULL, 7 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *pages = (char *)mmap(NULL, 7 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(pages != MAP_FAILED);
   return pages;
 }
@@ -19,9 +19,9 @@ static void build(void *unused) {
   void **second = (void **)malloc(200);
   root = first;
   first[3] = one;
-  ((void **)(one + 6 * 4096))[7] = second; /* behind the page that cannot be read */
-  CHECK(mprotect(one + 3 * 4096, 4096, PROT_NONE) == 0);
-  second[9] = two + 4096;
+  ((void **)(one + 6 * PAGE))[7] = second; /* behind the page that cannot be read */
+  CHECK(mprotect(one + 3 * PAGE, PAGE, PROT_NONE) == 0);
+  second[9] = two + PAGE;
   ((void **)two)[1] = malloc(4242);
 }
 

@@ -8,11 +8,11 @@ static void *volatile root;
 
 static void build(void *unused) {
   (void)unused;
-  void **words = (void **)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void **words = (void **)mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(words != MAP_FAILED);
   words[30] = malloc(4242);
   root = words;
-  CHECK(mprotect(words, 4096, PROT_NONE) == 0);
+  CHECK(mprotect(words, PAGE, PROT_NONE) == 0);
 }
 
 int main(void) {

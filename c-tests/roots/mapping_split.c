@@ -13,7 +13,7 @@ static void build(void *unused) {
   char *memory = (char *)mmap(NULL, 3 * MEGABYTE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK((void *)memory != MAP_FAILED);
   *(void **)(memory + 2 * MEGABYTE) = malloc(4242);
-  CHECK(mprotect(memory + MEGABYTE, 4096, PROT_NONE) == 0);
+  CHECK(mprotect(memory + MEGABYTE, PAGE, PROT_NONE) == 0);
   pool = memory;
 }
 

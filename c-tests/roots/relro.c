@@ -6,8 +6,8 @@
 
 static struct {
   void *volatile root;
-  char rest[4096 - sizeof(void *)];
-} page __attribute__((aligned(4096))) = {(void *)1, {0}};
+  char rest[PAGE - sizeof(void *)];
+} page __attribute__((aligned(PAGE))) = {(void *)1, {0}};
 
 static void build(void *unused) {
   (void)unused;

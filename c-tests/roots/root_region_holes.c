@@ -9,14 +9,14 @@ static uintptr_t place;
 
 static void build(void *unused) {
   (void)unused;
-  char *pages = (char *)mmap(NULL, 5 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *pages = (char *)mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(pages != MAP_FAILED);
   *(void **)pages = malloc(4242);
-  *(void **)(pages + 4 * 4096) = malloc(1212);
-  CHECK(mprotect(pages + 4096, 4096, PROT_NONE) == 0);
-  CHECK(munmap(pages + 2 * 4096, 4096) == 0);
+  *(void **)(pages + 4 * PAGE) = malloc(1212);
+  CHECK(mprotect(pages + PAGE, PAGE, PROT_NONE) == 0);
+  CHECK(munmap(pages + 2 * PAGE, PAGE) == 0);
   place = hide(pages);
-  __lsan_register_root_region(pages, 5 * 4096);
+  __lsan_register_root_region(pages, 5 * PAGE);
 }
 
 int main(void) {

@@ -14,6 +14,9 @@
 
 #define NOINLINE __attribute__((noinline))
 
+/* A multiple of the page, whatever kernel is running: arm64's have 4, 16 or 64 KiB. */
+enum { PAGE = 64 << 10 };
+
 #ifdef __cplusplus
 extern "C" {
 #endif
