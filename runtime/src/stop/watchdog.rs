@@ -4,6 +4,9 @@
 //! of threads already seized: so each tick reaps all dead tracees. And when the last deadline has passed the tick ends the
 //! helper, which frees every thread.
 //!
+//! A tick asks about every thread. Where there are so many, or system calls so slow, that this takes a good part of the
+//! period, the period grows: the helper would come to nothing else.
+//!
 //! Contract: on the helper's signal stack, between any two instructions of the helper; touches only atomic words of the
 //! session, and system calls.
 
@@ -21,6 +24,8 @@ use super::session::{CURRENT, Session};
 /// The first tick is early: it makes the collection look for vfork children.
 const FIRST_NS: u64 = 10_000_000;
 const PERIOD_NS: u64 = 50_000_000;
+/// A tick takes at most one part in so many of the time.
+const SHARE: u64 = 8;
 
 /// Faults of the helper's own. SIGSYS is a seccomp filter's SECCOMP_RET_TRAP.
 pub(super) const FAULTS: [i32; 6] =
@@ -70,6 +75,7 @@ fn session() -> Option<&'static Session> {
 
 unsafe extern "C" fn on_tick(_: i32, _: *mut libc::siginfo_t, _: *mut libc::ucontext_t) {
     let Some(session) = session() else { return };
+    let start = process::monotonic_ns();
     for slot in session.watched() {
         let Some(tid) = Tid::new(slot.load(Relaxed)) else { continue };
         match wait::reap(tid) {
@@ -83,10 +89,14 @@ unsafe extern "C" fn on_tick(_: i32, _: *mut libc::siginfo_t, _: *mut libc::ucon
             Err(_) => {}
         }
     }
-    if process::monotonic_ns() > session.hard_deadline.load(Relaxed) {
+    let (end, deadline) = (process::monotonic_ns(), session.hard_deadline.load(Relaxed));
+    if end > deadline {
         session.said.say(Ending::new(Outcome::Deadline, 0));
         process::exit_group(1);
     }
+    // If it cannot be set the period stays as it was, and the helper is only slower.
+    let next = ((end - start) * SHARE).max(PERIOD_NS);
+    let _ = timer::alarm_every(next.min((deadline - end).saturating_add(PERIOD_NS)), next);
 }
 
 unsafe extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
