@@ -15,7 +15,7 @@ use crate::mem::{MapVec, ReadMemory, Sum};
 use crate::report::{self, Totals};
 use crate::scan::{self, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
-use crate::stop::{Crew, World};
+use crate::stop::{Crew, ProcFile, World};
 use crate::sys::file;
 use crate::threads::{self, mappings::Mapping};
 use crate::trace::{self, StackId};
@@ -254,9 +254,8 @@ pub(super) fn collect(
     for signal in world.queued_signals() {
         kernel.push(signal.value())?;
     }
-    let faults_elsewhere = harvest::kernel::words(world.proc(), &mut kernel)?;
+    let faults_elsewhere = harvest::kernel::words(|file| world.open_file(file), &mut kernel)?;
     let own = own_library();
-    let proc = world.proc();
     let input = Input {
         switches: Switches {
             globals: options.use_globals,
@@ -275,8 +274,8 @@ pub(super) fn collect(
         mappings: prepared.mappings,
         exclude: own.as_slice(),
         layout: hooks::layout(),
-        maps: proc.open_of_memory("maps"),
-        pagemap: proc.open_of_memory("pagemap"),
+        maps: world.open_file(ProcFile::Maps),
+        pagemap: world.open_file(ProcFile::Pagemap),
         early,
     };
     Ok((harvest::collect(input, heap, memory)?, faults_elsewhere))

@@ -9,18 +9,18 @@ use core::ffi::CStr;
 use crate::arch::page_size;
 use crate::base::Errno;
 use crate::mem::MapVec;
-use crate::stop::ProcFiles;
+use crate::stop::ProcFile;
 use crate::sys::file::{self, Fd};
 
 use super::lines;
 
 /// Appends all such words to `into`. Fails only when memory for our own arrays cannot be had. True when the process has a
 /// descriptor of userfaultfd(2): a page that is missing may then be somebody else's to fill.
-pub fn words(proc: &ProcFiles, into: &mut MapVec<usize>) -> Result<bool, Errno> {
-    if let Ok(timers) = proc.open_of_group("timers") {
+pub fn words(open: impl Fn(ProcFile) -> Result<Fd, Errno>, into: &mut MapVec<usize>) -> Result<bool, Errno> {
+    if let Ok(timers) = open(ProcFile::Timers) {
         each_line(&timers, |line| timer_value(line).map_or(Ok(()), |word| into.push(word)))?;
     }
-    let (Ok(links), Ok(infos)) = (proc.open_of_process("fd"), proc.open_of_process("fdinfo")) else {
+    let (Ok(links), Ok(infos)) = (open(ProcFile::Descriptors), open(ProcFile::DescriptorInfos)) else {
         return Ok(false);
     };
     let mut faults = false;
@@ -92,6 +92,7 @@ fn hex(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stop::ProcFiles;
     use crate::sys::process;
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
         };
         let proc = ProcFiles::find(process::pid(), process::tid()).unwrap();
         let mut found = MapVec::new();
-        words(&proc, &mut found).unwrap();
+        words(|file| proc.open_file(file), &mut found).unwrap();
         assert!(found.contains(&value));
         // Kernels without CONFIG_CHECKPOINT_RESTORE do not list timers.
         assert!(found.contains(&(value + 1)) || proc.open_of_group("timers").is_err());

@@ -24,8 +24,9 @@ pub struct Presence {
     pub why_not_scan: Option<Errno>,
 }
 
-/// Regions asked for in one call.
+/// Regions asked for in one call; and where few are expected: what fits in a page, which costs no mapping.
 const REGIONS: usize = 1024;
+const FEW_REGIONS: usize = 4096 / size_of::<PageRegion>();
 /// Pages asked for in one call.
 const PAGES: usize = 4096;
 
@@ -63,8 +64,11 @@ pub fn find_early(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, E
         }
         _ => None,
     });
+    let mut regions = room(FEW_REGIONS)?;
     match &pagemap {
-        Ok(file) if early.all(|range| scan(maps, file, range, &mut presence).is_ok()) => Ok(presence),
+        Ok(file) if early.all(|range| scan(maps, file, range, &mut regions, &mut presence).is_ok()) => {
+            Ok(presence)
+        }
         _ => find(maps, pagemap),
     }
 }
@@ -74,15 +78,26 @@ fn fresh(errno: Errno) -> Presence {
 }
 
 fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Errno> {
-    scan(maps, pagemap, AddrRange::new(Addr::NULL, Addr::new(USER_END - page_size())), presence)
+    let all = AddrRange::new(Addr::NULL, Addr::new(USER_END - page_size()));
+    scan(maps, pagemap, all, &mut room(REGIONS)?, presence)
 }
 
-fn scan(maps: &Maps, pagemap: &Fd, range: AddrRange, presence: &mut Presence) -> Result<(), Errno> {
-    let mut regions = MapVec::<PageRegion>::new();
-    regions.resize(REGIONS, PageRegion::default())?;
+fn room(len: usize) -> Result<MapVec<PageRegion>, Errno> {
+    let mut regions = MapVec::new();
+    regions.resize(len, PageRegion::default())?;
+    Ok(regions)
+}
+
+fn scan(
+    maps: &Maps,
+    pagemap: &Fd,
+    range: AddrRange,
+    regions: &mut [PageRegion],
+    presence: &mut Presence,
+) -> Result<(), Errno> {
     let AddrRange { start: mut at, end } = range;
     while at < end {
-        let got = pagemap::scan(pagemap, AddrRange::new(at, end), &mut regions)?;
+        let got = pagemap::scan(pagemap, AddrRange::new(at, end), regions)?;
         for region in regions.iter().take(got) {
             let range = AddrRange::new(Addr::new(region.start as usize), Addr::new(region.end as usize));
             add(maps, presence, range, region.categories & category::FILE != 0)?;

@@ -165,12 +165,12 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
 
     fn long_contents(&mut self, mut piece: Piece) {
         let resident = &self.world.harvest.resident;
-        while piece.len() > 0 {
+        while let Some(there) = resident.within(piece.range()).next() {
+            // What is not there is passed over at once: a large block may have been asked for and hardly used.
+            (_, piece) = piece.split_at(there.start.get() - piece.range().start.get());
             piece = self.share_half(piece);
-            let (step, rest) = piece.split_at(STEP);
-            for part in resident.within(step.range()) {
-                self.read(step.within(part));
-            }
+            let (step, rest) = piece.split_at(STEP.min(there.len()));
+            self.read(step);
             // When there is no room at all the rest is read at once: what it points to is then noted as overflow.
             if rest.len() > page_size() && self.frontier.is_half_full() && self.frontier.push_last(rest) {
                 return;

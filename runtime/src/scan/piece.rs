@@ -54,13 +54,6 @@ impl Piece {
         (Piece { end: middle, ..self }, Piece { start: middle | self.start & OF_MAPPING, ..self })
     }
 
-    /// The part of it in `range`.
-    #[inline]
-    pub(super) fn within(self, range: AddrRange) -> Piece {
-        let part = words::aligned(self.range().intersect(range));
-        Piece { start: part.start.get() | self.start & OF_MAPPING, end: part.end.get() }
-    }
-
     /// As two words, and back.
     pub(super) const fn into_words(self) -> [usize; 2] {
         [self.start, self.end]

@@ -42,6 +42,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     let memory = unsafe { ProcessMemory::with_own_handlers() };
     match body.parking {
         None => {
+            body.world.ahead.open(&body.world.proc);
             seize::seize_all(session, body, deadline)?;
             collect::collect(session, body, memory, deadline);
         }
@@ -51,6 +52,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     body.world.notes.stop_ns = stopped - start;
     session.hard_deadline.store(stopped.saturating_add(body.options.work_deadline_ns), Relaxed);
     body.work(memory);
+    body.world.ahead.forget();
     body.tracees.blocked.set_all(&body.world.proc, &mut body.world.notes);
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
     collect::leave_true_interruptions(body);

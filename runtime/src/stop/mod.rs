@@ -53,7 +53,7 @@ use crate::sys::{process, task};
 
 pub use crew::Crew;
 pub use notes::{Backend, CouldNotStop, Death, Missing, Refusal, StopNotes};
-pub use proc_files::ProcFiles;
+pub use proc_files::{ProcFile, ProcFiles};
 pub use record::{QueuedSignal, StopKind, ThreadRecord, World};
 
 /// The thread that asks for the stop: its registers, and where its own frames begin. Frames of ours below are no roots.

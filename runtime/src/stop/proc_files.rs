@@ -8,6 +8,7 @@
 //! The process' name is what `readlink("/proc/self")` says, never getpid(): /proc may belong to another pid namespace,
 //! where the number names a stranger.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use crate::base::text::Text;
@@ -24,6 +25,60 @@ pub struct ProcFiles {
     caller: i32,
     /// getpid() says the same as /proc.
     native: bool,
+}
+
+/// The files that a harvest reads while the world stands still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProcFile {
+    /// The process' POSIX timers.
+    Timers,
+    /// The links of its descriptors.
+    Descriptors,
+    /// What the kernel says of each descriptor.
+    DescriptorInfos,
+    /// The map of its memory.
+    Maps,
+    /// Its page tables.
+    Pagemap,
+}
+
+const EACH_FILE: [ProcFile; 5] =
+    [ProcFile::Timers, ProcFile::Descriptors, ProcFile::DescriptorInfos, ProcFile::Maps, ProcFile::Pagemap];
+
+/// Descriptors of the helper's own table for such files, opened before the first thread is stopped: each walk of a path
+/// through /proc takes microseconds, and what is read is made when it is read.
+///
+/// Numbers only, that own nothing: should the helper be killed, its table is gone with it, and the numbers say nothing to
+/// anybody else.
+pub(super) struct OpenedAhead([Cell<i32>; EACH_FILE.len()]);
+
+impl OpenedAhead {
+    /// None.
+    pub(super) const fn nothing() -> OpenedAhead {
+        OpenedAhead([const { Cell::new(-1) }; EACH_FILE.len()])
+    }
+
+    /// Opens what can be opened. In a task with a table of descriptors of its own, with room for many.
+    pub(super) fn open(&self, proc: &ProcFiles) {
+        /// What a stop and a harvest may need beside these.
+        const ROOM: usize = 32;
+        if task::most_descriptors() >= ROOM {
+            for file in EACH_FILE {
+                self.0[file as usize].set(proc.open_file(file).map_or(-1, Fd::into_raw));
+            }
+        }
+    }
+
+    /// The file, for who reads it; once.
+    pub(super) fn take(&self, file: ProcFile) -> Option<Fd> {
+        let raw = self.0[file as usize].replace(-1);
+        (raw >= 0).then(|| Fd::from_raw(raw))
+    }
+
+    /// There are none any more: the table is gone, or will be.
+    pub(super) fn forget(&self) {
+        self.0.iter().for_each(|raw| raw.set(-1));
+    }
 }
 
 type Path = Text<96>;
@@ -65,6 +120,17 @@ impl ProcFiles {
     /// The calling thread as /proc numbers it.
     pub fn caller(&self) -> Option<Tid> {
         Tid::new(self.caller)
+    }
+
+    /// Opens one of the files that a harvest reads.
+    pub fn open_file(&self, file: ProcFile) -> Result<Fd, Errno> {
+        match file {
+            ProcFile::Timers => self.open_of_group("timers"),
+            ProcFile::Descriptors => self.open_of_process("fd"),
+            ProcFile::DescriptorInfos => self.open_of_process("fdinfo"),
+            ProcFile::Maps => self.open_of_memory("maps"),
+            ProcFile::Pagemap => self.open_of_memory("pagemap"),
+        }
     }
 
     /// Opens `/proc/self/NAME`: maps, smaps, pagemap, mem, auxv of the memory.

@@ -7,12 +7,13 @@
 //! Contract: lives as long as the work on the stopped world; nothing here points into the program.
 
 use crate::arch::Registers;
-use crate::base::{Addr, Tid};
+use crate::base::{Addr, Errno, Tid};
 use crate::mem::MapVec;
+use crate::sys::file::Fd;
 use crate::sys::signals::SignalSet;
 
 use super::notes::StopNotes;
-use super::proc_files::ProcFiles;
+use super::proc_files::{OpenedAhead, ProcFile, ProcFiles};
 use super::tracees::{ExtendedState, Stopped};
 
 /// How a thread came to stand still.
@@ -142,6 +143,7 @@ pub struct World {
     pub(super) queued: MapVec<QueuedSignal>,
     pub(super) notes: StopNotes,
     pub(super) proc: ProcFiles,
+    pub(super) ahead: OpenedAhead,
 }
 
 impl World {
@@ -152,6 +154,7 @@ impl World {
             queued: MapVec::new(),
             notes: StopNotes::default(),
             proc,
+            ahead: OpenedAhead::nothing(),
         }
     }
 
@@ -205,6 +208,11 @@ impl World {
     /// The way into /proc.
     pub fn proc(&self) -> &ProcFiles {
         &self.proc
+    }
+
+    /// Opens a file of it, unless that was done before the world stood still.
+    pub fn open_file(&self, file: ProcFile) -> Result<Fd, Errno> {
+        self.ahead.take(file).map_or_else(|| self.proc.open_file(file), Ok)
     }
 
     /// What was seen and what was not.

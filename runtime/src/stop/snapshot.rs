@@ -123,7 +123,11 @@ pub fn fork(
     // SAFETY: the copy runs child::run, which makes raw system calls only and never returns here. The work keeps to the
     // rules of a stopped world.
     match unsafe { task::fork(!alone, share_files) } {
-        Ok(0) => child::run(&handover, limits, saved, share_files, work),
+        Ok(0) => {
+            // Its table of descriptors is another.
+            world.ahead.forget();
+            child::run(&handover, limits, saved, share_files, work)
+        }
         Ok(pid) => Ok(Pending { pid, program, handover: Some(handover) }),
         Err(errno) => Err(errno),
     }

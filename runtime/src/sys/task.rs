@@ -111,6 +111,15 @@ pub fn forbid_core() -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_CORE as usize, at, 0, 0, 0]) }.map(drop)
 }
 
+/// The soft limit of RLIMIT_NOFILE: how many descriptors the calling process may have. 0 when that cannot be asked.
+pub fn most_descriptors() -> usize {
+    let mut limit = [0u64; 2];
+    let at = limit.as_mut_ptr().addr();
+    // SAFETY: the kernel writes one rlimit64, which we hold exclusively.
+    let asked = unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE as usize, 0, at, 0, 0]) };
+    asked.map_or(0, |_| usize::try_from(limit[0]).unwrap_or(usize::MAX))
+}
+
 /// `prlimit(0, RLIMIT_AS, {bytes, bytes})`: the calling process may map this much in all, and no more.
 pub fn limit_address_space(bytes: usize) -> Result<(), Errno> {
     let limit = [bytes as u64; 2];
