@@ -150,7 +150,7 @@ fn steps(
     add_ours(&mut ours)?;
     gather.exclude(&ours, input.exclude, provider)?;
 
-    for mapping in maps.all().iter().filter(|m| m.backing == Backing::File && m.shared && m.write) {
+    for mapping in maps.all().iter().filter(|mapping| mapping.is_shared_memory()) {
         for part in gather.excluded.left_of(mapping.range) {
             gather.harvest.shared.push(part)?;
         }

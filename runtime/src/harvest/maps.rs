@@ -56,9 +56,17 @@ pub struct Mapping {
     pub file: FileId,
     /// The file has no name any more, or never had one: its bytes are nowhere but in memory.
     pub unlinked: bool,
+    /// The file is nothing but memory: shared anonymous memory, memfd, System V, /dev/shm. What it holds is not told by
+    /// the page table: other processes and other mappings write to it, and a fork carries over no entry of it.
+    pub in_memory: bool,
 }
 
 impl Mapping {
+    /// True for shared memory whose words may be the program's: it can write to them here, or elsewhere to the same file.
+    pub fn is_shared_memory(&self) -> bool {
+        self.backing == Backing::File && self.shared && (self.write || self.in_memory)
+    }
+
     /// True for private memory without a file, of any protection.
     pub fn is_anonymous(&self) -> bool {
         self.backing == Backing::Anonymous && !self.shared
@@ -149,7 +157,8 @@ pub fn parse(line: &[u8]) -> Option<Mapping> {
     let backing = backing(name, inode, shared);
     let (read, write, execute) = (r == b'r', w == b'w', x == b'x');
     let file = FileId { device, inode };
-    let mapping = Mapping { range, read, write, execute, shared, backing, offset, file, unlinked };
+    let in_memory = backing == Backing::File && is_memory(name);
+    let mapping = Mapping { range, read, write, execute, shared, backing, offset, file, unlinked, in_memory };
     (!range.is_empty()).then_some(mapping)
 }
 
@@ -201,6 +210,12 @@ fn backing(name: &[u8], inode: u64, shared: bool) -> Backing {
         _ if name.starts_with(b"/") || name.starts_with(b"anon_inode:[io_uring]") => Backing::File,
         _ => Backing::Device,
     }
+}
+
+/// A file of shmem by its name (mm/shmem.c, ipc/shm.c): "/dev/zero" is what shared anonymous memory is called.
+fn is_memory(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [b"/dev/zero", b"/memfd:", b"/SYSV", b"/dev/shm/", b"[anon_shmem:"];
+    NAMES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A node is a run of touching mappings of one sort, whatever their protection, minus what is claimed: an arena with a
 //! guard page in its middle is one node, the arenas on both sides of a thread's stack are two. Sorts are private memory
 //! without a file; a private mapping of a file that is no module's data (its changed pages); and shared memory that the
-//! program can write.
+//! program can write, here or elsewhere.
 //!
 //! Where it is known which memory the program has mapped at once ([`threads::mappings`](crate::threads::mappings)), that
 //! is a sort of its own, whatever lies beside it; files that can only be read are nodes then as well, so that it is seen
@@ -75,7 +75,9 @@ fn sort(mapping: &Mapping, group: Option<u32>) -> Option<Sort> {
     match (mapping.backing, group) {
         (Backing::Anonymous | Backing::File, Some(group)) => Some(Sort::Group(group)),
         (Backing::Anonymous, None) if !mapping.shared => Some(Sort::Anonymous),
-        (Backing::File, None) if mapping.shared => mapping.write.then_some(Sort::Shared(mapping.file)),
+        (Backing::File, None) if mapping.shared => {
+            mapping.is_shared_memory().then_some(Sort::Shared(mapping.file))
+        }
         (Backing::File, None) => Some(Sort::Private(mapping.file)),
         _ => None,
     }

@@ -3,6 +3,9 @@
 //! Sources in the order of their worth: PAGEMAP_SCAN (one call for thousands of pages), /proc/PID/pagemap (8 bytes a
 //! page), mincore(2) (knows no swap). With none of them every readable mapping without a file is read whole.
 //!
+//! Of files that are memory ([`Mapping::in_memory`]) the page table tells nothing, and the page cache is asked, by
+//! mincore(2): the child of a fork has not one entry of what it inherited.
+//!
 //! Contract: system calls, no reads of the memory itself. Runs in the stopped world after the map was read.
 
 use crate::arch::{USER_END, page_size};
@@ -36,11 +39,11 @@ pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> 
         Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
     let why = match &pagemap {
         Ok(pagemap) => match by_scan(maps, pagemap, &mut presence) {
-            Ok(()) => return Ok(presence),
+            Ok(()) => return with_memory_files(maps, presence),
             Err(errno) => {
                 presence = fresh(errno);
                 match by_entries(maps, pagemap, &mut presence) {
-                    Ok(()) => return Ok(presence),
+                    Ok(()) => return with_memory_files(maps, presence),
                     Err(_) => errno,
                 }
             }
@@ -58,7 +61,7 @@ pub fn find_early(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, E
     let mut presence =
         Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
     let mut early = maps.all().iter().filter_map(|mapping| match mapping.backing {
-        Backing::File if mapping.shared && mapping.write => Some(mapping.range),
+        Backing::File if mapping.is_shared_memory() => Some(mapping.range),
         Backing::File if !mapping.shared && mapping.offset == 0 => {
             Some(AddrRange::sized(mapping.range.start, page_size()))
         }
@@ -67,7 +70,7 @@ pub fn find_early(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, E
     let mut regions = room(FEW_REGIONS)?;
     match &pagemap {
         Ok(file) if early.all(|range| scan(maps, file, range, &mut regions, &mut presence).is_ok()) => {
-            Ok(presence)
+            with_memory_files(maps, presence)
         }
         _ => find(maps, pagemap),
     }
@@ -152,6 +155,42 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
                     if mapping.backing == Backing::File && !mapping.shared {
                         presence.file.push(range)?;
                     }
+                }
+                at = at.plus(page_size());
+            }
+            at = piece.end;
+        }
+    }
+    Ok(())
+}
+
+/// With what the page cache holds of files that are memory.
+fn with_memory_files(maps: &Maps, mut presence: Presence) -> Result<Presence, Errno> {
+    let mut found = MapVec::new();
+    in_page_cache(maps.all().iter().filter(|mapping| mapping.in_memory), &mut found)?;
+    if !found.is_empty() {
+        presence.readable = presence.readable.joined(&found)?;
+    }
+    Ok(presence)
+}
+
+fn in_page_cache<'m>(
+    mappings: impl Iterator<Item = &'m Mapping>,
+    into: &mut MapVec<AddrRange>,
+) -> Result<(), Errno> {
+    let mut core = MapVec::<u8>::new();
+    let mut all = None;
+    for mapping in mappings {
+        core.resize(PAGES, 0)?;
+        // What is in swap is not told: then the pages must be read, and holes with them.
+        let all = *all.get_or_insert_with(pagemap::may_be_swapped);
+        let mut at = mapping.range.start;
+        while at < mapping.range.end {
+            let piece = AddrRange::new(at, at.plus(PAGES * page_size()).min(mapping.range.end));
+            let known = pagemap::in_core(piece, &mut core).is_ok();
+            for page in core.iter().take(piece.len() / page_size()) {
+                if page & 1 != 0 || all || !known {
+                    into.push(AddrRange::sized(at, page_size()))?;
                 }
                 at = at.plus(page_size());
             }

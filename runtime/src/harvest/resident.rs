@@ -39,6 +39,21 @@ impl Resident {
         self.extents.push(extent)
     }
 
+    /// With `others`, which are by address, disjoint, and may overlap these.
+    pub fn joined(&self, others: &[AddrRange]) -> Result<Resident, Errno> {
+        let mut all = Resident::nothing();
+        let (mut own, mut others) = (self.extents.iter().peekable(), others.iter().peekable());
+        while let Some(next) = match (own.peek(), others.peek()) {
+            (Some(one), Some(other)) if other.start < one.start => others.next(),
+            (Some(_), _) => own.next(),
+            (None, _) => others.next(),
+        } {
+            let end = all.extents.last().map_or(Addr::NULL, |last| last.end);
+            all.push(AddrRange::new(next.start.max(end), next.end.max(end)))?;
+        }
+        Ok(all)
+    }
+
     /// The extents.
     pub fn extents(&self) -> &[AddrRange] {
         &self.extents
