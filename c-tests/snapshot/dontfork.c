@@ -9,12 +9,19 @@
 // EXPECT-WITH snapshot=1: clean
 // ARGS: unseen
 // STDERR: a snapshot was scanned
+// EXPECT-WITH snapshot=1: clean
+// ARGS: untouched
+// STDERR: a snapshot was scanned
+// EXPECT-WITH snapshot=1:pointer_mask=0xffffffffffff: clean
+// ARGS: shared
+// STDERR: a snapshot was scanned
 #include "snapshot.h"
 #include <pthread.h>
 #include <sys/mman.h>
 
 static volatile int ready;
 static void **page;
+static uintptr_t tag;
 
 static void *body(void *unused) {
   __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
@@ -24,16 +31,24 @@ static void *body(void *unused) {
 
 static void build(void *unused) {
   (void)unused;
-  page[700] = malloc(4242);
+  page[700] = (void *)((uintptr_t)malloc(4242) | tag);
 }
 
 int main(int count, char **arguments) {
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
   await(&ready);
-  page = (void **)mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  int is_shared = count > 1 && strcmp(arguments[1], "shared") == 0;
+  page = (void **)mmap(NULL, 8192, PROT_READ | PROT_WRITE, (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
   CHECK(page != MAP_FAILED);
-  if (count > 1 && strcmp(arguments[1], "unseen") == 0) {
+  if (is_shared) {
+    /* A pointer with a tag, which an option says how to take off. */
+    tag = UINT64_C(0x5a) << 48;
+  } else if (count > 1 && strcmp(arguments[1], "untouched") == 0) {
+    /* As reserved address space, which no snapshot must stumble over. */
+    void *reserved = mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(reserved != MAP_FAILED && madvise(reserved, 1 << 20, MADV_DONTFORK) == 0);
+  } else if (count > 1 && strcmp(arguments[1], "unseen") == 0) {
     /* Nobody interposes this: the snapshot itself finds the hole, and the check is made again. */
     CHECK(syscall(SYS_madvise, page, 8192, MADV_DONTFORK) == 0);
   } else {

@@ -192,10 +192,12 @@ fn attempt(
     if auto && unsaved > MOST_UNCARRIED {
         return Err(InPlace::Uncarried(unsaved));
     }
-    let saved = uncarried::save(&uncarried, &seen.harvest, &seen.heap, memory).map_err(InPlace::NoMemory)?;
+    let odd_pointers = options.pointer_mask != 0 || options.use_unaligned;
+    let saved = uncarried::save(&uncarried, odd_pointers, &seen.harvest, &seen.heap, memory)
+        .map_err(InPlace::NoMemory)?;
     let handover = Handover::new(seen.most_bytes()).map_err(InPlace::NoMemory)?;
-    let limits =
-        Limits { deadline_ns: DEADLINE_NS, outlives_thread: wish.later, memory: bytes / 2 + SCAN_MEMORY };
+    let memory = bytes / 2 + SCAN_MEMORY + uncarried.ranges.iter().map(|range| range.len()).sum::<usize>();
+    let limits = Limits { deadline_ns: DEADLINE_NS, outlives_thread: wish.later, memory };
     snapshot::fork(world, handover, &limits, &saved, &mut |handover, memory| {
         // Tasks that take turns with the program's would cost it more than the copies of its pages.
         seen.busy = world.busy() + usize::from(wish.later);

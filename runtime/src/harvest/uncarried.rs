@@ -86,9 +86,11 @@ impl Uncarried {
     }
 }
 
-/// Notes the words of that memory that lie between the lowest and the highest thing that a pointer can point to.
+/// Notes the words of that memory that lie between the lowest and the highest thing that a pointer can point to; `all`
+/// words where pointers may be written in other ways, tagged or unaligned.
 pub fn save(
     uncarried: &Uncarried,
+    all: bool,
     harvest: &Harvest,
     provider: &impl Provider,
     memory: &impl ReadMemory,
@@ -102,7 +104,8 @@ pub fn save(
     let mut saved = Saved::nothing();
     let mut buffer = MapVec::new();
     buffer.resize(512, 0usize)?;
-    for range in uncarried.ranges.iter().filter(|range| harvest.resident.within(**range).next().is_some()) {
+    // Also where nothing is in memory: the copy must not have a hole there.
+    for range in uncarried.ranges.iter() {
         saved.add_range(*range)?;
     }
     for part in uncarried.parts(harvest) {
@@ -111,7 +114,8 @@ pub fn save(
             let want = (AddrRange::new(at, part.end).len() / WORD).min(buffer.len());
             let into = buffer.get_mut(..want).unwrap_or_default();
             let got = memory.read_words(at, into).min(want);
-            for (index, word) in into.iter().take(got).enumerate().filter(|(_, w)| (low..high).contains(*w)) {
+            let is_wanted = |word: usize| word != 0 && (all || (low..high).contains(&word));
+            for (index, word) in into.iter().take(got).enumerate().filter(|(_, word)| is_wanted(**word)) {
                 saved.add_word(at.plus(index * WORD), *word)?;
             }
             let read = at.plus(got * WORD);
