@@ -114,7 +114,7 @@ pub struct Run {
     #[arg(long)]
     pub objects: bool,
     /// How long to wait, after the program has ended, for child processes that still run
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
     pub wait: f64,
     /// Keep the raw records, and say where
     #[arg(long)]
@@ -223,4 +223,9 @@ pub struct Symbolize {
     /// Files to read; `-` or nothing: standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| "a number of seconds, 0 or more".to_owned())
 }

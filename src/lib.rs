@@ -20,3 +20,9 @@ pub mod run;
 pub mod show;
 pub mod symbolize;
 pub mod symbols;
+
+/// Says one line on standard error. When nobody reads it any more that is no reason to end otherwise: `eprintln!` would
+/// panic.
+pub fn say(line: std::fmt::Arguments<'_>) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
+}

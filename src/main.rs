@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use standstill_command::cli::{Cli, Command};
-use standstill_command::{diff, render, run, symbolize};
+use standstill_command::{diff, render, run, say, symbolize};
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(problem) => {
-            eprintln!("standstill: {problem}");
+            say(format_args!("standstill: {problem}"));
             ExitCode::from(problem.exit_code())
         }
     }

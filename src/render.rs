@@ -3,7 +3,7 @@
 //! The library calls it as a filter, too (`--as-told`): one record on standard input, the text on standard output, and
 //! the exit status says whether leaks remain.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -58,7 +58,9 @@ pub fn render(options: &Render) -> Result<ExitCode, Problem> {
             .write_all(&text)
             .map_err(|error| Problem::new(format!("cannot write the report: {error}")))?;
     }
-    write_json(&options.shape, &findings, None, None)?;
+    if let Some(json) = JsonOutput::open(&options.shape)? {
+        json.write(&findings, None, None)?;
+    }
     Ok(ExitCode::from(match findings.verdict() {
         Verdict::Leaks => LEAKS,
         Verdict::CouldNotCheck => UNCHECKED,
@@ -134,23 +136,72 @@ pub fn suppressions(shape: &Shape) -> Result<Suppressions, Problem> {
         let shown = path.display().to_string();
         let text = fs::read(path)
             .map_err(|error| Problem::new(format!("cannot read the suppressions in {shown}: {error}")))?;
-        list.add_text(&text, &shown, &mut |line| eprintln!("{line}"));
+        list.add_text(&text, &shown, &mut |line| crate::say(format_args!("{line}")));
     }
     Ok(list)
 }
 
-/// Writes the JSON document where the arguments want one.
-pub fn write_json(
-    shape: &Shape,
-    findings: &Findings,
-    command: Option<Vec<String>>,
-    exit: Option<&crate::json::Exit>,
-) -> Result<(), Problem> {
-    let Some(path) = &shape.json else { return Ok(()) };
-    let text = crate::json::document(findings, command, exit);
-    let result =
-        if path == Path::new("-") { io::stdout().write_all(text.as_bytes()) } else { fs::write(path, text) };
-    result.map_err(|error| Problem::new(format!("cannot write {}: {error}", path.display())))
+/// Where the JSON document goes. A program can run for hours: it is opened before, so that a file that cannot be written
+/// is found before.
+#[derive(Debug)]
+pub struct JsonOutput {
+    path: PathBuf,
+    /// None is standard output.
+    file: Option<File>,
+    /// The file is new and empty: without a document, it goes again.
+    is_new: bool,
+}
+
+impl JsonOutput {
+    /// Opens it if the arguments want one. What a file contains stays until the document takes its place.
+    pub fn open(shape: &Shape) -> Result<Option<JsonOutput>, Problem> {
+        let Some(path) = shape.json.clone() else { return Ok(None) };
+        if path == Path::new("-") {
+            return Ok(Some(JsonOutput { path, file: None, is_new: false }));
+        }
+        let mut how = OpenOptions::new();
+        how.write(true);
+        let (file, is_new) = match how.clone().create_new(true).open(&path) {
+            Ok(file) => (Ok(file), true),
+            // A link to a file that is not there yet is made, too.
+            Err(_) => (how.create(true).truncate(false).open(&path), false),
+        };
+        let file = file.map_err(|error| cannot_write(&path, &error))?;
+        Ok(Some(JsonOutput { path, file: Some(file), is_new }))
+    }
+
+    /// Writes the document.
+    pub fn write(
+        mut self,
+        findings: &Findings,
+        command: Option<Vec<String>>,
+        exit: Option<&crate::json::Exit>,
+    ) -> Result<(), Problem> {
+        self.is_new = false;
+        let text = crate::json::document(findings, command, exit);
+        let written = match &mut self.file {
+            None => io::stdout().write_all(text.as_bytes()),
+            Some(file) => {
+                // Pipes and devices have no length to set.
+                let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                let emptied = if is_file { file.set_len(0) } else { Ok(()) };
+                emptied.and_then(|()| file.write_all(text.as_bytes()))
+            }
+        };
+        written.map_err(|error| cannot_write(&self.path, &error))
+    }
+}
+
+impl Drop for JsonOutput {
+    fn drop(&mut self) {
+        if self.is_new {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("cannot write {}: {error}", path.display()))
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<Record>, Problem> {

@@ -25,7 +25,7 @@ use crate::cli::Run;
 use crate::findings::{Findings, Seen, State, Verdict, assemble, gather};
 use crate::json::Exit;
 use crate::record::Process;
-use crate::render;
+use crate::render::{self, JsonOutput};
 use crate::show::{self, Lines};
 use crate::symbols::Symbolizer;
 use launch::Ended;
@@ -75,6 +75,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Problem> {
     let library = library::find(options.library.as_deref())?;
     let directory = Directory::make()?;
     let environment = environment(options, &directory, &library, obstacle.as_ref())?;
+    let json = JsonOutput::open(&options.shape)?;
     let ended = launch::run(&path, &options.program, &environment)?;
     let records = directory.collect(ended.pid, Duration::from_secs_f64(options.wait.clamp(0.0, 1e6)));
     let mut problems = records.problems;
@@ -98,9 +99,9 @@ pub fn run(options: &Run) -> Result<ExitCode, Problem> {
     };
     let command = options.program.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let exit = Exit { status: ended.status, signal: ended.signal };
-    let json = render::write_json(&options.shape, &findings, Some(command), Some(&exit));
+    let json = json.map_or(Ok(()), |json| json.write(&findings, Some(command), Some(&exit)));
     if options.keep_records {
-        eprintln!("standstill: the raw records are in {}", directory.keep().display());
+        crate::say(format_args!("standstill: the raw records are in {}", directory.keep().display()));
     }
     if let Err(error) = written {
         // Standard error that is closed is the caller's wish; a log file that is full is not.
@@ -134,7 +135,7 @@ fn environment(
             None => preload.clone().into(),
         });
     }
-    let mut ours = format!("report_dir='{}':exitcode=0", directory.path().display());
+    let mut ours = format!("report_dir='{}':exit_on_leaks=0", directory.path().display());
     if let Some(depth) = options.depth {
         ours += &format!(":malloc_context_size={depth}");
     }

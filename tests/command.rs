@@ -383,3 +383,65 @@ fn the_bare_library_prints_lines_with_the_command_and_offsets_without() {
     let suppressed = bare(binaries, &format!("suppressions={}", path(&file)));
     assert_eq!(suppressed.status.code(), Some(0), "{}", text(&suppressed.stderr));
 }
+
+#[test]
+fn a_time_to_wait_that_is_no_time_is_refused_before_the_run() {
+    for wait in ["--wait=nan", "--wait=-1", "--wait=inf", "--wait=x"] {
+        let out = run(&[wait, "--", path(leaky())]);
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), String::new()), "{wait}");
+        assert!(text(&out.stderr).contains("0 or more"), "{}", text(&out.stderr));
+    }
+    assert_eq!(run(&["--wait", "0", "--", path(leaky())]).status.code(), Some(23));
+}
+
+#[test]
+fn a_json_file_that_cannot_be_written_is_found_before_the_run() {
+    let out = run(&["--json", "/nonexistent/x.json", "--", path(leaky())]);
+    let said = text(&out.stderr);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(125), String::new()), "{said}");
+    assert!(said.contains("/nonexistent/x.json"), "{said}");
+    // A program that does not start leaves no empty file behind, and an older document as it was.
+    let (new, old) = (folder().join("new.json"), folder().join("old.json"));
+    let _ = std::fs::remove_file(&new);
+    std::fs::write(&old, "x".repeat(100_000)).unwrap();
+    let script = folder().join("not-a-program");
+    std::fs::write(&script, "\u{1}\u{2}\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for file in [&new, &old] {
+        assert_eq!(run(&["--json", path(file), "--", path(&script)]).status.code(), Some(126));
+    }
+    assert!(!new.exists());
+    assert_eq!(std::fs::metadata(&old).unwrap().len(), 100_000);
+    assert_eq!(run(&["--json", path(&old), "--", path(leaky())]).status.code(), Some(23));
+    let _: Value = serde_json::from_slice(&std::fs::read(&old).unwrap()).unwrap();
+}
+
+#[test]
+fn a_reader_of_standard_error_that_is_gone_leaves_the_status_as_it_is() {
+    let closed = |words: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(words);
+        command.stdout(Stdio::null()).stderr(writer).status().unwrap().code()
+    };
+    assert_eq!(closed(&["run", "--", "/nonexistent/program"]), Some(127));
+    assert_eq!(closed(&["run", "--", path(leaky())]), Some(23));
+    let suppressions = folder().join("senseless.supp");
+    std::fs::write(&suppressions, "what is this\n").unwrap();
+    assert_eq!(closed(&["run", "--suppressions", path(&suppressions), "--", path(leaky())]), Some(23));
+}
+
+#[test]
+fn a_misuse_of_the_heap_ends_the_program_under_the_command_too() {
+    let source = "#include <stdio.h>\n#include <stdlib.h>\nint main(void) {\n\
+        void *volatile p = malloc(40); free(p); free(p); puts(\"went on\"); return 0; }\n";
+    let program = c("double-free", source, &["-O0", "-w"]);
+    let out = run(&["--", path(&program)]);
+    let said = text(&out.stderr);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(23), String::new()), "{said}");
+    assert!(said.contains("double-free"), "{said}");
+    let mut warned = command(&["run", "--", path(&program)]);
+    warned.env("STANDSTILL_OPTIONS", "misuse=warn");
+    let out = output(warned);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(0), "went on\n".to_owned()));
+}

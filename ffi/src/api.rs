@@ -282,7 +282,7 @@ fn end(what: core::fmt::Arguments<'_>) {
     say(what);
     let status = init::options().exitcode;
     if status != 0 {
-        exit_group(status as c_int);
+        exit_group(status.into());
     }
 }
 

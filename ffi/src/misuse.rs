@@ -5,7 +5,6 @@
 //! a free inside a block, which corrupt any other heap, touch nothing of ours; a block of another family is freed as it
 //! was allocated; an address of another allocator is that allocator's.
 
-use core::ffi::c_int;
 use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -70,7 +69,7 @@ fn end(consequence: Consequence) {
     match consequence {
         // SAFETY: abort(3) takes nothing.
         Consequence::Abort => unsafe { abort() },
-        Consequence::Exit if init::options().exitcode != 0 => exit_group(init::options().exitcode as c_int),
+        Consequence::Exit if init::options().exitcode != 0 => exit_group(init::options().exitcode.into()),
         _ => {}
     }
 }

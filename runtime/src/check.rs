@@ -154,7 +154,7 @@ fn conclude(occasion: &Occasion, options: &Options, mut analysis: Analysis, rema
 
 fn exit_status(occasion: &Occasion, options: &Options) -> Option<i32> {
     let ends = matches!(occasion, Occasion::Exit | Occasion::OneShot);
-    (ends && options.exitcode != 0).then_some(options.exitcode as i32)
+    (ends && options.exit_on_leaks && options.exitcode != 0).then_some(options.exitcode.into())
 }
 
 /// The thread that asks is inside a check already.

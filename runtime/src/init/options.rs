@@ -56,6 +56,14 @@ impl Value for bool {
     }
 }
 
+/// An exit status: the kernel keeps no more of one than this.
+impl Value for u8 {
+    const KIND: &'static str = "number from 0 to 255";
+    fn parse(text: &str) -> Option<u8> {
+        parse_number(text)?.try_into().ok()
+    }
+}
+
 impl Value for u32 {
     const KIND: &'static str = "number";
     fn parse(text: &str) -> Option<u32> {
@@ -231,7 +239,9 @@ options! {
     /// Check when the program exits.
     leak_check_at_exit: bool = "1" => true;
     /// Exit code of a program in which leaks were found at exit; 0 keeps the program's own.
-    exitcode: u32 = "23" => 23;
+    exitcode: u8 = "23" => 23;
+    /// Leaks decide the exit code. 0: the program keeps its own, and exitcode stands only for misuse; `standstill run` sets it, since it has an exit status of its own for leaks.
+    exit_on_leaks: bool = "1" => true;
     /// Frames of a call stack to keep for each allocation.
     malloc_context_size: u32 = "30" => 30;
     /// Take a call stack only once for so many bytes on the average; blocks without one are found as leaks all the same. 0: for each block.
@@ -463,6 +473,13 @@ mod tests {
             "{problem}"
         );
         assert_eq!(options.exitcode, 7);
+        let problem = options.set("exitcode", "256").unwrap_err().to_string();
+        assert!(
+            problem.contains("'256' is not a value for exitcode") && problem.contains("255"),
+            "{problem}"
+        );
+        assert_eq!(options.exitcode, 7);
+        assert!(options.set("exitcode", "255").is_ok());
         assert!(options.set("use_tls", "maybe").is_err());
         assert!(options.set("interior_heuristics", "length64+stdstring").is_ok());
         let some = options.interior_heuristics;
