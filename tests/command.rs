@@ -445,3 +445,35 @@ fn a_misuse_of_the_heap_ends_the_program_under_the_command_too() {
     let out = output(warned);
     assert_eq!((out.status.code(), text(&out.stdout)), (Some(0), "went on\n".to_owned()));
 }
+
+#[test]
+fn a_library_that_is_none_is_refused_before_the_run() {
+    for file in ["/etc/passwd", "/", "/nonexistent.so"] {
+        let out = run(&["--library", file, "--", path(leaky())]);
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(125), String::new()), "{file}");
+        assert!(text(&out.stderr).contains(file), "{}", text(&out.stderr));
+    }
+}
+
+#[test]
+fn a_file_that_does_not_start_is_explained() {
+    let script = |name: &str, content: &str| {
+        let file = folder().join(name);
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    };
+    let said = |program: &Path, code| {
+        let out = run(&["--", path(program)]);
+        assert_eq!(out.status.code(), Some(code), "{}", text(&out.stderr));
+        text(&out.stderr)
+    };
+    let plain = said(&script("no-interpreter", "echo hello\n"), 126);
+    assert!(plain.contains("standstill run -- sh ") && plain.contains("#!"), "{plain}");
+    let missing = said(&script("missing-interpreter", "#!/nonexist -x\necho\n"), 127);
+    assert!(missing.contains("its interpreter /nonexist does not exist"), "{missing}");
+    let flags = ["-Wl,--dynamic-linker=/nonexist/ld.so"];
+    let program = c("missing-loader", "int main(void) { return 0; }\n", &flags);
+    let missing = said(&program, 127);
+    assert!(missing.contains("its loader /nonexist/ld.so does not exist"), "{missing}");
+}

@@ -20,7 +20,7 @@ use signal_hook::low_level::siginfo::Cause;
 use standstill_runtime::sys::signals::{self, SignalSet};
 use standstill_runtime::sys::spawn::{Spawn, spawn};
 
-use super::{Problem, at_start};
+use super::{Problem, at_start, program};
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,11 @@ fn start(
     let mut scratch = vec![0; arguments.len() + environment.len() + 2];
     spawn(&what, &mut scratch).map_err(|errno| {
         let error = io::Error::from_raw_os_error(errno.get());
-        cannot(&error, if errno.get() == rustix::io::Errno::NOENT.raw_os_error() { 127 } else { 126 })
+        let why = program::why_not_started(path, errno.get());
+        cannot(
+            &why.unwrap_or_else(|| error.to_string()),
+            if errno.get() == rustix::io::Errno::NOENT.raw_os_error() { 127 } else { 126 },
+        )
     })
 }
 

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::Problem;
+use super::{Problem, program};
 
 const NAME: &str = "libstandstill.so";
 
@@ -16,9 +16,16 @@ pub fn find(asked: Option<&Path>) -> Result<PathBuf, Problem> {
     });
     if let Some((by, path)) = named {
         // An absolute path: the program may run elsewhere, and its children in any directory.
-        return path.canonicalize().map_err(|error| {
-            Problem::new(format!("cannot load the library {} that {by} names: {error}", path.display()))
-        });
+        let cannot = |why: &dyn std::fmt::Display| {
+            Problem::new(format!("cannot load the library {} that {by} names: {why}", path.display()))
+        };
+        let full = path.canonicalize().map_err(|error| cannot(&error))?;
+        // The loader would say so and run the program without.
+        return if program::is_library(&full) {
+            Ok(full)
+        } else {
+            Err(cannot(&"it is no shared library for this machine"))
+        };
     }
     let own = env::current_exe().and_then(|exe| exe.canonicalize());
     let own = own.map_err(|error| Problem::new(format!("cannot find this command's own file: {error}")))?;

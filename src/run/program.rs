@@ -114,6 +114,50 @@ fn obstacle_of_file(path: &Path) -> Option<Obstacle> {
     })
 }
 
+/// Why the kernel does not start a file that is there and executable, where its error does not tell.
+pub fn why_not_started(path: &Path, errno: i32) -> Option<String> {
+    if errno == rustix::io::Errno::NOEXEC.raw_os_error() {
+        let mut start = [0; 4];
+        let read = File::open(path).ok()?.read(&mut start).ok()?;
+        let known = start.get(..read)?.starts_with(b"#!") || start == elf::ELFMAG;
+        return (!known).then(|| {
+            format!(
+                "it is no program, and has no first line `#!` that names an interpreter. If it is a shell script: \
+                 `standstill run -- sh {}`",
+                path.display()
+            )
+        });
+    }
+    if errno == rustix::io::Errno::NOENT.raw_os_error() && path.exists() {
+        let (kind, needed) = match interpreter_of_script(path) {
+            Some(interpreter) => ("interpreter", interpreter),
+            None => ("loader", loader(path)?),
+        };
+        return (!needed.exists()).then(|| format!("its {kind} {} does not exist", needed.display()));
+    }
+    None
+}
+
+/// The loader that a program asks for.
+fn loader(path: &Path) -> Option<PathBuf> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let file = ElfFile64::<object::Endianness, _>::parse(&cache).ok()?;
+    let endian = file.endian();
+    let headers = file.elf_header().program_headers(endian, &cache).ok()?;
+    let name = headers.iter().find_map(|segment| segment.interpreter(endian, &cache).ok().flatten())?;
+    Some(PathBuf::from(OsStr::from_bytes(name)))
+}
+
+/// Whether the loader can take this file for a library: ELF, 64 bits, shared, for this processor.
+pub fn is_library(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let cache = ReadCache::new(file);
+    ElfFile64::<object::Endianness, _>::parse(&cache).is_ok_and(|file| {
+        let (endian, header) = (file.endian(), file.elf_header());
+        header.e_machine(endian) == native_machine() && header.e_type(endian) == elf::ET_DYN
+    })
+}
+
 fn native_machine() -> u16 {
     if cfg!(target_arch = "aarch64") { elf::EM_AARCH64 } else { elf::EM_X86_64 }
 }
