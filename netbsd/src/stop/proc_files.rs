@@ -14,3 +14,12 @@ impl ProcFiles {
         self.0
     }
 }
+
+/// Nothing is opened ahead of a stop.
+pub(super) struct OpenedAhead;
+
+impl OpenedAhead {
+    pub(super) const fn nothing() -> OpenedAhead {
+        OpenedAhead
+    }
+}

@@ -40,6 +40,7 @@ mod seize;
 mod session;
 mod single;
 pub mod snapshot;
+mod standing;
 mod task_list;
 mod tracees;
 mod tracer;

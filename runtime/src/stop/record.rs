@@ -7,14 +7,12 @@
 //! Contract: lives as long as the work on the stopped world; nothing here points into the program.
 
 use crate::arch::Registers;
-use crate::base::{Addr, Errno, Tid};
+use crate::base::{Addr, Tid};
 use crate::mem::MapVec;
-use crate::sys::file::Fd;
 use crate::sys::signals::SignalSet;
 
 use super::notes::StopNotes;
-use super::proc_files::{OpenedAhead, ProcFile, ProcFiles};
-use super::tracees::{ExtendedState, Stopped};
+use super::proc_files::{OpenedAhead, ProcFiles};
 
 /// How a thread came to stand still.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,18 +168,6 @@ impl World {
         self.extended.get(start..start + thread.extended.len as usize).unwrap_or_default()
     }
 
-    /// Reads the extended state that was left by [`Options::extended_later`](super::Options) and calls `each` with every
-    /// such thread and its state. Only in the task that stopped the threads, as long as they stand: not in a snapshot.
-    pub fn late_extended(&self, each: &mut dyn FnMut(&ThreadRecord, &[u64])) {
-        let mut state = ExtendedState::new();
-        for thread in self.threads.iter().filter(|thread| thread.extended_later) {
-            // Killed while it stood still, if not: then the whole process is.
-            if let Ok(words) = state.read(&Stopped::again(thread)) {
-                each(thread, words);
-            }
-        }
-    }
-
     /// Threads that had a CPU, or waited for one, when they were stopped: so many CPUs the program will use at once when it
     /// goes on. The caller, which waits for the end of the check, is none of them.
     pub fn busy(&self) -> usize {
@@ -208,11 +194,6 @@ impl World {
     /// The way into /proc.
     pub fn proc(&self) -> &ProcFiles {
         &self.proc
-    }
-
-    /// Opens a file of it, unless that was done before the world stood still.
-    pub fn open_file(&self, file: ProcFile) -> Result<Fd, Errno> {
-        self.ahead.take(file).map_or_else(|| self.proc.open_file(file), Ok)
     }
 
     /// What was seen and what was not.
