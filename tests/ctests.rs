@@ -275,7 +275,16 @@ fn one_run(
 }
 
 fn indent(text: &str) -> String {
-    text.lines().take(40).map(|line| format!("    | {line}\n")).collect()
+    // What went wrong is mostly said last.
+    const FIRST: usize = 10;
+    const LAST: usize = 40;
+    let lines: Vec<&str> = text.lines().collect();
+    let left_out = lines.len().saturating_sub(FIRST + LAST);
+    let mut shown: Vec<String> = lines.iter().map(|line| format!("    | {line}\n")).collect();
+    if left_out > 0 {
+        shown.splice(FIRST..FIRST + left_out, [format!("    | ... {left_out} lines\n")]);
+    }
+    shown.concat()
 }
 
 fn mark(cell: &Cell) -> &'static str {

@@ -34,6 +34,9 @@ const NEAR: usize = 64 << 10;
 /// Between the two there is room for no frame of a signal handler: registers and siginfo alone are more
 /// (`struct rt_sigframe` in arch/x86/include/asm/sigframe.h and arch/arm64/kernel/signal.c).
 const NO_HANDLER_BETWEEN: usize = 1 << 10;
+/// The same for sendmsg(2), whose function in musl copies up to 1 KiB of control data to its own frame (src/network/sendmsg.c).
+/// A small handler fits between, which would have to make this very call without libc's function.
+const NO_HANDLER_BETWEEN_SENDMSG: usize = 2 << 10;
 const NS: u64 = 1_000_000_000;
 
 /// One wrapped call, on the stack of the thread that makes it.
@@ -177,7 +180,9 @@ impl Call {
             Some(number) => call.number() == number,
             None => {
                 let below = Addr::of(core::ptr::from_ref(*call)).get() - registers.stack_pointer();
-                below < NO_HANDLER_BETWEEN && registers.may_have_made(call.number())
+                let is_sendmsg = call.number() == libc::SYS_sendmsg as usize;
+                let room = if is_sendmsg { NO_HANDLER_BETWEEN_SENDMSG } else { NO_HANDLER_BETWEEN };
+                below < room && registers.may_have_made(call.number())
             }
         };
         Call::near(registers, memory).filter(is_left)
@@ -333,7 +338,18 @@ mod tests {
             assert!(!found(256, Some(libc::SYS_futex)), "the kernel saw another");
             assert!(found(256, Some(libc::SYS_restart_syscall)), "stopped before");
             assert!(found(8 << 10, Some(libc::SYS_epoll_pwait)), "a libc with large frames");
-            assert!(!found(8 << 10, None), "a handler's frame fits between");
+            assert!(!found(1300, None) && !found(8 << 10, None), "a handler's frame fits between");
+        });
+    }
+
+    #[test]
+    fn musls_sendmsg_is_known_behind_its_own_large_frame() {
+        let call = Call::transfer(libc::SYS_sendmsg, 0, 100);
+        call.inside(|| {
+            let at = Addr::of(&raw const call).get() - 1800;
+            let number = libc::SYS_sendmsg as usize;
+            let registers = Registers::of_system_call(number, [0; 6], at, 0, arch::thread_pointer());
+            assert!(Call::left(&registers, &memory(), None).is_some());
         });
     }
 
