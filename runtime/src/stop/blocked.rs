@@ -4,8 +4,10 @@
 //! the tracer cannot learn the call's number or its first argument from the registers, nor have the kernel decide about a
 //! restart. So /proc is asked before the interrupt, and a call that would fail with EINTR because of the stop is made again
 //! by setting the registers back: in the last moment, since a signal that comes after that does not end the call, and not
-//! when a signal is already waiting. These threads are let go before all others, which stand still until the calls have
-//! been made: a signal that one thread of the program sends to another at once is the one to be expected.
+//! when a signal with a handler is already waiting. These threads run before all others, which stand still until the calls
+//! have been made: a signal that one thread of the program sends to another at once is the one to be expected. They stay
+//! traced meanwhile: as long as any thread is, the kernel keeps signals that the program ignores, above all SIGCHLD of a
+//! child that ends now, and ends calls by them; such a call is mended once more.
 //!
 //! On a kernel that decides by itself ([`KERNEL_DECIDES_RESTART`]) nothing is asked and nothing is kept.
 //!
@@ -16,13 +18,13 @@
 use crate::arch::{KERNEL_DECIDES_RESTART, Registers};
 use crate::base::{Errno, Tid};
 use crate::mem::MapVec;
-use crate::sys::ptrace::{self, Queue};
 use crate::sys::signals::SignalSet;
-use crate::sys::{process, timer};
+use crate::sys::wait::{self, Block, Change};
+use crate::sys::{process, ptrace, timer};
 
 use super::notes::StopNotes;
 use super::proc_files::ProcFiles;
-use super::task_list::InSystemCall;
+use super::task_list::{InSystemCall, Status};
 use super::tracees::Tracee;
 
 /// See the module.
@@ -66,40 +68,60 @@ impl BlockedCalls {
 
     /// Sets them, unless a signal waits that may have to end the call, and sees these threads back into their calls.
     pub(super) fn set_all(&self, proc: &ProcFiles, notes: &mut StopNotes) {
-        for (tid, _, registers) in self.again.iter() {
-            if !is_expected(*tid) && ptrace::set_registers(*tid, registers).is_ok() {
+        for (tid, listed, registers) in self.again.iter() {
+            if !is_handler_due(proc, *listed) && ptrace::set_registers(*tid, registers).is_ok() {
                 notes.mended += 1;
-                let _ = ptrace::detach(*tid);
+                let _ = ptrace::go_on(*tid);
             } else {
                 notes.unlisted_eintr += 1;
             }
         }
         let until = process::monotonic_ns() + PATIENCE_NS;
-        for (_, listed, _) in self.again.iter() {
-            while InSystemCall::of(proc, *listed).is_none() && process::monotonic_ns() < until {
+        for (tid, listed, _) in self.again.iter() {
+            while !is_settled(proc, *tid, *listed) && process::monotonic_ns() < until {
                 timer::sleep(LOOK_NS);
             }
         }
+        for (tid, listed, registers) in self.again.iter() {
+            if was_interrupted_for_nothing(proc, *tid, *listed, registers) {
+                let _ = ptrace::set_registers(*tid, registers);
+            }
+        }
     }
+}
+
+/// Inside of a call, or standing still again, or gone.
+fn is_settled(proc: &ProcFiles, tid: Tid, listed: Tid) -> bool {
+    InSystemCall::of(proc, listed).is_some()
+        || wait::tracee(tid, Block::Poll).is_ok_and(|found| found.is_some())
+}
+
+/// True when the call that the thread made again has failed since a signal came that the program ignores.
+fn was_interrupted_for_nothing(proc: &ProcFiles, tid: Tid, listed: Tid, again: &Registers) -> bool {
+    let Ok(Some(Change::Stopped { signal, event: 0 })) = wait::tracee(tid, Block::Poll) else { return false };
+    does_nothing(proc, listed, signal)
+        && ptrace::registers(tid).is_ok_and(|now| {
+            now.result() == -(libc::EINTR as isize) && again.is_at_call(now.pc(), now.stack_pointer())
+        })
+}
+
+/// True for a signal that the program ignores, by the default action: the kernel wakes a traced thread for it all the same
+/// (kernel/signal.c, sig_ignored). It is not missed when the thread is let go without.
+pub(super) fn does_nothing(proc: &ProcFiles, listed: Tid, signal: i32) -> bool {
+    let status = || proc.open_of_thread(listed, "status").and_then(|file| Status::read(&file));
+    matches!(signal, libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH)
+        && status().is_ok_and(|status| !SignalSet(status.caught).contains(signal))
 }
 
 /// How long all of them are waited for. One that gets no CPU for so long, or is gone, is not worth the others' time.
 const PATIENCE_NS: u64 = 20_000_000;
 const LOOK_NS: u64 = 20_000;
 
-/// True when a signal that the thread does not block waits for it or for its process.
-fn is_expected(tid: Tid) -> bool {
-    let Ok(blocked) = ptrace::signal_mask(tid).map(SignalSet) else { return true };
-    // SAFETY: plain data, for which zero is a value.
-    let mut batch: [libc::siginfo_t; 8] = unsafe { core::mem::zeroed() };
-    [Queue::Thread, Queue::Process].into_iter().any(|queue| {
-        let mut offset = 0;
-        while let Ok(count @ 1..) = ptrace::peek_signals(tid, queue, offset, &mut batch) {
-            if batch.iter().take(count).any(|info| !blocked.contains(info.si_signo)) {
-                return true;
-            }
-            offset += count;
-        }
-        false
-    })
+/// True when a signal waits that will run a handler in the thread, or may: that ends the call. Others do not, though they
+/// are kept for a traced thread even where the program ignores them, as SIGCHLD of a child that ended during the stop
+/// (kernel/signal.c, sig_ignored). The status file has the mask of the call itself, of epoll_pwait(2) for one;
+/// PTRACE_GETSIGMASK the one that comes back after it.
+fn is_handler_due(proc: &ProcFiles, listed: Tid) -> bool {
+    let status = proc.open_of_thread(listed, "status").and_then(|file| Status::read(&file));
+    status.map_or(true, |status| status.coming != 0)
 }

@@ -15,6 +15,7 @@ use crate::sys::signals::SignalSet;
 use crate::sys::task;
 use crate::sys::wait::Block;
 
+use super::blocked;
 use super::call::Call;
 use super::mend::{Effect, mend};
 use super::notes::Missing;
@@ -83,6 +84,11 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
         }
     }
     body.world.notes.threads = body.world.threads.len() as u32;
+}
+
+/// True for a thread that is about to receive a signal that the program ignores.
+fn does_nothing(body: &Body, task: Tracee, kind: StopKind) -> bool {
+    matches!(kind, StopKind::SignalDelivery(signal) if blocked::does_nothing(&body.world.proc, task.listed, signal))
 }
 
 fn is_waiting(task: &Tracee) -> bool {
@@ -219,7 +225,7 @@ impl Collector<'_> {
                 }
                 stopped.set_registers(&registers).or_else(|_| stopped.set_registers(&registers)).is_ok()
             }
-            Effect::Mended if kind == StopKind::Interrupted => {
+            Effect::Mended if kind == StopKind::Interrupted || does_nothing(body, task, kind) => {
                 if let Some(call) = wrapped {
                     call.shorten(&mut registers);
                 }

@@ -9,7 +9,7 @@ use crate::base::{Errno, Tid};
 use super::invoke::syscall;
 
 // <linux/ptrace.h>; the libc crate lacks some of them for musl.
-const DETACH: usize = 17;
+const CONT: usize = 7;
 const GETEVENTMSG: usize = 0x4201;
 const GETSIGINFO: usize = 0x4202;
 const GETREGSET: usize = 0x4204;
@@ -49,10 +49,10 @@ pub fn interrupt(tid: Tid) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_ptrace, [INTERRUPT, tid.get() as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// `ptrace(PTRACE_DETACH, tid)`: a stopped thread goes on, untraced.
-pub fn detach(tid: Tid) -> Result<(), Errno> {
+/// `ptrace(PTRACE_CONT, tid, 0, 0)`: a stopped thread goes on, traced, without the signal that it was about to receive.
+pub fn go_on(tid: Tid) -> Result<(), Errno> {
     // SAFETY: touches no memory of ours.
-    unsafe { syscall(libc::SYS_ptrace, [DETACH, tid.get() as usize, 0, 0, 0, 0]) }.map(drop)
+    unsafe { syscall(libc::SYS_ptrace, [CONT, tid.get() as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `ptrace(PTRACE_GETREGSET, tid, set, &{into, len})`: how many bytes of the stopped thread's register set were written.
