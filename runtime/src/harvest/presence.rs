@@ -32,6 +32,9 @@ const REGIONS: usize = 1024;
 const FEW_REGIONS: usize = 4096 / size_of::<PageRegion>();
 /// Pages asked for in one call.
 const PAGES: usize = 4096;
+/// Bytes of files that are memory of which the page cache is asked, a page some tens of nanoseconds, while the program stands
+/// still. A collector may reserve terabytes of such a file; of the rest the page table tells.
+const MOST_ASKED: usize = 4 << 30;
 
 /// Asks the best source that answers.
 pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> {
@@ -166,35 +169,32 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
 
 /// With what the page cache holds of files that are memory.
 fn with_memory_files(maps: &Maps, mut presence: Presence) -> Result<Presence, Errno> {
-    let mut found = MapVec::new();
+    let mut found = Resident::nothing();
     in_page_cache(maps.all().iter().filter(|mapping| mapping.in_memory), &mut found)?;
-    if !found.is_empty() {
-        presence.readable = presence.readable.joined(&found)?;
+    if !found.extents().is_empty() {
+        presence.readable = presence.readable.joined(found.extents())?;
     }
     Ok(presence)
 }
 
-fn in_page_cache<'m>(
-    mappings: impl Iterator<Item = &'m Mapping>,
-    into: &mut MapVec<AddrRange>,
-) -> Result<(), Errno> {
+/// A page that is not in the cache is left alone, also where it may be in swap: to read a hole makes the kernel fill it.
+fn in_page_cache<'m>(mappings: impl Iterator<Item = &'m Mapping>, into: &mut Resident) -> Result<(), Errno> {
     let mut core = MapVec::<u8>::new();
-    let mut all = None;
+    let mut left = MOST_ASKED;
     for mapping in mappings {
         core.resize(PAGES, 0)?;
-        // What is in swap is not told: then the pages must be read, and holes with them.
-        let all = *all.get_or_insert_with(pagemap::may_be_swapped);
         let mut at = mapping.range.start;
-        while at < mapping.range.end {
+        while at < mapping.range.end && left > 0 {
             let piece = AddrRange::new(at, at.plus(PAGES * page_size()).min(mapping.range.end));
             let known = pagemap::in_core(piece, &mut core).is_ok();
             for page in core.iter().take(piece.len() / page_size()) {
-                if page & 1 != 0 || all || !known {
+                if known && page & 1 != 0 {
                     into.push(AddrRange::sized(at, page_size()))?;
                 }
                 at = at.plus(page_size());
             }
             at = piece.end;
+            left = left.saturating_sub(piece.len());
         }
     }
     Ok(())
