@@ -1,10 +1,10 @@
 //! The graph of unreachable chunks: who points to whom.
 
-use crate::base::{Addr, Errno};
+use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::Resident;
 use crate::heap::{Chunk, ChunkId, Provider};
 use crate::mem::{Filter, MapVec, ReadMemory};
-use crate::scan::{Marks, words};
+use crate::scan::{Marks, empty_array, words};
 
 /// A vertex: index into [`Graph::vertices`].
 pub(super) type Vertex = u32;
@@ -53,7 +53,9 @@ impl Graph {
         buffer: &mut [usize],
     ) -> Result<(), Errno> {
         let Some((_, chunk)) = self.vertices.get(vertex).copied() else { return Ok(()) };
-        let filter = Filter::new(provider.bounds());
+        let AddrRange { start, end } = provider.bounds();
+        // One word more: the address behind an empty array at the end.
+        let filter = Filter::new(AddrRange::new(start, end.plus(words::WORD)));
         let mut full = Ok(());
         let mut last = vertex;
         for part in words::parts_of_chunk(resident, chunk.range()) {
@@ -63,7 +65,7 @@ impl Graph {
                     return;
                 }
                 // Rows of equal pointers are common (a list's nodes point to one parent); one edge is enough.
-                if let Some(to) = self.vertex_at(addr)
+                if let Some(to) = self.vertex_at(addr).or_else(|| self.array_before(addr, provider, memory))
                     && to != last
                     && to != vertex
                 {
@@ -81,6 +83,15 @@ impl Graph {
         let vertex = after.checked_sub(1)?;
         let (_, chunk) = self.vertices.get(vertex)?;
         (addr.get() - chunk.base.get() < chunk.size.max(1)).then_some(vertex)
+    }
+
+    /// The vertex that is an empty array which ends at `addr`.
+    fn array_before(&self, addr: Addr, provider: &impl Provider, memory: &impl ReadMemory) -> Option<usize> {
+        // An address in a live chunk says nothing of the one before; most are such.
+        if provider.locate(addr).is_some() {
+            return None;
+        }
+        self.vertex_at(empty_array::before(addr, provider, memory)?.1.start)
     }
 
     /// How many vertices there are.

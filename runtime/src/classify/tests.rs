@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::base::Alone;
 use crate::harvest::{Harvest, Resident, Strength};
-use crate::heap::{Provider, Tag};
+use crate::heap::Tag;
 use crate::scan::made_up::{self, HEAP, Heap, Memory, World};
 use crate::scan::{Marks, mark};
 
@@ -26,8 +26,7 @@ fn edges(world: &World, of: &BTreeSet<usize>) -> BTreeMap<usize, BTreeSet<usize>
             let resident = &world.harvest.resident;
             let words = made_up::words(&world.memory, resident, range)
                 .into_iter()
-                .filter_map(|word| world.heap.find(crate::base::Addr::new(word)))
-                .map(|id| id.index() / world.heap.stride)
+                .filter_map(|word| made_up::points_to(&world.heap, &world.memory, word))
                 .filter(|to| *to != from && of.contains(to))
                 .collect();
             (from, words)

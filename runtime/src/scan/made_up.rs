@@ -190,6 +190,18 @@ pub(crate) fn oracle(heap: &Heap, memory: &Memory, harvest: &Harvest) -> (BTreeS
     (strong, weak)
 }
 
+/// The chunk that `word` points to, or whose empty array it lies behind.
+pub(crate) fn points_to(heap: &Heap, memory: &Memory, word: usize) -> Option<usize> {
+    let contains = |chunk: &Chunk| {
+        let size = chunk.size.max(1);
+        (chunk.base.get()..chunk.base.get() + size).contains(&word)
+    };
+    let cookie = |chunk: &Chunk| {
+        chunk.size == 8 && chunk.base.get() + 8 == word && memory.word(chunk.base.get()) == Some(0)
+    };
+    heap.chunks.iter().position(contains).or_else(|| heap.chunks.iter().position(cookie))
+}
+
 fn flood(
     heap: &Heap,
     memory: &Memory,
@@ -222,14 +234,7 @@ fn flood(
         Strength::Weak => {}
     }
     while let Some(word) = todo.pop_front() {
-        let contains = |chunk: &Chunk| {
-            let size = chunk.size.max(1);
-            (chunk.base.get()..chunk.base.get() + size).contains(&word)
-        };
-        let cookie = |chunk: &Chunk| {
-            chunk.size == 8 && chunk.base.get() + 8 == word && memory.word(chunk.base.get()) == Some(0)
-        };
-        let found = heap.chunks.iter().position(contains).or_else(|| heap.chunks.iter().position(cookie));
+        let found = points_to(heap, memory, word);
         if let Some(index) = found {
             if reached.insert(index) {
                 todo.extend(words(memory, &harvest.resident, heap.chunks[index].range()));

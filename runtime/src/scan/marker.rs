@@ -20,6 +20,7 @@ use crate::base::{Addr, AddrRange, Errno, Workers};
 use crate::heap::{ChunkId, Place, Provider, Slack};
 use crate::mem::{MapVec, ReadMemory};
 
+use super::empty_array;
 use super::frontier::Frontier;
 use super::mark::{Flood, World};
 use super::piece::Piece;
@@ -264,7 +265,7 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// A word in the bounds of the heap.
     #[inline(never)]
     fn locate(&mut self, addr: Addr) {
-        match self.world.provider.locate(addr).or_else(|| self.behind(addr)) {
+        match self.chunk_of(addr) {
             Some((id, range)) => self.reach(id, range),
             None => {
                 if let Some(run) = self.world.harvest.run_at(addr.get()) {
@@ -272,6 +273,13 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
                 }
             }
         }
+    }
+
+    /// The chunk that holds `addr`, or whose empty array ends there.
+    #[inline(always)]
+    fn chunk_of(&self, addr: Addr) -> Option<(ChunkId, AddrRange)> {
+        let World { provider, memory, .. } = self.world;
+        provider.locate(addr).or_else(|| empty_array::before(addr, *provider, *memory))
     }
 
     /// What a word points to.
@@ -282,7 +290,7 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
         {
             return Some(Target::Chunk(place.id, range));
         }
-        match self.world.provider.locate(addr).or_else(|| self.behind(addr)) {
+        match self.chunk_of(addr) {
             Some((id, range)) => Some(Target::Chunk(id, range)),
             None => self.world.harvest.run_at(addr.get()).map(Target::Run),
         }
@@ -305,18 +313,6 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
         if self.mark(id) && range.len() >= WORD {
             self.frontier.push(id, Piece::of_chunk(range));
         }
-    }
-
-    /// The empty array of C++ objects with a cookie that `addr` lies behind: `new T[0]` with a destructor to call is a
-    /// chunk with one word, the count 0, and the program holds the address behind it (Itanium C++ ABI, 2.7).
-    #[cold]
-    fn behind(&self, addr: Addr) -> Option<(ChunkId, AddrRange)> {
-        let (id, range) = self.world.provider.locate(addr.minus(WORD))?;
-        let mut cookie = [1];
-        let is_empty_array = range == AddrRange::new(addr.minus(WORD), addr)
-            && self.world.memory.read_words(range.start, &mut cookie) == 1
-            && cookie == [0];
-        is_empty_array.then_some((id, range))
     }
 
     /// A mapping that something reachable points into.

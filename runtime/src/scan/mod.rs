@@ -10,6 +10,7 @@
 
 mod atomics;
 mod chains;
+pub(crate) mod empty_array;
 mod frontier;
 mod mark;
 mod marker;
