@@ -14,6 +14,7 @@ mod dump;
 mod hooks;
 mod only;
 mod outcome;
+mod prospect;
 mod question;
 mod remarks;
 mod snapshot;

@@ -5,10 +5,9 @@
 use crate::arch;
 use crate::base::{Addr, AddrRange, Alone, Errno, Workers};
 use crate::classify::{self, Kind};
-use crate::explain::Hop;
 use crate::harvest::maps::Maps;
 use crate::harvest::registers;
-use crate::harvest::{self, CouldNotHarvest, Harvest, Input, Switches, Thread};
+use crate::harvest::{self, CouldNotHarvest, Harvest, Headers, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
 use crate::mem::{MapVec, ReadMemory, Sum};
@@ -99,18 +98,19 @@ pub(super) struct Seen {
     pub(super) busy: usize,
 }
 
-/// Harvests. `early`: present pages are left to [`Seen::find_pages`].
+/// Harvests. `early`: present pages are left to [`Seen::find_pages`]; what is known of modules' headers.
 pub(super) fn look(
     world: &World,
     memory: &impl ReadMemory,
     prepared: &Prepared<'_>,
     options: &Options,
-    early: bool,
+    early: Option<&Headers>,
     only: Only,
     baseline: MapVec<Sum<u32>>,
 ) -> Result<Seen, Failure> {
     let heap = HeapView::new()?;
     let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options, early)?;
+    let early = early.is_some();
     let registers_left = options.use_registers;
     let mut mappings = MapVec::new();
     mappings.extend(prepared.mappings)?;
@@ -154,6 +154,7 @@ impl Seen {
         memory: &(impl ReadMemory + Sync),
         options: &Options,
     ) -> Result<Analysis, Failure> {
+        self.heap.index();
         let Seen { heap, harvest, .. } = &*self;
         let mut marks = if harvest.resident.bytes() < LARGE {
             mark_by(&Alone, heap, memory, harvest)?
@@ -193,13 +194,6 @@ impl Seen {
         }
         Ok(analysis)
     }
-
-    /// More bytes than [`Analysis::hand_over`] can need.
-    pub(super) fn most_bytes(&self) -> usize {
-        // Pages that are never touched cost address space only. Chains of a survey may be long.
-        const REST: usize = 64 << 20;
-        self.heap.slots() * (size_of::<report::Leak>() + size_of::<Hop>()) + REST
-    }
 }
 
 fn mark_by(
@@ -226,7 +220,7 @@ pub(super) fn collect(
     heap: &HeapView,
     prepared: &Prepared<'_>,
     options: &Options,
-    early: bool,
+    early: Option<&Headers>,
 ) -> Result<(Harvest, bool), Failure> {
     let mut stopped = MapVec::new();
     for record in world.threads() {
@@ -256,6 +250,7 @@ pub(super) fn collect(
     }
     let faults_elsewhere = harvest::kernel::words(|file| world.open_file(file), &mut kernel)?;
     let own = own_library();
+    let unknown = Headers::none();
     let input = Input {
         switches: Switches {
             globals: options.use_globals,
@@ -276,7 +271,8 @@ pub(super) fn collect(
         layout: hooks::layout(),
         maps: world.open_file(ProcFile::Maps),
         pagemap: world.open_file(ProcFile::Pagemap),
-        early,
+        headers: early.unwrap_or(&unknown),
+        early: early.is_some(),
     };
     Ok((harvest::collect(input, heap, memory)?, faults_elsewhere))
 }

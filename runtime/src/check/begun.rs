@@ -3,19 +3,22 @@
 //! Contract: the first half runs on the thread whose turn it is, the second takes the turn again. In between other checks
 //! and forks may happen.
 
+use core::cell::Cell;
+
 use crate::arch::CallerFrame;
 use crate::init;
 use crate::init::options::{self, Options};
 use crate::mem::{ProcessMemory, WithFile};
 use crate::report;
-use crate::stop::World;
 use crate::stop::snapshot::Pending;
+use crate::stop::{ProcFile, World};
 use crate::sys::file::Fd;
 
 use super::analysis::{self, Analysis, Failure};
 use super::only::{self, Only};
+use super::prospect::{Prospect, Wish};
 use super::remarks::Remarks;
-use super::snapshot::{self, InPlace, Scan, Wish};
+use super::snapshot::{self, InPlace, Scan};
 use super::stopped::{Prepared, in_stopped_world};
 use super::turn::Turn;
 use super::{Occasion, Outcome, conclude, refused};
@@ -58,17 +61,31 @@ impl Begun {
             Ok(sums) => sums,
             Err(errno) => return self.remarks.no_memory(errno),
         };
-        let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
-            let memory = WithFile::new(memory, world.proc().open_of_memory("mem").ok());
-            let baseline = core::mem::take(&mut baseline);
-            let early = wish.may_pay(world);
-            let mut seen = analysis::look(world, &memory, prepared, options, early, only, baseline)?;
-            Ok(snapshot::scan(world, &memory, &mut seen, wish, options))
+        let prospect = Cell::new(Prospect::none());
+        let mut ahead = |world: &World, memory: ProcessMemory<'_>| {
+            prospect.set(Prospect::of(wish, world, &memory));
         };
-        let scanned =
-            in_stopped_world(&self.occasion, frame, options, true, &mut self.remarks, &mut look_and_scan);
+        let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
+            let mut prospect = prospect.replace(Prospect::none());
+            let memory = WithFile::new(memory, world.open_file(ProcFile::Memory).ok());
+            let baseline = core::mem::take(&mut baseline);
+            let headers = prospect.headers(world);
+            let mut seen = analysis::look(world, &memory, prepared, options, headers, only, baseline)?;
+            let (scan, why) = snapshot::scan(world, &memory, &mut seen, &mut prospect, options);
+            // To unmap what was seen takes as long as to find some of it: that is for later.
+            Ok((scan, why, seen, prospect))
+        };
+        let scanned = in_stopped_world(
+            &self.occasion,
+            frame,
+            options,
+            true,
+            &mut self.remarks,
+            &mut ahead,
+            &mut look_and_scan,
+        );
         // The program runs again.
-        let Some((scan, why)) = scanned else { return };
+        let Some((scan, why, _seen, _prospect)) = scanned else { return };
         self.in_place(why);
         match scan {
             Ok(scan) => self.scan = scan,

@@ -91,12 +91,20 @@ pub fn baseline(frame: &CallerFrame) -> Option<u32> {
         return None;
     };
     let mut remarks = Remarks::new();
-    let sums = in_stopped_world(&occasion, frame, init::options(), true, &mut remarks, &mut |_, _, _| {
-        let heap = HeapView::new()?;
-        let sums = by_stack(&heap)?;
-        heap.grow_older();
-        Ok::<_, Failure>(sums)
-    });
+    let sums = in_stopped_world(
+        &occasion,
+        frame,
+        init::options(),
+        true,
+        &mut remarks,
+        &mut |_, _| {},
+        &mut |_, _, _| {
+            let heap = HeapView::new()?;
+            let sums = by_stack(&heap)?;
+            heap.grow_older();
+            Ok::<_, Failure>(sums)
+        },
+    );
     if let Some(why) = remarks.failure() {
         report::say(format_args!("no baseline could be made: {why}"));
     }

@@ -47,7 +47,8 @@ pub fn ask(question: Question, object: Addr, limit: usize, frame: &CallerFrame) 
                     memory: &ProcessMemory<'_>,
                     prepared: &Prepared<'_>|
      -> Result<Answer, Failure> { look(question, object, limit, world, memory, prepared) };
-    let answer = in_stopped_world(&occasion, frame, init::options(), false, &mut remarks, &mut work);
+    let answer =
+        in_stopped_world(&occasion, frame, init::options(), false, &mut remarks, &mut |_, _| {}, &mut work);
     if let Some(why) = remarks.failure() {
         crate::report::say(format_args!("{object:#x} could not be explained: {why}"));
     }
@@ -67,7 +68,7 @@ fn look(
     let mut answer = Answer { object: None, hops: MapVec::new(), count: 0, held: false };
     let Some(id) = heap.find(object) else { return Ok(answer) };
     answer.object = Some(heap.chunk(id));
-    let (harvest, _) = analysis::collect(world, memory, &heap, prepared, init::options(), false)?;
+    let (harvest, _) = analysis::collect(world, memory, &heap, prepared, init::options(), None)?;
     match question {
         Question::Referrers => {
             (answer.hops, answer.count) = referrers::find(&heap, memory, &harvest, id, limit)?;

@@ -11,22 +11,17 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::arch::page_size;
 use crate::base::Errno;
-use crate::base::text::parse_number;
 use crate::harvest::uncarried;
+use crate::heap::Provider;
 use crate::init::options::{self, Options};
 use crate::mem::{ProcessMemory, ReadMemory, WithFile};
 use crate::stop::World;
 use crate::stop::snapshot::{self, Copies, Handover, Limits, Pending};
-use crate::sys::{file, process};
+use crate::sys::process;
 
 use super::analysis::{self, Analysis, Failure, Seen};
+use super::prospect::Prospect;
 
-/// Below this a scan in place takes hardly longer than a fork, and costs nothing afterwards.
-const SMALL: usize = 64 << 20;
-/// What a scan in place reads in the time that a copy costs for each thread: its mappings are copied, and when it goes on it
-/// writes at once to its stack and to what the kernel keeps for it there, two or three pages in tables of their own. With
-/// 4000 threads that wait, a copy of 50 MiB makes a check 1.5 times as long, and the pause hardly shorter.
-const SMALL_PER_THREAD: usize = 64 << 10;
 /// What a fork does not carry over is read while the program stands still: no more than this.
 const MOST_UNCARRIED: usize = 64 << 20;
 /// The scan's own needs: bits, bytes and queues for each block, at most about half of what is scanned.
@@ -38,32 +33,6 @@ const AFTER_COSTLY: u32 = 8;
 
 /// Checks that are still to be made in place since the program writes much.
 static COSTLY: AtomicU32 = AtomicU32::new(0);
-
-/// What is wanted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
-    /// The option, or what the caller of the interface says.
-    pub(super) choice: options::Snapshot,
-    /// The caller does not wait for the result.
-    pub(super) later: bool,
-}
-
-impl Wish {
-    /// In place.
-    pub(super) const NONE: Wish = Wish { choice: options::Snapshot::Never, later: false };
-
-    /// False when a copy is not wanted, or would not pay: nobody else runs, or little is to be scanned.
-    pub(super) fn may_pay(self, world: &World) -> bool {
-        match self.choice {
-            options::Snapshot::Never => false,
-            options::Snapshot::Always => true,
-            options::Snapshot::Auto => {
-                let threads = world.threads().len();
-                resident() >= SMALL + threads * SMALL_PER_THREAD && (threads > 1 || self.later)
-            }
-        }
-    }
-}
 
 /// Why a check that might have been made on a copy was made in place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,10 +99,10 @@ pub(super) fn scan(
     world: &World,
     memory: &(impl ReadMemory + Sync),
     seen: &mut Seen,
-    wish: Wish,
+    prospect: &mut Prospect,
     options: &Options,
 ) -> (Result<Scan, Failure>, Option<InPlace>) {
-    match attempt(world, memory, seen, wish, options) {
+    match attempt(world, memory, seen, prospect, options) {
         Ok(pending) => (Ok(Scan::Pending(pending)), None),
         Err(why) => {
             let done = seen.find_pages(world).and_then(|()| timed(world, seen, memory, options));
@@ -158,23 +127,24 @@ fn attempt(
     world: &World,
     memory: &(impl ReadMemory + Sync),
     seen: &mut Seen,
-    wish: Wish,
+    prospect: &mut Prospect,
     options: &Options,
 ) -> Result<Pending, InPlace> {
+    let wish = prospect.wish;
     if wish.choice == options::Snapshot::Never {
         return Err(InPlace::NotWanted);
     }
     let auto = wish.choice == options::Snapshot::Auto;
-    let bytes = resident();
+    let resident = prospect.resident;
     if auto {
-        if !wish.may_pay(world) {
+        if !prospect.may_pay(world) {
             return Err(InPlace::NotWorth);
         }
         if COSTLY.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
             return Err(InPlace::Costly);
         }
         // A program that writes to a quarter of its memory meanwhile must not bring the system down.
-        if let Some(left) = available().filter(|left| *left < bytes / 4) {
+        if let Some(left) = prospect.available.filter(|left| *left < resident / 4) {
             return Err(InPlace::Scarce(left));
         }
     }
@@ -195,13 +165,17 @@ fn attempt(
     let odd_pointers = options.pointer_mask != 0 || options.use_unaligned;
     let saved = uncarried::save(&uncarried, odd_pointers, &seen.harvest, &seen.heap, memory)
         .map_err(InPlace::NoMemory)?;
-    let handover = Handover::new(seen.most_bytes()).map_err(InPlace::NoMemory)?;
-    let memory = bytes / 2 + SCAN_MEMORY + uncarried.ranges.iter().map(|range| range.len()).sum::<usize>();
-    let limits = Limits { deadline_ns: DEADLINE_NS, outlives_thread: wish.later, memory };
-    snapshot::fork(world, handover, &limits, &saved, &mut |handover, memory| {
+    let handover = prospect.handover(seen.heap.slots()).map_err(InPlace::NoMemory)?;
+    let put_back = uncarried.ranges.iter().map(|range| range.len()).sum::<usize>();
+    let limits = Limits {
+        deadline_ns: DEADLINE_NS,
+        outlives_thread: wish.later,
+        memory: resident / 2 + SCAN_MEMORY + put_back,
+    };
+    snapshot::fork(world, handover, &limits, &saved, &mut |handover, copy| {
         // Tasks that take turns with the program's would cost it more than the copies of its pages.
         seen.busy = world.busy() + usize::from(wish.later);
-        on_copy(world, memory, seen, handover, options);
+        on_copy(world, copy, seen, handover, options);
     })
     .map_err(InPlace::NoFork)
 }
@@ -246,18 +220,4 @@ pub(super) fn result(handover: &Handover) -> Result<Analysis, Failure> {
         _ => {}
     }
     result
-}
-
-/// Bytes of the process that are in memory: /proc/self/statm (proc(5)).
-fn resident() -> usize {
-    Copies::begin().resident_pages() as usize * page_size()
-}
-
-/// Bytes that processes can still get: MemAvailable of /proc/meminfo (proc(5)).
-fn available() -> Option<usize> {
-    let mut text = [0; 4096];
-    let len = file::read(&file::open(c"/proc/meminfo", libc::O_RDONLY, 0).ok()?, &mut text).ok()?;
-    let text = core::str::from_utf8(text.get(..len)?).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(parse_number(line.split_ascii_whitespace().next()?)? as usize * 1024)
 }

@@ -24,13 +24,15 @@ pub(super) struct Prepared<'a> {
     pub(super) mappings: &'a [Mapping],
 }
 
-/// Runs `work` while the world stands still. `extended_later`: as in [`stop::Options`]. `None` when it did not come to that, or `work` failed; why is in `remarks`.
+/// Runs `ahead` before the stop, as [`stop::Works`] says, and `work` while the world stands still. `extended_later`: as in
+/// [`stop::Options`]. `None` when it did not come to that, or `work` failed; why is in `remarks`.
 pub(super) fn in_stopped_world<T>(
     occasion: &Occasion,
     frame: &CallerFrame,
     options: &Options,
     extended_later: bool,
     remarks: &mut Remarks,
+    ahead: &mut stop::Work<'_>,
     work: &mut dyn FnMut(&World, &ProcessMemory<'_>, &Prepared<'_>) -> Result<T, Failure>,
 ) -> Option<T> {
     // What takes a lock or asks the loader comes first, while all threads run.
@@ -56,9 +58,11 @@ pub(super) fn in_stopped_world<T>(
     let prepared = Prepared { regions: &regions, kept: &kept, mappings: &mappings };
     let mut result = None;
     let stop_options = stop::Options { extended_later, ..stop_options(occasion, options) };
-    let stopped = stop::stop_the_world(&caller, &stop_options, &mut |world, memory| {
+    let mut work = |world: &World, memory: ProcessMemory<'_>| {
         result = Some(work(world, &memory, &prepared));
-    });
+    };
+    let works = &mut stop::Works { ahead, work: &mut work };
+    let stopped = stop::stop_the_world_prepared(&caller, &stop_options, works);
     // The program runs again.
     remarks.stopped(&stopped);
     match result? {

@@ -6,6 +6,7 @@ use crate::mem::{MapVec, ReadMemory, own};
 use crate::sys::file::{self, Fd};
 use crate::threads::mappings;
 
+use super::globals::{self, Headers};
 use super::libc_layout::Layout;
 use super::maps::{Backing, Maps};
 use super::model::{Harvest, Root, RootKind, RootWord, Strength};
@@ -14,7 +15,7 @@ use super::regions::Claims;
 use super::stacks::Borders;
 use super::thread::{State, Thread};
 use super::tls::{self, Life, Listed};
-use super::{globals, nodes, registers};
+use super::{nodes, registers};
 
 /// Which kinds of roots are wanted. What is not wanted is neither root nor node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +69,8 @@ pub struct Input<'a> {
     pub maps: Result<Fd, Errno>,
     /// /proc/PID/pagemap.
     pub pagemap: Result<Fd, Errno>,
+    /// What [`look_ahead`] found; or [`Headers::none`].
+    pub headers: &'a Headers,
     /// Find present pages only as far as a forked copy could not; [`find_pages`] finds the rest.
     pub early: bool,
 }
@@ -99,6 +102,16 @@ pub fn collect(
     steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)
 }
 
+/// Reads what can be known before the stop, in the helper. `maps` and `pagemap` are of this memory.
+pub fn look_ahead(
+    maps: &Maps,
+    pagemap: Result<Fd, Errno>,
+    memory: &impl ReadMemory,
+) -> Result<Headers, Errno> {
+    let presence = presence::find_early(maps, &Headers::none(), pagemap)?;
+    Headers::read(maps, &presence, memory)
+}
+
 /// Finds all present pages, of a harvest that was made early. `maps` and `pagemap` are of the memory that is going to be
 /// read: this one, or a copy, where what the fork did not carry over was put back.
 pub fn find_pages(harvest: &mut Harvest, maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<(), Errno> {
@@ -126,10 +139,13 @@ fn steps(
     memory: &impl ReadMemory,
 ) -> Result<Harvest, Errno> {
     let Input { switches, layout, threads, .. } = input;
-    let find = if input.early { presence::find_early } else { presence::find };
-    let presence = find(maps, input.pagemap)?;
+    let presence = if input.early {
+        presence::find_early(maps, input.headers, input.pagemap)?
+    } else {
+        presence::find(maps, input.pagemap)?
+    };
     let mut data = MapVec::new();
-    globals::find(maps, &presence, memory, &mut data)?;
+    globals::find(maps, &presence, input.headers, memory, &mut data)?;
     let mut listed = MapVec::new();
     if let Some(lists) = &layout.lists {
         tls::listed(memory, layout, lists, &mut listed)?;

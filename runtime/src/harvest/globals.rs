@@ -14,7 +14,7 @@ use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::mem::{MapVec, ReadMemory};
 
-use super::maps::{Backing, Mapping, Maps};
+use super::maps::{Backing, FileId, Mapping, Maps};
 use super::presence::Presence;
 
 /// Words of an ELF header, and of a program header (64-bit).
@@ -27,7 +27,7 @@ const PT_LOAD: u32 = 1;
 const PF_W: u32 = 2;
 
 /// A loaded segment, by the header.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Segment {
     offset: u64,
     /// Before the load bias.
@@ -35,6 +35,66 @@ struct Segment {
     file_size: u64,
     memory_size: u64,
     writable: bool,
+}
+
+/// What modules' headers say, read while the program still runs: where a mapping of the same file lies at the same place when
+/// it stands, the bytes are the same, and need neither be asked for nor read then.
+pub struct Headers {
+    known: MapVec<Known>,
+    /// Of all modules, one after the other.
+    segments: MapVec<Segment>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    start: Addr,
+    file: FileId,
+    /// Which segments it has; `None` where this is no header.
+    segments: Option<(usize, usize)>,
+}
+
+impl Headers {
+    /// Knows nothing.
+    pub const fn none() -> Headers {
+        Headers { known: MapVec::new(), segments: MapVec::new() }
+    }
+
+    /// Reads those that are in memory.
+    pub(super) fn read(maps: &Maps, presence: &Presence, memory: &impl ReadMemory) -> Result<Headers, Errno> {
+        let mut headers = Headers::none();
+        for first in
+            maps.all().iter().filter(|mapping| begins_a_file(mapping) && is_present(mapping, presence))
+        {
+            let mut segments = [Segment::default(); MOST_HEADERS];
+            let count = read_segments(memory, first.range.start, &mut segments);
+            let begin = headers.segments.len();
+            headers.segments.extend(segments.get(..count.unwrap_or(0)).unwrap_or_default())?;
+            let segments = count.map(|_| (begin, headers.segments.len()));
+            headers.known.push(Known { start: first.range.start, file: first.file, segments })?;
+        }
+        Ok(headers)
+    }
+
+    /// True when it is known what `first` begins.
+    pub(super) fn has(&self, first: &Mapping) -> bool {
+        self.of(first).is_some()
+    }
+
+    /// The segments of the module that `first` begins; `Some(None)` when it begins none.
+    fn of(&self, first: &Mapping) -> Option<Option<&[Segment]>> {
+        let known =
+            self.known.iter().find(|known| known.start == first.range.start && known.file == first.file)?;
+        Some(known.segments.and_then(|(begin, end)| self.segments.get(begin..end)))
+    }
+}
+
+fn begins_a_file(mapping: &Mapping) -> bool {
+    mapping.backing == Backing::File && !mapping.shared && mapping.offset == 0 && mapping.read
+}
+
+fn is_present(first: &Mapping, presence: &Presence) -> bool {
+    let page = AddrRange::sized(first.range.start, page_size());
+    presence.file.within(page).chain(presence.readable.within(page)).next().is_some()
 }
 
 /// What the map says of a file that is mapped from its offset 0.
@@ -50,6 +110,7 @@ enum Header {
 pub(super) fn find(
     maps: &Maps,
     presence: &Presence,
+    headers: &Headers,
     memory: &impl ReadMemory,
     into: &mut MapVec<AddrRange>,
 ) -> Result<(), Errno> {
@@ -61,7 +122,7 @@ pub(super) fn find(
         }
         // The pieces of a module follow each other; a second load of the same file begins with its offset 0 again.
         if mapping.offset == 0 {
-            header = module(maps, presence, memory, mapping, into)?;
+            header = module(maps, presence, headers, memory, mapping, into)?;
             file = Some(mapping.file);
         } else if file != Some(mapping.file) && mapping.write {
             header = Header::Unknown;
@@ -83,30 +144,28 @@ pub(super) fn find(
 fn module(
     maps: &Maps,
     presence: &Presence,
+    headers: &Headers,
     memory: &impl ReadMemory,
     first: &Mapping,
     into: &mut MapVec<AddrRange>,
 ) -> Result<Header, Errno> {
     let start = first.range.start;
-    let page = AddrRange::sized(start, page_size());
-    let is_present =
-        |range| presence.file.within(range).chain(presence.readable.within(range)).next().is_some();
-    if !first.read || !is_present(page) {
-        return Ok(Header::Unknown);
-    }
-    let mut segments = [None; MOST_HEADERS];
-    let Some(count) = read_segments(memory, start, &mut segments) else { return Ok(Header::NoModule) };
-    let segments = segments.get(..count).unwrap_or_default();
+    let mut read = [Segment::default(); MOST_HEADERS];
+    let segments = match headers.of(first).filter(|_| first.read) {
+        Some(known) => known,
+        None if !first.read || !is_present(first, presence) => return Ok(Header::Unknown),
+        None => read_segments(memory, start, &mut read).and_then(|count| read.get(..count)),
+    };
+    let Some(segments) = segments else { return Ok(Header::NoModule) };
     // The segment that has the header decides where the others lie.
     let Some(bias) = segments
         .iter()
-        .flatten()
         .find(|segment| segment.offset < page_size() as u64)
         .map(|segment| (start.get() as u64).wrapping_sub(segment.start - segment.offset))
     else {
         return Ok(Header::NoModule);
     };
-    for segment in segments.iter().flatten().filter(|segment| segment.file_size > 0) {
+    for segment in segments.iter().filter(|segment| segment.file_size > 0) {
         let at = Addr::new(bias.wrapping_add(segment.start) as usize);
         let is_there = maps.at(at).is_some_and(|(_, mapping)| {
             let within = (at.get() - mapping.range.start.get()) as u64;
@@ -116,7 +175,7 @@ fn module(
             return Ok(Header::NoModule);
         }
     }
-    for segment in segments.iter().flatten().filter(|segment| segment.writable) {
+    for segment in segments.iter().filter(|segment| segment.writable) {
         let at = Addr::new(bias.wrapping_add(segment.start) as usize);
         into.push(AddrRange::sized(at, segment.memory_size as usize))?;
     }
@@ -128,7 +187,7 @@ fn module(
 fn read_segments(
     memory: &impl ReadMemory,
     start: Addr,
-    segments: &mut [Option<Segment>; MOST_HEADERS],
+    segments: &mut [Segment; MOST_HEADERS],
 ) -> Option<usize> {
     let mut header = [0; HEADER];
     if memory.read_words(start, &mut header) < HEADER {
@@ -143,7 +202,8 @@ fn read_segments(
     if !is_elf || !(2..=3).contains(&kind) || entry_size != PROGRAM_HEADER * 8 || headers_at % 8 != 0 {
         return None;
     }
-    for (at, slot) in segments.iter_mut().take(count).enumerate() {
+    let mut slots = segments.iter_mut();
+    for at in 0..count {
         let mut words = [0; PROGRAM_HEADER];
         let from = start.plus(headers_at).plus(at * entry_size);
         if memory.read_words(from, &mut words) < PROGRAM_HEADER {
@@ -151,13 +211,12 @@ fn read_segments(
         }
         let [kind_and_flags, offset, start, _, file_size, memory_size, _] = words.map(|word| word as u64);
         let (kind, flags) = (kind_and_flags as u32, (kind_and_flags >> 32) as u32);
-        *slot = (kind == PT_LOAD && start >= offset.min(start)).then_some(Segment {
-            offset,
-            start,
-            file_size,
-            memory_size,
-            writable: flags & PF_W != 0,
-        });
+        if kind == PT_LOAD
+            && start >= offset.min(start)
+            && let Some(slot) = slots.next()
+        {
+            *slot = Segment { offset, start, file_size, memory_size, writable: flags & PF_W != 0 };
+        }
     }
-    Some(count)
+    Some(MOST_HEADERS - slots.len())
 }

@@ -29,7 +29,8 @@ mod tls;
 pub mod uncarried;
 pub mod user_regions;
 
-pub use collect::{CouldNotHarvest, Input, Switches, collect, find_pages};
+pub use collect::{CouldNotHarvest, Input, Switches, collect, find_pages, look_ahead};
+pub use globals::Headers;
 pub use libc_layout::Layout;
 pub use model::{Harvest, Node, Notes, Root, RootKind, RootWord, Strength};
 pub use resident::Resident;

@@ -10,10 +10,11 @@
 
 use crate::arch::{USER_END, page_size};
 use crate::base::{Addr, AddrRange, Errno};
-use crate::mem::MapVec;
+use crate::mem::{MapVec, own};
 use crate::sys::file::Fd;
 use crate::sys::pagemap::{self, PageEntry, PageRegion, category};
 
+use super::globals::Headers;
 use super::maps::{Backing, Mapping, Maps};
 use super::resident::Resident;
 
@@ -59,13 +60,18 @@ pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> 
 }
 
 /// As [`find`], but no more than what a forked copy of the process could not find out by itself: the pages of files that
-/// begin modules, and of shared memory. The rest costs as long as a fork where much is in memory.
-pub fn find_early(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> {
+/// begin modules, if their `headers` are not known yet, and of shared memory. The rest costs as long as a fork where much
+/// is in memory.
+pub(super) fn find_early(
+    maps: &Maps,
+    headers: &Headers,
+    pagemap: Result<Fd, Errno>,
+) -> Result<Presence, Errno> {
     let mut presence =
         Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
     let mut early = maps.all().iter().filter_map(|mapping| match mapping.backing {
         Backing::File if mapping.is_shared_memory() => Some(mapping.range),
-        Backing::File if !mapping.shared && mapping.offset == 0 => {
+        Backing::File if !mapping.shared && mapping.offset == 0 && !headers.has(mapping) => {
             Some(AddrRange::sized(mapping.range.start, page_size()))
         }
         _ => None,
@@ -170,7 +176,10 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
 /// With what the page cache holds of files that are memory.
 fn with_memory_files(maps: &Maps, mut presence: Presence) -> Result<Presence, Errno> {
     let mut found = Resident::nothing();
-    in_page_cache(maps.all().iter().filter(|mapping| mapping.in_memory), &mut found)?;
+    // What is ours is never read, and where a snapshot puts its results is large.
+    let is_own =
+        |mapping: &Mapping| own::ranges().any(|range| range.intersect(mapping.range) == mapping.range);
+    in_page_cache(maps.all().iter().filter(|mapping| mapping.in_memory && !is_own(mapping)), &mut found)?;
     if !found.extents().is_empty() {
         presence.readable = presence.readable.joined(found.extents())?;
     }

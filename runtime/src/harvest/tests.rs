@@ -101,6 +101,8 @@ fn here(state: State) -> Thread<'static> {
     }
 }
 
+static UNKNOWN: Headers = Headers::none();
+
 fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
     Input {
         switches: Switches::ALL,
@@ -115,6 +117,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         layout,
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),
+        headers: &UNKNOWN,
         early: false,
     }
 }

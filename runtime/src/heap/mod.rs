@@ -79,4 +79,4 @@ pub use statistics::{Statistics, statistics, trim};
 pub use thread_heap::{
     ThreadHeap, allocate, chunk_at, free, last_owner, reallocate, set_tag, thread_exit, usable_size,
 };
-pub use view::HeapView;
+pub use view::{HeapView, numbers_now};

@@ -32,6 +32,20 @@ enum Owner {
     Large(&'static Large),
 }
 
+/// As many numbers as a view made at this moment would have, or a few more or less where threads are at work.
+pub fn numbers_now() -> usize {
+    let mut blocks = 0;
+    RADIX.for_each(|step, entry| match decode(entry) {
+        Entry::Nothing => {}
+        Entry::Segment(segment) => {
+            let capacities = segment.units.iter().map(|unit| unit.capacity.load(Relaxed) as usize);
+            blocks += capacities.map(|capacity| capacity.next_multiple_of(GROUP)).sum::<usize>();
+        }
+        Entry::Large(large) => blocks += if large.base.load(Relaxed) == step { GROUP } else { 0 },
+    });
+    blocks
+}
+
 /// See the module.
 pub struct HeapView {
     groups: MapVec<Owner>,
@@ -43,7 +57,7 @@ pub struct HeapView {
 
 impl HeapView {
     /// Makes the view. Fails when there is no memory for it (16 bytes for 64 blocks), or when the heap has more than
-    /// 2^32 blocks (EOVERFLOW). Does without the table of units where there is none for that.
+    /// 2^32 blocks (EOVERFLOW).
     pub fn new() -> Result<HeapView, Errno> {
         let empty = AddrRange::new(Addr::new(usize::MAX), Addr::NULL);
         let mut view =
@@ -58,9 +72,14 @@ impl HeapView {
         if view.bounds.is_empty() {
             view.bounds = AddrRange::default();
         }
-        view.units =
-            UnitTable::new(view.bounds, |each| view.for_each_run(each)).unwrap_or(UnitTable::empty());
         Ok(view)
+    }
+
+    /// Makes the table for [`Provider::place`], which knows nothing without it: markers then ask the heap itself for each
+    /// address, which costs a miss or two of the cache more. Does without where there is no memory for it.
+    pub fn index(&mut self) {
+        self.units =
+            UnitTable::new(self.bounds, |each| self.for_each_run(each)).unwrap_or(UnitTable::empty());
     }
 
     /// Calls `each` for each slab and each span: its first address, its units, and what the table has for the first.

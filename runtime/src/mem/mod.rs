@@ -12,7 +12,7 @@ mod file;
 mod filter;
 mod map;
 pub mod own;
-mod pool;
+pub mod pool;
 mod read;
 mod shared;
 mod tally;

@@ -49,6 +49,20 @@ pub(super) fn take() -> Option<NonNull<u8>> {
     Some(at)
 }
 
+/// Has the kernel make the next `count` pages now, so that whoever takes them does not wait for it: after a fork it has to
+/// copy each, or to see that nobody else has it any more.
+pub fn warm(count: usize) {
+    let mut pages = [None; PAGES];
+    for (slot, page) in pages.iter_mut().zip(core::iter::from_fn(take).take(count)) {
+        // SAFETY: taken, and so ours alone; a page of zeroes stays one. Volatile: the write is what is wanted.
+        unsafe { page.write_volatile(0) };
+        *slot = Some(page);
+    }
+    for page in pages.into_iter().flatten() {
+        give(Addr::of(page.as_ptr()));
+    }
+}
+
 /// Takes a page back; false when `at` is not the pool's.
 pub(super) fn give(at: Addr) -> bool {
     let Some(page) = page_of(at) else { return false };
@@ -88,6 +102,12 @@ fn start() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warm_pages_are_given_back() {
+        warm(PAGES);
+        assert!(give(Addr::of(take().unwrap().as_ptr())));
+    }
 
     #[test]
     fn pages_are_zeroed_distinct_and_come_back() {

@@ -52,7 +52,15 @@ impl<H: Zeroed> SharedMap<H> {
         let len = Addr::new(bytes.saturating_add(HEAD)).align_up(page_size()).get();
         let range = AddrRange::sized(memory::map_shared(len)?, len);
         own::add(range);
-        Ok(SharedMap { range, head: core::marker::PhantomData })
+        let map = SharedMap { range, head: core::marker::PhantomData };
+        // The kernel makes the first page now, and not when somebody may stand and wait for it.
+        map.used().store(0, Release);
+        Ok(map)
+    }
+
+    /// Bytes of lists that fit.
+    pub fn room(&self) -> usize {
+        self.range.len() - HEAD
     }
 
     /// The head.

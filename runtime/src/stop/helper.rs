@@ -40,6 +40,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     wait_for_permission(session, deadline);
     // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
     let memory = unsafe { ProcessMemory::with_own_handlers() };
+    body.ahead(memory);
     match body.parking {
         None => {
             body.world.ahead.open(&body.world.proc);

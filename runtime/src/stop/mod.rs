@@ -6,7 +6,7 @@
 //!   alone?  -> work in place
 //!   session: memory, names, tables
 //!   signals blocked, clone  ------------> empty descriptors, own handlers, watchdog
-//!   waits on the helper's end             seize all -> collect stops (mend) -> work -> exit
+//!   waits on the helper's end             ahead -> seize all -> collect stops (mend) -> work -> exit
 //!   reaps it, reads the outcome  <------- the kernel frees all tracees at once
 //! ```
 //!
@@ -117,6 +117,15 @@ impl Default for Options {
 /// The work on a stopped world. It may read the program's memory and write to what it has captured.
 pub type Work<'w> = dyn FnMut(&World, crate::mem::ProcessMemory<'_>) + 'w;
 
+/// What the task does that stops the program.
+pub struct Works<'a, 'w> {
+    /// Before anybody is stopped, and again should that be refused: what need not be exact is found out and made here. The
+    /// world has no threads yet; memory changes under its hands.
+    pub ahead: &'a mut Work<'w>,
+    /// In the stopped world.
+    pub work: &'a mut Work<'w>,
+}
+
 /// Stops every other thread, runs `work` once, and lets all go on. Returns what the stop was like.
 ///
 /// A process with a single task needs no stop: the work runs in place, on a stack of our own, without ptrace.
@@ -130,12 +139,25 @@ pub fn stop_the_world(
     options: &Options,
     work: &mut Work<'_>,
 ) -> Result<StopNotes, CouldNotStop> {
+    stop_the_world_prepared(caller, options, &mut Works { ahead: &mut |_, _| {}, work })
+}
+
+/// As [`stop_the_world`], with something to be done before the stop.
+///
+/// # Errors
+///
+/// As there.
+pub fn stop_the_world_prepared(
+    caller: &Caller<'_>,
+    options: &Options,
+    works: &mut Works<'_, '_>,
+) -> Result<StopNotes, CouldNotStop> {
     let (pid, tid) = (process::pid(), process::tid());
     let registers = Registers::of_caller(caller.frame, caller.stack_pointer.get(), arch::thread_pointer());
     let found = ProcFiles::find(pid, tid);
     let proc = found.unwrap_or(ProcFiles::NONE);
     if task::is_alone() == Ok(true) {
-        return single::run(tid, registers, proc, work);
+        return single::run(tid, registers, proc, works);
     }
     found.map_err(CouldNotStop::NoProc)?;
     let tasks = proc.count_tasks().map_err(CouldNotStop::NoProc)?;
@@ -143,17 +165,17 @@ pub fn stop_the_world(
         if is_shared(pid) {
             return Err(CouldNotStop::SharedMemory);
         }
-        return single::run(tid, registers, proc, work);
+        return single::run(tid, registers, proc, works);
     }
     let _turn = turn::take(pid, options.deadline_ns)?;
     let request = tracer::Request { pid, tid, registers, proc, tasks, options };
     if options.means == Means::Signal {
-        return tracer::run_by_signal(&request, work);
+        return tracer::run_by_signal(&request, works);
     }
-    match tracer::run(&request, work) {
+    match tracer::run(&request, works) {
         Err(reason) if options.means == Means::Any && reason.forbids_ptrace() => {
             // The first reason says more when the second way fails too.
-            tracer::run_by_signal(&request, work).map_err(|_| reason)
+            tracer::run_by_signal(&request, works).map_err(|_| reason)
         }
         result => result,
     }

@@ -40,10 +40,18 @@ pub enum ProcFile {
     Maps,
     /// Its page tables.
     Pagemap,
+    /// The memory itself.
+    Memory,
 }
 
-const EACH_FILE: [ProcFile; 5] =
-    [ProcFile::Timers, ProcFile::Descriptors, ProcFile::DescriptorInfos, ProcFile::Maps, ProcFile::Pagemap];
+const EACH_FILE: [ProcFile; 6] = [
+    ProcFile::Timers,
+    ProcFile::Descriptors,
+    ProcFile::DescriptorInfos,
+    ProcFile::Maps,
+    ProcFile::Pagemap,
+    ProcFile::Memory,
+];
 
 /// Descriptors of the helper's own table for such files, opened before the first thread is stopped: each walk of a path
 /// through /proc takes microseconds, and what is read is made when it is read.
@@ -130,6 +138,7 @@ impl ProcFiles {
             ProcFile::DescriptorInfos => self.open_of_process("fdinfo"),
             ProcFile::Maps => self.open_of_memory("maps"),
             ProcFile::Pagemap => self.open_of_memory("pagemap"),
+            ProcFile::Memory => self.open_of_memory("mem"),
         }
     }
 

@@ -24,7 +24,7 @@ use super::ending::Said;
 use super::parking::Parking;
 use super::record::World;
 use super::tracees::Tracees;
-use super::{Options, Work};
+use super::{Options, Work, Works};
 
 /// Two nested signal frames with the largest extended state known (11 KiB with AMX tiles), and much room.
 const SIGNAL_STACK: usize = 64 << 10;
@@ -55,11 +55,18 @@ pub(super) struct Body {
     pub(super) parking: Option<&'static Parking>,
     /// Transfers that the stop has cut short.
     pub(super) cuts: MapVec<Cut>,
-    /// The work, its lifetime erased. The caller waits for the helper's end and so outlives every use.
+    /// What is to be done, its lifetime erased. The caller waits for the helper's end and so outlives every use.
+    ahead: *mut Work<'static>,
     work: *mut Work<'static>,
 }
 
 impl Body {
+    /// Does what is to be done before the stop.
+    pub(super) fn ahead(&mut self, memory: ProcessMemory<'_>) {
+        // SAFETY: as in `work`.
+        unsafe { (*self.ahead)(&self.world, memory) }
+    }
+
     /// Runs the work on the world as it stands in `self.world`.
     pub(super) fn work(&mut self, memory: ProcessMemory<'_>) {
         // SAFETY: the pointer came from a `&mut` that the caller holds until the helper has ended, and only the task
@@ -148,8 +155,8 @@ pub(super) struct SessionMap {
 impl SessionMap {
     /// Makes memory for a helper and fills in what it works with.
     ///
-    /// The returned value must not outlive `work`: it keeps a pointer to it.
-    pub(super) fn new(plan: Plan<'_>, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
+    /// The returned value must not outlive `works`: it keeps pointers to them.
+    pub(super) fn new(plan: Plan<'_>, works: &mut Works<'_, '_>) -> Result<SessionMap, Errno> {
         let Plan { pid, caller, caller_registers, options, world, tracees, parking, share_files } = plan;
         // Pages of the list that are never touched cost address space only.
         let room = 4 * tracees.room() + (16 << 10);
@@ -162,9 +169,10 @@ impl SessionMap {
             // SAFETY: a page of the new mapping, which nobody uses.
             unsafe { memory::protect(AddrRange::sized(guard, page_size()), libc::PROT_NONE) }?;
         }
-        let work: *mut Work<'_> = work;
-        // SAFETY: only the lifetime changes; Body::work says why the pointer is good whenever it is used.
-        let work = unsafe { core::mem::transmute::<*mut Work<'_>, *mut Work<'static>>(work) };
+        let [ahead, work] = [&raw mut *works.ahead, &raw mut *works.work].map(|work| {
+            // SAFETY: only the lifetime changes; Body::work says why the pointer is good whenever it is used.
+            unsafe { core::mem::transmute::<*mut Work<'_>, *mut Work<'static>>(work) }
+        });
         let session: *mut Session = core::ptr::with_exposed_provenance_mut(stack_top.get());
         // SAFETY: zeroed memory of the mapping behind the session, aligned for it and so for words; it lives as long as
         // the session that holds the reference.
@@ -191,6 +199,7 @@ impl SessionMap {
                 tracees,
                 parking,
                 cuts: MapVec::new(),
+                ahead,
                 work,
             }),
         };

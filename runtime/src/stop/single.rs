@@ -9,17 +9,17 @@ use crate::base::{AddrRange, Tid};
 use crate::mem::{FaultGuard, OwnMap, ProcessMemory};
 use crate::sys::{memory, process};
 
-use super::Work;
+use super::Works;
 use super::notes::{Backend, CouldNotStop, StopNotes};
 use super::proc_files::ProcFiles;
 use super::record::{StopKind, ThreadRecord, World};
 
 const STACK: usize = 1 << 20;
 
-struct Call<'a, 'w> {
+struct Call<'a, 'b, 'w> {
     world: &'a World,
     memory: ProcessMemory<'a>,
-    work: &'a mut Work<'w>,
+    works: &'a mut Works<'b, 'w>,
 }
 
 /// Runs the work on a world of one.
@@ -27,7 +27,7 @@ pub(super) fn run(
     tid: Tid,
     registers: Registers,
     proc: ProcFiles,
-    work: &mut Work<'_>,
+    works: &mut Works<'_, '_>,
 ) -> Result<StopNotes, CouldNotStop> {
     let mut world = World::new(proc);
     let mut record = ThreadRecord::unknown(tid, proc.caller().unwrap_or(tid), StopKind::Caller);
@@ -42,7 +42,7 @@ pub(super) fn run(
     let start = process::monotonic_ns();
     {
         let guard = FaultGuard::install().map_err(CouldNotStop::NoSignals)?;
-        let mut call = Call { world: &world, memory: guard.memory(), work };
+        let mut call = Call { world: &world, memory: guard.memory(), works };
         // SAFETY: the new mapping's end is a page border and the memory is used by nobody else.
         unsafe {
             arch::call_on_stack(stack.range().end.get(), on_own_stack, (&raw mut call).expose_provenance())
@@ -54,6 +54,7 @@ pub(super) fn run(
 
 extern "C" fn on_own_stack(argument: usize) {
     // SAFETY: run passes the address of its Call, which it does not touch until this returns.
-    let call: &mut Call<'_, '_> = unsafe { &mut *core::ptr::with_exposed_provenance_mut(argument) };
-    (call.work)(call.world, call.memory);
+    let call: &mut Call<'_, '_, '_> = unsafe { &mut *core::ptr::with_exposed_provenance_mut(argument) };
+    (call.works.ahead)(call.world, call.memory);
+    (call.works.work)(call.world, call.memory);
 }

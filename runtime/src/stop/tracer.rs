@@ -19,7 +19,7 @@ use super::proc_files::ProcFiles;
 use super::record::World;
 use super::session::{CURRENT, Plan, SessionMap};
 use super::tracees::Tracees;
-use super::{Options, Work, crew, exec, helper, yama};
+use super::{Options, Works, crew, exec, helper, yama};
 
 /// What the caller knows of itself.
 pub(super) struct Request<'a> {
@@ -36,12 +36,12 @@ pub(super) struct Request<'a> {
 const GRACE_NS: u64 = 2_000_000_000;
 
 /// Stops the world by ptrace and runs the work in the helper.
-pub(super) fn run(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
-    match attempt(request, work, Way::Ptrace { ask_yama: false }) {
+pub(super) fn run(request: &Request<'_>, works: &mut Works<'_, '_>) -> Result<StopNotes, CouldNotStop> {
+    match attempt(request, works, Way::Ptrace { ask_yama: false }) {
         Err(CouldNotStop::Refused(errno, _)) => {
             let scope = yama::scope();
             if errno.get() == libc::EPERM && scope == Some(1) {
-                match attempt(request, work, Way::Ptrace { ask_yama: true }) {
+                match attempt(request, works, Way::Ptrace { ask_yama: true }) {
                     Err(CouldNotStop::Refused(errno, _)) => Err(CouldNotStop::Refused(errno, explain(scope))),
                     result => result,
                 }
@@ -64,11 +64,14 @@ fn explain(scope: Option<u32>) -> Refusal {
 
 /// Stops the world by a signal to each thread, and runs the work in a helper all the same: it is as harmless there as it
 /// is with ptrace.
-pub(super) fn run_by_signal(request: &Request<'_>, work: &mut Work<'_>) -> Result<StopNotes, CouldNotStop> {
+pub(super) fn run_by_signal(
+    request: &Request<'_>,
+    works: &mut Works<'_, '_>,
+) -> Result<StopNotes, CouldNotStop> {
     let _no_exec = exec::hold_off(&request.proc, request.pid, request.options.deadline_ns)?;
     let room = 4 * request.tasks + 1024;
     let parking = ParkingMap::new(room).map_err(CouldNotStop::NoMemory)?;
-    attempt(request, work, Way::Signal(parking))
+    attempt(request, works, Way::Signal(parking))
 }
 
 /// By which means one attempt is made.
@@ -80,9 +83,9 @@ enum Way {
     Signal(ParkingMap),
 }
 
-fn attempt(request: &Request<'_>, work: &mut Work<'_>, way: Way) -> Result<StopNotes, CouldNotStop> {
+fn attempt(request: &Request<'_>, works: &mut Works<'_, '_>, way: Way) -> Result<StopNotes, CouldNotStop> {
     let ask_yama = matches!(way, Way::Ptrace { ask_yama: true });
-    let map = prepare(request, &way, work).map_err(CouldNotStop::NoMemory)?;
+    let map = prepare(request, &way, works).map_err(CouldNotStop::NoMemory)?;
     let session = map.get();
     if ask_yama {
         session.gate.store(0, Release);
@@ -142,7 +145,7 @@ fn attempt(request: &Request<'_>, work: &mut Work<'_>, way: Way) -> Result<StopN
 }
 
 /// All memory that the helper is expected to need.
-fn prepare(request: &Request<'_>, way: &Way, work: &mut Work<'_>) -> Result<SessionMap, Errno> {
+fn prepare(request: &Request<'_>, way: &Way, works: &mut Works<'_, '_>) -> Result<SessionMap, Errno> {
     let expected = request.tasks + request.tasks / 4 + 16;
     let mut world = World::new(request.proc);
     let parking = match way {
@@ -165,5 +168,5 @@ fn prepare(request: &Request<'_>, way: &Way, work: &mut Work<'_>) -> Result<Sess
         parking,
         share_files: task::can_close_ranges(),
     };
-    SessionMap::new(plan, work)
+    SessionMap::new(plan, works)
 }
