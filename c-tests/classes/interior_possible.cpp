@@ -1,4 +1,5 @@
 // With interior_possible what only pointers into the middle hold is possible, but for arrays, lengths, strings and bases.
+// REFERENCE: it has no such option
 // EXPECT: clean
 // ARGS: middle
 // EXPECT-WITH interior_possible=1: possible 100 bytes in 1 object

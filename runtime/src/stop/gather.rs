@@ -87,7 +87,7 @@ fn send(parking: &Parking, body: &mut Body, listed: Tid) {
     }
     // Before the signal: afterwards the thread is in its handler.
     let call = InSystemCall::of(&proc, listed);
-    let sent = parking.reserve(tid, call);
+    let sent = parking.reserve(tid, listed, call);
     let index = body.tracees.len() - 1;
     match sent.map(|place| parking.send(body.pid, place)) {
         Some(Ok(())) => {}

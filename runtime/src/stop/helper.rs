@@ -55,6 +55,9 @@ fn run(session: &Session) -> Result<(), Ending> {
     body.work(memory);
     body.world.ahead.forget();
     body.tracees.blocked.set_all(&body.world.proc, &mut body.world.notes);
+    if let Some(parking) = body.parking {
+        parking.see_first_back(&body.world.proc);
+    }
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
     collect::leave_true_interruptions(body);
     Ok(())

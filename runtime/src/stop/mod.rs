@@ -28,6 +28,7 @@ mod collect;
 mod crew;
 mod ending;
 pub mod exec;
+mod first;
 mod gather;
 mod helper;
 mod mend;

@@ -20,11 +20,17 @@ use crate::sys::signals::{self, Action, SignalSet, libc_internal};
 use crate::sys::{futex, process, task, timer};
 
 use super::call::Call;
+use super::first::First;
+use super::proc_files::ProcFiles;
 use super::task_list::InSystemCall;
 
 /// A thread's place.
 pub(super) struct Place {
     tid: AtomicI32,
+    /// As /proc numbers it.
+    listed: AtomicI32,
+    /// 1 when its call has failed because of the signal ([`First`]).
+    goes_first: AtomicU32,
     /// 0, or 1 when the thread stands here.
     parked: AtomicU32,
     /// The system call that the thread was in before the signal was sent, to be made again; `usize::MAX` for none.
@@ -47,6 +53,8 @@ pub(super) struct Parking {
     parked: AtomicU32,
     /// Whoever makes `parked` this wakes the helper.
     wanted: AtomicU32,
+    /// Threads whose call has failed.
+    first: First,
     /// System calls that were made again instead of failing.
     mended: AtomicU32,
     places: &'static [Place],
@@ -64,7 +72,7 @@ static OLD_FLAGS: AtomicU64 = AtomicU64::new(0);
 
 impl Parking {
     /// Reserves a place for thread `tid`, which may be inside a system call.
-    pub(super) fn reserve(&self, tid: Tid, call: Option<InSystemCall>) -> Option<usize> {
+    pub(super) fn reserve(&self, tid: Tid, listed: Tid, call: Option<InSystemCall>) -> Option<usize> {
         let index = self.used.load(Relaxed);
         let place = self.places.get(index)?;
         place.call.store(usize::MAX, Relaxed);
@@ -74,6 +82,7 @@ impl Parking {
             place.call_stack_pointer.store(stack_pointer, Relaxed);
             place.arguments.iter().zip(arguments).for_each(|(word, argument)| word.store(argument, Relaxed));
         }
+        place.listed.store(listed.get(), Relaxed);
         place.tid.store(tid.get(), Relaxed);
         self.used.store(index + 1, Release);
         Some(index)
@@ -116,6 +125,14 @@ impl Parking {
         }
     }
 
+    /// Lets those threads go on whose call has failed, and sees them back into it. For the helper, whose descriptors are its
+    /// own.
+    pub(super) fn see_first_back(&self, proc: &ProcFiles) {
+        let places = self.places.iter().take(self.used.load(Relaxed));
+        let first = places.filter(|place| place.goes_first.load(Acquire) != 0);
+        self.first.see_back(proc, first.filter_map(|place| Tid::new(place.listed.load(Relaxed))));
+    }
+
     /// Sleeps until `count` threads stand here, a signal comes, or the time is over. True when they do.
     pub(super) fn wait_for(&self, count: u32, ns: u64) -> bool {
         self.wanted.store(count, SeqCst);
@@ -148,6 +165,7 @@ impl ParkingMap {
             open: AtomicU32::new(0),
             parked: AtomicU32::new(0),
             wanted: AtomicU32::new(u32::MAX),
+            first: First::new(),
             mended: AtomicU32::new(0),
             places,
             used: AtomicUsize::new(0),
@@ -189,6 +207,7 @@ impl ParkingMap {
 
     fn let_go(&mut self) -> u32 {
         let Some(map) = self.map.take() else { return 0 };
+        self.parking.first.open();
         self.parking.open.store(1, Release);
         let _ = futex::wake(&self.parking.open, i32::MAX);
         CURRENT.store(core::ptr::null_mut(), SeqCst);
@@ -273,11 +292,19 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let context = InterruptedContext::of(frame, arch::any_thread_pointer());
     // SAFETY: the place is this thread's alone until `parked` says that it may be read.
     unsafe { *place.context.get() = Some(context) };
+    let goes_first = context.registers.result() == -(libc::EINTR as isize);
+    if goes_first {
+        place.goes_first.store(1, Release);
+        parking.first.join();
+    }
     place.parked.store(1, Release);
     if parking.parked.fetch_add(1, AcqRel) + 1 == parking.wanted.load(SeqCst) {
         let _ = futex::wake(&parking.parked, 1);
     }
-    while parking.open.load(Acquire) == 0 {
+    if goes_first {
+        parking.first.stand();
+    }
+    while !goes_first && parking.open.load(Acquire) == 0 {
         const LOOK_NS: u64 = 1_000_000_000;
         if futex::wait(&parking.open, 0, LOOK_NS).is_err_and(|errno| errno.get() == libc::ENOSYS) {
             arch::yield_now();
@@ -294,6 +321,9 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
         .or_else(|| Some((told()?, parking.first_argument(index))));
     if call.is_some_and(|(number, first)| go_on_with(frame, &context, wrapped, number, first)) {
         parking.mended.fetch_add(1, Relaxed);
+    }
+    if goes_first {
+        parking.first.leave();
     }
 }
 

@@ -1,0 +1,72 @@
+// A signal that a thread sends in the instant in which a stop ends still ends the call that another one waits in, with EINTR.
+// FLAGS: -pthread
+// TIMEOUT: 60
+// REFERENCE: gives a spurious EINTR
+// EXPECT: clean
+// EXPECT-WITH ptrace=0: clean
+#include "support.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+extern int __lsan_do_recoverable_leak_check(void);
+
+enum { ROUNDS = 200, MS = 1000000 };
+static volatile int waits, handled, stop;
+
+static void *checks(void *unused) {
+  while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+    CHECK(__lsan_do_recoverable_leak_check() == 0);
+    usleep(1000);
+  }
+  return unused;
+}
+
+static void on_usr1(int signal) {
+  (void)signal;
+  handled = 1;
+}
+
+/* Reads the clock until the time has leapt: then a stop has just ended. */
+static void await_stop(void) {
+  uint64_t start = now_ns(), last = start, now;
+  while ((now = now_ns()) - last < MS / 4 && now - start < 500 * UINT64_C(1000000)) last = now;
+}
+
+static void *sends(void *to) {
+  while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+    if (!waits) continue;
+    usleep(2000);
+    await_stop();
+    waits = 0;
+    CHECK(pthread_kill(*(pthread_t *)to, SIGUSR1) == 0);
+  }
+  return to;
+}
+
+int main(void) {
+  struct sigaction action = {.sa_handler = on_usr1};
+  struct epoll_event event;
+  struct timeval seconds = {3, 0};
+  pthread_t checker, sender, self = pthread_self();
+  char byte;
+  int pair[2], epoll = epoll_create1(0);
+  CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && epoll >= 0);
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  CHECK(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &seconds, sizeof seconds) == 0);
+  CHECK(pthread_create(&checker, NULL, checks, NULL) == 0 && pthread_create(&sender, NULL, sends, &self) == 0);
+  int missed = 0;
+  for (int round = 0; round < repeats(ROUNDS); round++) {
+    handled = 0;
+    waits = 1;
+    long result = round % 2 ? recv(pair[0], &byte, 1, 0) : epoll_wait(epoll, &event, 1, 3000);
+    if (result != -1 || errno != EINTR || !handled)
+      fprintf(stderr, "round %d: %ld, errno %d, handled %d\n", round, result, errno, handled), missed++;
+  }
+  stop = 1;
+  CHECK(pthread_join(checker, NULL) == 0 && pthread_join(sender, NULL) == 0);
+  return missed ? 99 : 0;
+}
