@@ -6,6 +6,7 @@
 // EXPECT-WITH ptrace=0: clean
 #include "support.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -15,7 +16,8 @@
 extern int __lsan_do_recoverable_leak_check(void);
 
 enum { ROUNDS = 200, MS = 1000000 };
-static volatile int waits, handled, stop;
+static volatile int waits, over, handled, stop;
+static int ends[2], waiter;
 
 static void *checks(void *unused) {
   while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
@@ -36,13 +38,28 @@ static void await_stop(void) {
   while ((now = now_ns()) - last < MS / 4 && now - start < 500 * UINT64_C(1000000)) last = now;
 }
 
+static int is_asleep(void) {
+  char path[64], text[256] = {0};
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", waiter);
+  int file = open(path, O_RDONLY);
+  CHECK(file >= 0 && read(file, text, sizeof text - 1) > 0);
+  close(file);
+  char *behind = strrchr(text, ')');
+  return behind && strstr(behind, ") S") == behind;
+}
+
 static void *sends(void *to) {
-  while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-    if (!waits) continue;
-    usleep(2000);
+  for (int round = 1; !__atomic_load_n(&stop, __ATOMIC_ACQUIRE); round++) {
+    while (waits < round)
+      if (stop) return to;
+    /* Asleep for some time on end: in the call, and not on the way to it. */
+    for (int times = 0; times < 5; times = is_asleep() ? times + 1 : 0) usleep(500);
     await_stop();
-    waits = 0;
     CHECK(pthread_kill(*(pthread_t *)to, SIGUSR1) == 0);
+    uint64_t start = now_ns();
+    while (over < round && now_ns() - start < 5000 * UINT64_C(1000000)) usleep(500);
+    if (over < round) CHECK(write(ends[1], "x", 1) == 1);
+    while (over < round) usleep(500);
   }
   return to;
 }
@@ -55,16 +72,26 @@ int main(void) {
   char byte;
   int pair[2], epoll = epoll_create1(0);
   CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && epoll >= 0);
+  waiter = own_tid();
+  CHECK(pipe(ends) == 0);
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
   CHECK(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &seconds, sizeof seconds) == 0);
   CHECK(pthread_create(&checker, NULL, checks, NULL) == 0 && pthread_create(&sender, NULL, sends, &self) == 0);
   int missed = 0;
-  for (int round = 0; round < repeats(ROUNDS); round++) {
+  for (int round = 1; round <= repeats(ROUNDS); round++) {
+    long result;
     handled = 0;
-    waits = 1;
-    long result = round % 2 ? recv(pair[0], &byte, 1, 0) : epoll_wait(epoll, &event, 1, 3000);
-    if (result != -1 || errno != EINTR || !handled)
-      fprintf(stderr, "round %d: %ld, errno %d, handled %d\n", round, result, errno, handled), missed++;
+    waits = round;
+    switch (round % 3) {
+      case 0: result = epoll_wait(epoll, &event, 1, 3000); break;
+      case 1: result = recv(pair[0], &byte, 1, 0); break;
+      /* The kernel makes this one again by itself after a handler with SA_RESTART; ours is one without. */
+      default: result = read(ends[0], &byte, 1);
+    }
+    int error = errno;
+    over = round;
+    if (result != -1 || error != EINTR || !handled)
+      fprintf(stderr, "round %d: %ld, errno %d, handled %d\n", round, result, error, handled), missed++;
   }
   stop = 1;
   CHECK(pthread_join(checker, NULL) == 0 && pthread_join(sender, NULL) == 0);

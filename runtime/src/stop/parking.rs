@@ -21,6 +21,7 @@ use crate::sys::{futex, process, task, timer};
 
 use super::call::Call;
 use super::first::First;
+use super::mend::fails_without_restart;
 use super::proc_files::ProcFiles;
 use super::task_list::InSystemCall;
 
@@ -29,7 +30,7 @@ pub(super) struct Place {
     tid: AtomicI32,
     /// As /proc numbers it.
     listed: AtomicI32,
-    /// 1 when its call has failed because of the signal ([`First`]).
+    /// 1 when its call has failed because of the signal, or is made again ([`First`]).
     goes_first: AtomicU32,
     /// 0, or 1 when the thread stands here.
     parked: AtomicU32,
@@ -112,6 +113,17 @@ impl Parking {
         // The first is no more where the result lies in its register.
         let is_same = || (1..6).all(|at| place.arguments[at].load(Relaxed) == registers.argument(at));
         (number != usize::MAX && is_there && is_same()).then_some(number)
+    }
+
+    /// True when the kernel has set the thread of a place back, to make its call again; but not after a handler of another kind
+    /// than ours.
+    fn is_made_again(&self, index: usize, registers: &Registers) -> bool {
+        self.places.get(index).is_some_and(|place| {
+            let [number, pc, stack_pointer] =
+                [&place.call, &place.call_pc, &place.call_stack_pointer].map(|word| word.load(Relaxed));
+            registers.stands_before_call(number, pc, stack_pointer)
+                && fails_without_restart(number as libc::c_long)
+        })
     }
 
     fn first_argument(&self, index: usize) -> usize {
@@ -292,7 +304,8 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
     let context = InterruptedContext::of(frame, arch::any_thread_pointer());
     // SAFETY: the place is this thread's alone until `parked` says that it may be read.
     unsafe { *place.context.get() = Some(context) };
-    let goes_first = context.registers.result() == -(libc::EINTR as isize);
+    let is_made_again = parking.is_made_again(index, &context.registers);
+    let goes_first = is_made_again || context.registers.result() == -(libc::EINTR as isize);
     if goes_first {
         place.goes_first.store(1, Release);
         parking.first.join();
@@ -309,6 +322,15 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
         if futex::wait(&parking.open, 0, LOOK_NS).is_err_and(|errno| errno.get() == libc::ENOSYS) {
             arch::yield_now();
         }
+    }
+    if is_made_again {
+        // The kernel saw our handler, which has SA_RESTART. What came meanwhile may have none.
+        if coming(SignalSet(context.blocked))
+            .is_some_and(|action| action.flags & libc::SA_RESTART as u64 == 0)
+        {
+            arch::fail_system_call(frame);
+        }
+        return parking.first.leave();
     }
     let wrapped = place.wrapped.load(Acquire);
     // SAFETY: 0, or a Call in a frame of this thread, which stood still since the helper found it there. Atomic words only.
@@ -346,7 +368,8 @@ fn go_on_with(
     number: usize,
     first: usize,
 ) -> bool {
-    if must_interrupt(SignalSet(context.blocked)) {
+    // Then the call must fail as it did.
+    if coming(SignalSet(context.blocked)).is_some() {
         return false;
     }
     let mut registers = context.registers;
@@ -365,14 +388,12 @@ fn go_on_with(
     false
 }
 
-/// True when a signal that came meanwhile will run a handler of the program, so that the call must fail as it did.
-fn must_interrupt(blocked: SignalSet) -> bool {
+/// The action of the signal that came meanwhile and will run a handler of the program, the first if there are more.
+fn coming(blocked: SignalSet) -> Option<Action> {
     let coming = signals::pending().unwrap_or_default().0 & !blocked.0;
-    (1..=64).filter(|signal| *signal != libc_internal() && SignalSet(coming).contains(*signal)).any(
-        |signal| {
-            // SAFETY: asks only.
-            unsafe { signals::set_action(signal, None) }
-                .is_ok_and(|action| action.handler != libc::SIG_DFL && action.handler != libc::SIG_IGN)
-        },
-    )
+    (1..=64)
+        .filter(|signal| *signal != libc_internal() && SignalSet(coming).contains(*signal))
+        // SAFETY: asks only.
+        .filter_map(|signal| unsafe { signals::set_action(signal, None) }.ok())
+        .find(|action| action.handler != libc::SIG_DFL && action.handler != libc::SIG_IGN)
 }

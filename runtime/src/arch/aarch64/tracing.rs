@@ -170,6 +170,13 @@ impl Registers {
         self.0[SP] == stack_pointer && (self.0[PC] == pc || self.0[PC].wrapping_add(INSTRUCTION) == pc)
     }
 
+    /// True when the thread stands before the instruction that made call `number`, set back by the kernel to make it again.
+    /// For a thread in a signal handler.
+    pub fn stands_before_call(&self, number: usize, pc: usize, stack_pointer: usize) -> bool {
+        let is_there = self.0[PC].wrapping_add(INSTRUCTION) == pc && self.0[SP] == stack_pointer;
+        is_there && self.0[X8] == number
+    }
+
     /// Makes the thread, which stands behind its call's instruction, make the call again: whatever signal comes.
     pub fn restart_system_call(&mut self, first_argument: usize) {
         self.0[0] = first_argument;
@@ -387,6 +394,12 @@ pub fn repeat_system_call(
     }
     context.uc_mcontext.regs[X8] = number as u64;
     context.uc_mcontext.pc -= INSTRUCTION as u64;
+}
+
+/// Has the call of interrupted code that stands before its instruction, to make it again, fail with EINTR.
+pub fn fail_system_call(context: &mut libc::ucontext_t) {
+    context.uc_mcontext.regs[0] = -i64::from(libc::EINTR) as u64;
+    context.uc_mcontext.pc += INSTRUCTION as u64;
 }
 
 #[cfg(test)]

@@ -159,6 +159,13 @@ impl Registers {
         self.0[RSP] == stack_pointer && self.0[RIP] == pc
     }
 
+    /// True when the thread stands before the instruction that made call `number`, set back by the kernel to make it again.
+    /// For a thread in a signal handler.
+    pub fn stands_before_call(&self, number: usize, pc: usize, stack_pointer: usize) -> bool {
+        let is_there = self.0[RIP].wrapping_add(INSTRUCTION) == pc && self.0[RSP] == stack_pointer;
+        is_there && self.result() as usize == number
+    }
+
     /// Has the kernel decide whether the call starts again. Only the result changes: the kernel has the first argument.
     pub fn restart_system_call(&mut self, _first_argument: usize) {
         /// -ERESTARTNOHAND (include/linux/errno.h), never seen by programs.
@@ -366,14 +373,22 @@ pub fn repeat_system_call(
     registers: &Registers,
     _first_argument: usize,
 ) {
-    const INSTRUCTION: i64 = 2;
     use libc::{REG_R8, REG_R9, REG_R10, REG_RDI, REG_RDX, REG_RSI};
     for (at, index) in [REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9].into_iter().zip(ARGUMENTS) {
         context.uc_mcontext.gregs[at as usize] = registers.0[index] as i64;
     }
     context.uc_mcontext.gregs[libc::REG_RAX as usize] = number as i64;
-    context.uc_mcontext.gregs[libc::REG_RIP as usize] -= INSTRUCTION;
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] -= INSTRUCTION as i64;
 }
+
+/// Has the call of interrupted code that stands before its instruction, to make it again, fail with EINTR.
+pub fn fail_system_call(context: &mut libc::ucontext_t) {
+    context.uc_mcontext.gregs[libc::REG_RAX as usize] = -i64::from(libc::EINTR);
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] += INSTRUCTION as i64;
+}
+
+/// Bytes of the instruction that makes a system call.
+const INSTRUCTION: usize = 2;
 
 impl Registers {
     /// With the number of the system call that the thread is inside.
