@@ -11,7 +11,7 @@ pub struct ForkDepth(AtomicU32);
 
 impl ForkDepth {
     /// No fork.
-    pub const fn nobody() -> ForkDepth {
+    pub const fn none() -> ForkDepth {
         ForkDepth(AtomicU32::new(0))
     }
 
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn only_the_fork_that_took_it_gives_it_back() {
-        let depth = ForkDepth::nobody();
+        let depth = ForkDepth::none();
         depth.enter(true);
         depth.enter(false);
         depth.enter(false);

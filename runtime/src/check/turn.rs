@@ -68,7 +68,7 @@ pub fn before_fork() {
 }
 
 /// Forks that have the turn; none when the thread that checks forks itself, in a callback of the program's.
-static FORKS: ForkDepth = ForkDepth::nobody();
+static FORKS: ForkDepth = ForkDepth::none();
 
 /// After fork(2), in both processes.
 pub fn after_fork() {

@@ -19,7 +19,7 @@ struct Entry {
 static REGIONS: OwnerLock<MapVec<Entry>> = OwnerLock::new(MapVec::new());
 
 /// Forks that have the lock.
-static FORKS: ForkDepth = ForkDepth::nobody();
+static FORKS: ForkDepth = ForkDepth::none();
 
 /// What a signal handler is told that has interrupted its thread at the list.
 pub const IN_USE: Errno = Errno::new(libc::EDEADLK);
