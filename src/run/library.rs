@@ -21,10 +21,9 @@ pub fn find(asked: Option<&Path>) -> Result<PathBuf, Problem> {
         };
         let full = path.canonicalize().map_err(|error| cannot(&error))?;
         // The loader would say so and run the program without.
-        return if program::is_library(&full) {
-            Ok(full)
-        } else {
-            Err(cannot(&"it is no shared library for this machine"))
+        return match program::no_library(&full) {
+            None => Ok(full),
+            Some(why) => Err(cannot(&why)),
         };
     }
     let own = env::current_exe().and_then(|exe| exe.canonicalize());

@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use object::elf;
-use object::read::elf::{ElfFile32, ElfFile64, FileHeader, ProgramHeader};
-use object::read::{ReadCache, ReadRef};
+use object::read::elf::{Dyn, ElfFile32, ElfFile64, FileHeader, ProgramHeader};
+use object::read::{Object, ObjectSymbol, ReadCache, ReadRef};
 
 use super::Problem;
 
@@ -148,14 +148,38 @@ fn loader(path: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(name)))
 }
 
-/// Whether the loader can take this file for a library: ELF, 64 bits, shared, for this processor.
-pub fn is_library(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+/// Why a file is no library that `standstill run` can load, as a clause; `None` for one that is.
+///
+/// The loader says only that it cannot, and runs the program without; and another library than Standstill's it loads
+/// without a word.
+pub fn no_library(path: &Path) -> Option<&'static str> {
+    const NO_ELF: &str = "it is no shared library for this machine";
+    let Ok(file) = File::open(path) else { return Some("it cannot be read") };
     let cache = ReadCache::new(file);
-    ElfFile64::<object::Endianness, _>::parse(&cache).is_ok_and(|file| {
-        let (endian, header) = (file.endian(), file.elf_header());
-        header.e_machine(endian) == native_machine() && header.e_type(endian) == elf::ET_DYN
-    })
+    let Ok(file) = ElfFile64::<object::Endianness, _>::parse(&cache) else { return Some(NO_ELF) };
+    let (endian, header) = (file.endian(), file.elf_header());
+    if header.e_machine(endian) != native_machine() {
+        return Some(NO_ELF);
+    }
+    let flags = || {
+        let headers = header.program_headers(endian, &cache).ok()?.iter();
+        let entries = headers.filter_map(|segment| segment.dynamic(endian, &cache).ok().flatten());
+        let flags = entries.flatten().find(|entry| entry.d_tag(endian) == elf::DT_FLAGS_1);
+        flags.map(|entry| entry.d_val(endian))
+    };
+    let is_program = header.e_type(endian) == elf::ET_EXEC
+        || flags().is_some_and(|flags| flags & u64::from(elf::DF_1_PIE) != 0);
+    if is_program {
+        return Some("it is a program, not a library");
+    }
+    if header.e_type(endian) != elf::ET_DYN {
+        return Some(NO_ELF);
+    }
+    let defines = |name| {
+        let mut symbols = file.dynamic_symbols();
+        symbols.any(|symbol| symbol.is_definition() && symbol.name_bytes() == Ok(name))
+    };
+    (!defines(b"standstill_check_recoverable")).then_some("it is another library than Standstill's")
 }
 
 fn native_machine() -> u16 {
