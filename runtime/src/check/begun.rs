@@ -119,6 +119,10 @@ impl Begun {
                         self.remarks = Remarks::new();
                         self.wish = Wish::NONE;
                         self.stop_and_scan(frame, options);
+                        self.remarks.note(format_args!(
+                            "the snapshot lacked memory that the program has: checked again in place, when the check was \
+                             finished"
+                        ));
                         scan = core::mem::replace(&mut self.scan, Scan::Done(Analysis::default()));
                         continue;
                     }
