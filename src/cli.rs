@@ -43,9 +43,9 @@ pub struct Shape {
     /// a function, source file, program or library; `*`, `^` and `$` as in LeakSanitizer. May be given several times
     #[arg(long, value_name = "FILE")]
     pub suppressions: Vec<PathBuf>,
-    /// Colours in the report
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: When,
+    /// Colours in the report: auto (the default) is when a terminal reads it
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<When>,
     /// Print only the N largest groups of leaks
     #[arg(long, value_name = "N")]
     pub max_leaks: Option<usize>,
@@ -64,10 +64,9 @@ pub struct Shape {
 }
 
 /// When to use colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
     /// When a terminal reads the report.
-    #[default]
     Auto,
     /// Always.
     Always,
@@ -77,7 +76,7 @@ pub enum When {
 
 /// Arguments of `standstill run`.
 ///
-/// Exit status: 23 if leaks remain, else the program's own (128+N if signal N killed it), else 24 if nothing could be
+/// Exit status: 23 if leaks remain or a misuse of the heap ended a process, else the program's own (128+N if signal N killed it), else 24 if nothing could be
 /// checked. 126 and 127: the program cannot be run, was not found; 125: Standstill itself failed.
 #[derive(Debug, Args)]
 #[command(after_help = RUN_HELP)]
@@ -91,9 +90,10 @@ pub struct Run {
     /// Print nothing unless there are leaks or something could not be checked
     #[arg(short, long)]
     pub quiet: bool,
-    /// Exit status if leaks remain; 0 keeps the program's own
-    #[arg(long, value_name = "N", default_value_t = 23)]
-    pub exit_code: u8,
+    /// Exit status if leaks remain, or a misuse of the heap ended a process; 0 keeps the program's own, and lets it go on
+    /// after a misuse [default: option exitcode, 23]
+    #[arg(long, value_name = "N")]
+    pub exit_code: Option<u8>,
     /// A program's own non-zero exit status wins over that of leaks
     #[arg(long)]
     pub keep_failure: bool,
@@ -160,12 +160,14 @@ fn explainable(text: &str) -> Result<String, String> {
 const RUN_HELP: &str = "\
 Exit status:
   the program's own, or 128+N if signal N killed it
-  23   leaks remain (--exit-code, --keep-failure)
+  23   leaks remain, or a misuse of the heap ended a process (--exit-code, --keep-failure)
   24   the program succeeded, but nothing could be checked (--unchecked-exit-code)
   125  standstill itself failed    126  the program cannot be run    127  it was not found
 
 Environment:
-  STANDSTILL_OPTIONS  options of the library, name=value separated by colons; help=1 lists them
+  STANDSTILL_OPTIONS  options of the library, name=value separated by colons; help=1 lists them. Those that say how a
+                      report looks and where it goes (color, max_leaks, log_path ..) mean this command's report
+  LSAN_OPTIONS        the same; STANDSTILL_OPTIONS wins
   STANDSTILL_LIBRARY  the library to load
 
 Examples:
@@ -194,7 +196,7 @@ pub struct Diff {
 
 /// Arguments of `standstill render`.
 ///
-/// Exit status: 23 if leaks remain, 24 if no record tells anything about leaks, else 0.
+/// Exit status: 23 if leaks remain or a misuse of the heap ended a process, 24 if no record tells anything about leaks, else 0.
 #[derive(Debug, Args)]
 pub struct Render {
     /// How the report looks.

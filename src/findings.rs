@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use standstill_runtime::report::suppressions::Suppressions;
 
-use crate::record::{Check, Leak, Module};
+use crate::record::{self, Check, Leak, Module};
 pub use crate::record::{Kind, Verdict};
 use crate::symbols::{Symbol, Symbolizer};
 pub use processes::{Ending, Seen, State, gather};
@@ -61,12 +61,31 @@ pub struct Group {
     pub listed: Vec<(u64, u64)>,
 }
 
+/// A misuse of the heap.
+#[derive(Clone, Debug)]
+pub struct Misuse {
+    /// In which process: an index of [`Findings::processes`].
+    pub process: usize,
+    /// The process ended by it.
+    pub ends: bool,
+    /// What was freed.
+    pub block: u64,
+    /// The rule, in a word or two.
+    pub what: String,
+    /// More of it, to stand behind the address.
+    pub detail: String,
+    /// The call stacks of the free, of the free before and of the allocation; empty where not known.
+    pub stacks: [Vec<Frame>; 3],
+}
+
 /// Everything that is known in the end.
 pub struct Findings {
     /// Every process of which we know, oldest first.
     pub processes: Vec<Process>,
     /// Unsuppressed leaks: direct first, then by bytes, most first.
     pub groups: Vec<Group>,
+    /// Misuses of the heap, by process.
+    pub misuses: Vec<Misuse>,
     /// Suppressions with their counts.
     pub suppressions: Suppressions,
     /// What could not be symbolized and why; for the talkative.
@@ -93,7 +112,12 @@ impl Findings {
         sum(self.processes.iter().map(|process| process.leaked))
     }
 
-    /// What the whole run came to: leaks if there is one; clean only when every process was looked at whole; could not
+    /// True if a misuse of the heap has ended a process.
+    pub fn ended_by_misuse(&self) -> bool {
+        self.misuses.iter().any(|misuse| misuse.ends)
+    }
+
+    /// What the whole run came to, as far as leaks go: leaks if there is one; clean only when every process was looked at whole; could not
     /// check when no process was looked at.
     pub fn verdict(&self) -> Verdict {
         let any = |wanted: &dyn Fn(Option<Verdict>) -> bool| self.processes.iter().any(|p| wanted(p.verdict));
@@ -121,7 +145,7 @@ pub fn assemble(
     depth: usize,
 ) -> Findings {
     let mut merged = Merged::default();
-    let mut processes = Vec::new();
+    let (mut processes, mut misuses) = (Vec::new(), Vec::new());
     for (index, seen) in seen.into_iter().enumerate() {
         let (leaked, possible, survey) = ((0, 0), (0, 0), Named::default());
         let mut process = Process { seen, verdict: None, leaked, possible, survey };
@@ -140,12 +164,21 @@ pub fn assemble(
                 _ => Verdict::Incomplete,
             });
         }
+        misuses.extend(process.seen.misuses.iter().map(|told| misuse(index, told, symbolizer, depth)));
         processes.push(process);
     }
     let mut groups = merged.groups;
     groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.bytes)));
     let problems = std::mem::take(&mut symbolizer.problems);
-    Findings { processes, groups, suppressions, problems }
+    Findings { processes, groups, misuses, suppressions, problems }
+}
+
+fn misuse(process: usize, told: &record::Misuse, symbolizer: &mut Symbolizer, depth: usize) -> Misuse {
+    let record::Misuse { ends, block, what, detail, stacks, modules } = told;
+    let kept = if depth == 0 { usize::MAX } else { depth };
+    let mut named = |stack: &Vec<u64>| frames(stack.get(..kept).unwrap_or(stack), modules, symbolizer);
+    let stacks = [named(&stacks[0]), named(&stacks[1]), named(&stacks[2])];
+    Misuse { process, ends: *ends, block: *block, what: what.clone(), detail: detail.clone(), stacks }
 }
 
 /// What makes two call stacks of two processes the same: where in which file, for frames in no known file the address.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::findings::{Findings, Frame, Group, Kind, Process, State, Verdict};
+use crate::findings::{Findings, Frame, Group, Kind, Misuse, Process, State, Verdict};
 
 /// The number in the field `format`.
 pub const FORMAT: u32 = 1;
@@ -32,6 +32,7 @@ struct Document<'a> {
     leaked: Sum,
     processes: Vec<OneProcess<'a>>,
     leaks: Vec<OneGroup<'a>>,
+    misuses: Vec<OneMisuse<'a>>,
     suppressions: Vec<Suppression>,
 }
 
@@ -79,6 +80,18 @@ struct OneGroup<'a> {
 }
 
 #[derive(Serialize)]
+struct OneMisuse<'a> {
+    what: &'a str,
+    detail: Option<&'a str>,
+    block: String,
+    process: Option<i32>,
+    ended: bool,
+    freed_by: Vec<OneFrame<'a>>,
+    freed_before_by: Vec<OneFrame<'a>>,
+    allocated_by: Vec<OneFrame<'a>>,
+}
+
+#[derive(Serialize)]
 struct OneFrame<'a> {
     address: String,
     function: Option<&'a str>,
@@ -116,6 +129,7 @@ pub fn document(findings: &Findings, command: Option<Vec<String>>, exit: Option<
         leaked: total(findings.leaked()),
         processes: findings.processes.iter().map(process).collect(),
         leaks: findings.groups.iter().map(|leaks| group(leaks, findings)).collect(),
+        misuses: findings.misuses.iter().map(|told| misuse(told, findings)).collect(),
         suppressions: findings
             .suppressions
             .all()
@@ -186,6 +200,23 @@ fn group<'a>(group: &'a Group, findings: &Findings) -> OneGroup<'a> {
             .iter()
             .map(|(address, bytes)| Object { address: hex(*address), bytes: *bytes })
             .collect(),
+    }
+}
+
+fn misuse<'a>(misuse: &'a Misuse, findings: &Findings) -> OneMisuse<'a> {
+    let frames = |stack: &'a Vec<Frame>| stack.iter().map(frame).collect();
+    let [freed_by, freed_before_by, allocated_by] = &misuse.stacks;
+    // Behind the address in the text.
+    let detail = misuse.detail.trim_start_matches([',', ' ']);
+    OneMisuse {
+        what: &misuse.what,
+        detail: (!detail.is_empty()).then_some(detail),
+        block: hex(misuse.block),
+        process: findings.processes.get(misuse.process).map(|process| process.seen.process.pid),
+        ended: misuse.ends,
+        freed_by: frames(freed_by),
+        freed_before_by: frames(freed_before_by),
+        allocated_by: frames(allocated_by),
     }
 }
 

@@ -35,6 +35,25 @@ pub enum Content {
     Announced,
     /// A check.
     Check(Check),
+    /// A misuse of the heap.
+    Misuse(Misuse),
+}
+
+/// A block that was freed against the rules, as the process told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Misuse {
+    /// The process ended by it.
+    pub ends: bool,
+    /// What was freed.
+    pub block: u64,
+    /// The rule, in a word or two.
+    pub what: String,
+    /// More of it, to stand behind the address.
+    pub detail: String,
+    /// The stacks of the free, of the free before, of the allocation: lookup addresses, leaf first; empty if not known.
+    pub stacks: [Vec<u64>; 3],
+    /// The modules that the stacks run through.
+    pub modules: Vec<Module>,
 }
 
 /// A process, as it described itself.
@@ -170,6 +189,7 @@ impl Default for Check {
 pub fn parse(text: &[u8]) -> Result<Record, Problem> {
     let mut record = Record::default();
     let mut check = Check::default();
+    let mut misuse: Option<(Misuse, [u32; 3])> = None;
     // The piece behind the last line feed is no line: a torn record may end within a number.
     let Some(last) = text.iter().rposition(|byte| *byte == b'\n') else {
         return if format!("standstill-record {VERSION}").as_bytes().starts_with(text) {
@@ -195,6 +215,17 @@ pub fn parse(text: &[u8]) -> Result<Record, Problem> {
             b"announced" => {
                 record.content = Content::Announced;
                 return Ok(record);
+            }
+            b"misused" => {
+                let (mut misuse, numbers) = misuse.ok_or(Problem::Line(index + 1))?;
+                misuse.stacks = numbers.map(|number| check.stacks.get(&number).cloned().unwrap_or_default());
+                misuse.modules = check.modules;
+                record.content = Content::Misuse(misuse);
+                return Ok(record);
+            }
+            b"misuse" => {
+                misuse = Some(misused(&mut fields).ok_or(Problem::Line(index + 1))?);
+                continue;
             }
             _ => {}
         }
@@ -251,6 +282,15 @@ fn head<'a, I: Iterator<Item = &'a [u8]>>(
         _ => return None,
     }
     Some(())
+}
+
+/// The line that tells of a misuse, with the numbers of its stacks.
+fn misused<'a, I: Iterator<Item = &'a [u8]>>(fields: &mut Fields<'a, I>) -> Option<(Misuse, [u32; 3])> {
+    let ends = fields.decimal::<u8>()? != 0;
+    let block = fields.hex()?;
+    let numbers = [fields.decimal()?, fields.decimal()?, fields.decimal()?];
+    let (what, detail) = (fields.text()?, fields.text()?);
+    Some((Misuse { ends, block, what, detail, ..Misuse::default() }, numbers))
 }
 
 /// A line of a check.

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use standstill_runtime::init::options::{Color, Options};
 use standstill_runtime::report::suppressions::Suppressions;
 use standstill_runtime::report::survey::Extent;
 use standstill_runtime::report::text::Style;
@@ -15,9 +16,9 @@ use standstill_runtime::report::text::Style;
 use crate::cli::{Render, Shape, When};
 use crate::findings::{Ending, Findings, Kind, Verdict, assemble, gather};
 use crate::record::{Content, Record, parse};
-use crate::run::Problem;
+use crate::run::{Problem, is_record};
 use crate::show::{self, Lines};
-use crate::symbols::Symbolizer;
+use crate::symbols::{self, Symbolizer};
 
 /// What the exit status says when leaks remain.
 pub const LEAKS: u8 = 23;
@@ -27,15 +28,16 @@ pub const UNCHECKED: u8 = 24;
 
 /// Runs the subcommand.
 pub fn render(options: &Render) -> Result<ExitCode, Problem> {
+    symbols::check_directories(&options.shape.debug_dir)?;
     let records = read(&options.records)?;
     if records.is_empty() {
         return Err(Problem::new("no record to render".to_owned()));
     }
-    let mut style = style(&options.shape, io::stdout().is_terminal());
+    let mut style = style(&options.shape, &Options::DEFAULT, io::stdout().is_terminal());
     if options.as_told {
         records.iter().for_each(|record| as_told(record, &mut style));
     }
-    let suppressions = suppressions(&options.shape)?;
+    let suppressions = suppressions(&options.shape, &mut |line| crate::say(format_args!("{line}")))?;
     let mut symbolizer = Symbolizer::new(&options.shape.debug_dir);
     // The library itself always says what it did not see.
     let unseen =
@@ -44,7 +46,8 @@ pub fn render(options: &Render) -> Result<ExitCode, Problem> {
     let findings = assemble(gather(records, &NothingKnown), suppressions, &mut symbolizer, options.depth);
     let pid = findings.processes.first().map_or(0, |process| process.seen.process.pid);
     let lines = match (options.as_told, options.shape.verbose) {
-        (true, _) if style.verdict_when_clean || unseen => Lines::Normal,
+        (true, _) if style.verdict_when_clean => Lines::Told,
+        (true, _) if unseen => Lines::Normal,
         (true, _) => Lines::None,
         (false, 0) => Lines::Normal,
         (false, _) => Lines::Verbose,
@@ -63,6 +66,7 @@ pub fn render(options: &Render) -> Result<ExitCode, Problem> {
     }
     Ok(ExitCode::from(match findings.verdict() {
         Verdict::Leaks => LEAKS,
+        _ if findings.ended_by_misuse() => LEAKS,
         Verdict::CouldNotCheck => UNCHECKED,
         Verdict::Clean | Verdict::Incomplete => 0,
     }))
@@ -113,30 +117,37 @@ fn as_told(record: &Record, style: &mut Style) {
     }
 }
 
-/// How to print by the arguments of the command.
-pub fn style(shape: &Shape, terminal: bool) -> Style {
+/// How to print by the arguments of the command, and where they say nothing by the library's options.
+pub fn style(shape: &Shape, told: &Options, terminal: bool) -> Style {
+    let max_leaks = shape.max_leaks.unwrap_or(told.max_leaks as usize);
     Style {
-        color: match shape.color {
-            When::Auto => terminal,
-            When::Always => true,
-            When::Never => false,
+        color: match (shape.color, told.color) {
+            (Some(When::Always), _) | (None, Color::Always) => true,
+            (Some(When::Never), _) | (None, Color::Never) => false,
+            (Some(When::Auto), _) | (None, Color::Auto) => terminal,
         },
-        max_leaks: shape.max_leaks.unwrap_or(0),
-        report_possible: shape.possible,
-        extent: Extent { reachable: shape.max_leaks.unwrap_or(0), retained: shape.retained.unwrap_or(0) },
-        ..Style::default()
+        report_objects: told.report_objects,
+        max_leaks,
+        print_suppressions: told.print_suppressions,
+        print_summary: told.print_summary,
+        verdict_when_clean: false,
+        report_possible: shape.possible || told.report_possible,
+        extent: Extent {
+            reachable: max_leaks,
+            retained: shape.retained.unwrap_or(told.report_retained as usize),
+        },
     }
 }
 
-/// Reads the files of suppressions. A line that means nothing is named on standard error and skipped; a file that
+/// Reads the files of suppressions. A line that means nothing is complained of and skipped; a file that
 /// cannot be read is an error: a run that ignored it would fail for the wrong reason.
-pub fn suppressions(shape: &Shape) -> Result<Suppressions, Problem> {
+pub fn suppressions(shape: &Shape, complain: &mut dyn FnMut(&str)) -> Result<Suppressions, Problem> {
     let mut list = Suppressions::new();
     for path in &shape.suppressions {
         let shown = path.display().to_string();
         let text = fs::read(path)
             .map_err(|error| Problem::new(format!("cannot read the suppressions in {shown}: {error}")))?;
-        list.add_text(&text, &shown, &mut |line| crate::say(format_args!("{line}")));
+        list.add_text(&text, &shown, complain);
     }
     Ok(list)
 }
@@ -212,22 +223,30 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Record>, Problem> {
         if path == Path::new("-") {
             let mut text = Vec::new();
             io::stdin().read_to_end(&mut text).map_err(unreadable)?;
-            records.push(parsed(&text, path)?);
+            records.push(named(&text, path)?);
         } else if path.is_dir() {
             let mut files = Vec::new();
             for entry in fs::read_dir(path).map_err(unreadable)? {
                 files.push(entry.map_err(unreadable)?.path());
             }
-            files.retain(|file| file.extension().is_some_and(|kind| kind == "check" || kind == "start"));
+            files.retain(|file| is_record(file));
             files.sort();
             for file in files {
                 records.push(parsed(&fs::read(&file).map_err(unreadable)?, &file)?);
             }
         } else {
-            records.push(parsed(&fs::read(path).map_err(unreadable)?, path)?);
+            records.push(named(&fs::read(path).map_err(unreadable)?, path)?);
         }
     }
     Ok(records)
+}
+
+/// One that was named. An empty one among others in a directory is of a process that died at once.
+fn named(text: &[u8], path: &Path) -> Result<Record, Problem> {
+    if text.is_empty() {
+        return Err(Problem::new(format!("{}: empty, not a record of Standstill", path.display())));
+    }
+    parsed(text, path)
 }
 
 fn parsed(text: &[u8], path: &Path) -> Result<Record, Problem> {

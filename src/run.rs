@@ -8,8 +8,11 @@
 mod at_start;
 mod launch;
 mod library;
+mod logs;
 mod program;
 mod records;
+mod survivors;
+mod told;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,8 +20,9 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use standstill_runtime::init::options::Options;
 use standstill_runtime::report::text::Style;
 
 use crate::cli::Run;
@@ -27,9 +31,11 @@ use crate::json::Exit;
 use crate::record::Process;
 use crate::render::{self, JsonOutput};
 use crate::show::{self, Lines};
-use crate::symbols::Symbolizer;
+use crate::symbols::{self, Symbolizer};
 use launch::Ended;
+use logs::Logs;
 use records::Directory;
+pub use records::is_record;
 
 /// A reason to give up, and the exit status that says so.
 #[derive(Debug)]
@@ -64,7 +70,9 @@ impl fmt::Display for Problem {
 /// Runs the subcommand.
 pub fn run(options: &Run) -> Result<ExitCode, Problem> {
     // All that can be wrong with the arguments is found before the program runs.
-    let suppressions = render::suppressions(&options.shape)?;
+    symbols::check_directories(&options.shape.debug_dir)?;
+    let told = told::options();
+    let suppressions = render::suppressions(&options.shape, &mut |line| crate::say(format_args!("{line}")))?;
     let log = options.log.as_ref().map(|path| {
         let new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o666).open(path);
         new.map_err(|error| Problem::new(format!("cannot write the report to {}: {error}", path.display())))
@@ -76,6 +84,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Problem> {
     let directory = Directory::make()?;
     let environment = environment(options, &directory, &library, obstacle.as_ref())?;
     let json = JsonOutput::open(&options.shape)?;
+    let begun = SystemTime::now();
     let ended = launch::run(&path, &options.program, &environment)?;
     let records = directory.collect(ended.pid, Duration::from_secs_f64(options.wait.clamp(0.0, 1e6)));
     let mut problems = records.problems;
@@ -85,16 +94,36 @@ pub fn run(options: &Run) -> Result<ExitCode, Problem> {
         seen.insert(0, unheard(&path, options, &ended, why));
     }
     let depth = options.depth.unwrap_or(0) as usize;
-    let mut symbolizer = Symbolizer::new(&options.shape.debug_dir);
+    let mut symbolizer =
+        if told.symbolize { Symbolizer::new(&options.shape.debug_dir) } else { Symbolizer::off() };
+    let style = |terminal| {
+        let style = render::style(&options.shape, &told, terminal);
+        Style { report_objects: style.report_objects || options.objects, ..style }
+    };
+    let (pid, lines) = (ended.pid, lines(options, &told));
+    let logs = log.is_none().then(|| Logs::of(&told, begun)).flatten();
+    let mut in_logs = String::new();
+    if let Some(logs) = &logs {
+        for one in &seen {
+            let suppressions = render::suppressions(&options.shape, &mut |_| {})?;
+            let findings = assemble(vec![one.clone()], suppressions, &mut symbolizer, depth);
+            let lines = match (&one.state, lines) {
+                // That is said with the other verdicts, and without a check there is no report.
+                (State::NotChecked(_), _) => Lines::None,
+                (State::Checked(_), Lines::Verbose) => Lines::Verbose,
+                (State::Checked(_), _) => Lines::Quiet,
+            };
+            in_logs += &logs.write(&one.process, &show::text(&findings, &style(false), pid, lines));
+        }
+    }
     let mut findings = assemble(seen, suppressions, &mut symbolizer, depth);
     findings.problems.append(&mut problems);
-    let (pid, lines) = (ended.pid, lines(options));
-    let style =
-        |terminal| Style { report_objects: options.objects, ..render::style(&options.shape, terminal) };
     let text = |terminal| show::text(&findings, &style(terminal), pid, lines);
-    let (mut log, mut stderr) = (log, io::stderr());
+    let (mut log, mut stdout, mut stderr) = (log, io::stdout(), io::stderr());
     let written = match &mut log {
         Some(file) => file.write_all(&text(file.is_terminal())),
+        None if logs.is_some() => stderr.write_all((show::verdicts(&findings, lines) + &in_logs).as_bytes()),
+        None if told.log_path.as_str() == "stdout" => stdout.write_all(&text(stdout.is_terminal())),
         None => stderr.write_all(&text(stderr.is_terminal())),
     };
     let command = options.program.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -110,7 +139,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Problem> {
         }
     }
     json?;
-    Ok(ExitCode::from(exit_code(options, &findings, &ended)))
+    Ok(ExitCode::from(exit_code(options, &told, &findings, &ended)))
 }
 
 /// The program's environment: everything as it is, with the library in front of LD_PRELOAD and our options behind the
@@ -136,6 +165,9 @@ fn environment(
         });
     }
     let mut ours = format!("report_dir='{}':exit_on_leaks=0", directory.path().display());
+    if let Some(code) = options.exit_code {
+        ours += &format!(":exitcode={code}");
+    }
     if let Some(depth) = options.depth {
         ours += &format!(":malloc_context_size={depth}");
     }
@@ -164,7 +196,7 @@ fn unheard(path: &std::path::Path, options: &Run, ended: &Ended, why: String) ->
     let parent = std::process::id() as i32;
     let process =
         Process { pid: ended.pid, parent, program: path.to_path_buf(), arguments, ..Process::default() };
-    Seen { process, since_ns: 0, state: State::NotChecked(why), checks: 0 }
+    Seen { process, since_ns: 0, state: State::NotChecked(why), checks: 0, misuses: Vec::new() }
 }
 
 fn no_word(ended: &Ended) -> String {
@@ -176,18 +208,21 @@ fn no_word(ended: &Ended) -> String {
     }
 }
 
-fn lines(options: &Run) -> Lines {
-    match (options.quiet, options.shape.verbose) {
+fn lines(options: &Run, told: &Options) -> Lines {
+    match (options.quiet, u32::from(options.shape.verbose) + told.verbosity) {
         (true, _) => Lines::Quiet,
         (false, 0) => Lines::Normal,
         (false, _) => Lines::Verbose,
     }
 }
 
-fn exit_code(options: &Run, findings: &Findings, ended: &Ended) -> u8 {
+fn exit_code(options: &Run, told: &Options, findings: &Findings, ended: &Ended) -> u8 {
     let own = ended.exit_code();
+    let of_leaks = options.exit_code.unwrap_or(told.exitcode);
     match findings.verdict() {
-        Verdict::Leaks if options.exit_code != 0 && !(options.keep_failure && own != 0) => options.exit_code,
+        Verdict::Leaks if of_leaks != 0 && !(options.keep_failure && own != 0) => of_leaks,
+        // Of the program itself it has made the status already; of a child the program may not care.
+        _ if findings.ended_by_misuse() && own == 0 && of_leaks != 0 => of_leaks,
         Verdict::CouldNotCheck if own == 0 => options.unchecked_exit_code,
         _ => own,
     }

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use standstill_runtime::base::Addr;
 use standstill_runtime::report::survey::Place;
-use standstill_runtime::report::text::{StackText, Style, module_and_offset, render};
-use standstill_runtime::report::{self, Module, Modules, Outcome, Report, Sink, Stacks, Totals};
+use standstill_runtime::report::text::{BOLD_RED, PLAIN, StackText, Style, module_and_offset, render};
+use standstill_runtime::report::{self, Module, Modules, Outcome, Report, Sink, Stacks, TITLES, Totals};
 
 use crate::findings::{Findings, Frame, Named, Process, State, Verdict};
 
@@ -20,6 +20,8 @@ pub enum Lines {
     Quiet,
     /// A verdict, and a line on each process that is not clean.
     Normal,
+    /// As Normal, with the notes of processes.
+    Told,
     /// A line on each process, and all notes.
     Verbose,
 }
@@ -32,6 +34,7 @@ pub fn text(findings: &Findings, style: &Style, pid: i32, lines: Lines) -> Vec<u
         [one] => one.seen.process.pid,
         _ => pid,
     };
+    misuses(findings, style, &mut out);
     let (groups, leaks) = model(findings);
     let stacks = Shown(findings);
     let report = Report {
@@ -52,12 +55,42 @@ pub fn text(findings: &Findings, style: &Style, pid: i32, lines: Lines) -> Vec<u
     let style = Style { verdict_when_clean: false, ..*style };
     render(&report, &style, &stacks, &mut out);
     surveys(findings, &style, &mut out);
-    if lines != Lines::None {
-        let mut said = String::new();
-        processes(findings, lines, &mut said);
-        out.bytes(said.as_bytes());
-    }
+    out.bytes(verdicts(findings, lines).as_bytes());
     out.0
+}
+
+/// What came of each process, as far as `lines` wants it.
+pub fn verdicts(findings: &Findings, lines: Lines) -> String {
+    let mut said = String::new();
+    if lines != Lines::None {
+        processes(findings, lines, &mut said);
+    }
+    said
+}
+
+/// As the process itself prints it (`standstill_runtime::report::misuse`).
+fn misuses(findings: &Findings, style: &Style, out: &mut Buffer) {
+    for misuse in &findings.misuses {
+        let Some(process) = findings.processes.get(misuse.process) else { continue };
+        let (pid, what) = (process.seen.process.pid, printable(&misuse.what));
+        let (block, detail) = (misuse.block, printable(&misuse.detail));
+        let (red, plain) = if style.color { (BOLD_RED, PLAIN) } else { ("", "") };
+        let head = format!("\n{red}=={pid}==ERROR: Standstill: {what} of {block:#x}{detail}\n{plain}");
+        out.bytes(head.as_bytes());
+        for (frames, title) in misuse.stacks.iter().zip(TITLES).filter(|(frames, _)| !frames.is_empty()) {
+            out.bytes(title.as_bytes());
+            for (number, frame) in frames.iter().enumerate() {
+                print_frame(number, frame, out);
+            }
+        }
+        out.bytes(b"\n");
+        if findings.processes.len() > 1 {
+            out.bytes(format!("  in process {} ({pid})\n\n", name(process)).as_bytes());
+        }
+        if style.print_summary {
+            out.bytes(format!("SUMMARY: Standstill: {what}\n").as_bytes());
+        }
+    }
 }
 
 /// What each process told of its live objects.
@@ -225,7 +258,7 @@ fn processes(findings: &Findings, lines: Lines, out: &mut String) {
     let alone = findings.processes.len() == 1;
     for process in &findings.processes {
         let calm = process.verdict == Some(Verdict::Clean);
-        if calm && lines != Lines::Verbose && !(alone && lines == Lines::Normal) {
+        if calm && lines != Lines::Verbose && !(alone && lines != Lines::Quiet) {
             continue;
         }
         let pid = process.seen.process.pid;
@@ -238,7 +271,7 @@ fn processes(findings: &Findings, lines: Lines, out: &mut String) {
             for reason in &check.reasons {
                 let _ = writeln!(out, "=={pid}==Standstill: not everything was seen: {}", printable(reason));
             }
-            for note in check.notes.iter().filter(|_| lines == Lines::Verbose) {
+            for note in check.notes.iter().filter(|_| matches!(lines, Lines::Told | Lines::Verbose)) {
                 let _ = writeln!(out, "=={pid}==Standstill: note: {}", printable(note));
             }
         }
@@ -293,12 +326,14 @@ fn summary(findings: &Findings, out: &mut String) {
     let count = |verdict: Option<Verdict>| {
         findings.processes.iter().filter(|process| process.verdict == verdict).count()
     };
+    let ended = findings.processes.iter().filter(|process| process.seen.ended_by().is_some()).count();
     let kinds = [
         (count(Some(Verdict::Clean)), "clean"),
         (count(Some(Verdict::Leaks)), "with leaks"),
         (count(Some(Verdict::Incomplete)), "incomplete"),
         (count(Some(Verdict::CouldNotCheck)), "could not be checked"),
-        (count(None), "not checked"),
+        (ended, "ended by a misuse"),
+        (count(None) - ended, "not checked"),
     ];
     let parts: Vec<String> =
         kinds.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();

@@ -16,10 +16,11 @@ use crate::cli::Symbolize;
 use crate::findings::Frame;
 use crate::run::Problem;
 use crate::show;
-use crate::symbols::Symbolizer;
+use crate::symbols::{self, Symbolizer};
 
 /// Runs the subcommand.
 pub fn symbolize(options: &Symbolize) -> Result<ExitCode, Problem> {
+    symbols::check_directories(&options.debug_dir)?;
     let mut symbolizer = Symbolizer::new(&options.debug_dir);
     let stdin = [PathBuf::from("-")];
     let mut out = BufWriter::new(io::stdout().lock());

@@ -14,6 +14,8 @@ use std::rc::Rc;
 
 use addr2line::Loader;
 
+use crate::run::Problem;
+
 pub use demangle::demangle;
 use object::SymbolKind;
 use table::Table;
@@ -50,10 +52,22 @@ pub fn may_define_allocator(path: &Path) -> bool {
     Table::read_known(path).is_none_or(|table| table.names().any(|name| ALLOCATORS.contains(&name)))
 }
 
+/// An error for the first of `directories` that is none: nothing would be found there, without a word.
+pub fn check_directories(directories: &[PathBuf]) -> Result<(), Problem> {
+    match directories.iter().find(|directory| !directory.is_dir()) {
+        Some(wrong) => {
+            Err(Problem::new(format!("--debug-dir {}: there is no such directory", wrong.display())))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Finds symbols and remembers what it found.
 #[derive(Default)]
 pub struct Symbolizer {
     directories: Vec<PathBuf>,
+    /// Nothing is looked for.
+    is_off: bool,
     files: HashMap<(PathBuf, Vec<u8>), Option<Rc<Source>>>,
     found: HashMap<(PathBuf, u64), Rc<[Symbol]>>,
     /// Files whose symbols could not be used, each with the reason.
@@ -70,6 +84,11 @@ impl Symbolizer {
     /// A symbolizer that looks for separate debug files also under `directories`, each laid out as /usr/lib/debug is.
     pub fn new(directories: &[PathBuf]) -> Symbolizer {
         Symbolizer { directories: directories.to_vec(), ..Symbolizer::default() }
+    }
+
+    /// One that names nothing (option `symbolize=0`).
+    pub fn off() -> Symbolizer {
+        Symbolizer { is_off: true, ..Symbolizer::default() }
     }
 
     /// The functions at `address` of the file `path` (an address as the file counts, not as the process did), innermost
@@ -95,6 +114,9 @@ impl Symbolizer {
     }
 
     fn source(&mut self, path: &Path, build_id: &[u8]) -> Option<Rc<Source>> {
+        if self.is_off {
+            return None;
+        }
         let key = (path.to_path_buf(), build_id.to_vec());
         if let Some(source) = self.files.get(&key) {
             return source.clone();

@@ -197,7 +197,11 @@ fn the_json_document_has_what_its_description_lists() {
     let survey = &surveyed["processes"][0]["survey"];
     let mut present = std::collections::BTreeSet::new();
     let steps = survey["paths"][0]["steps"].as_array().unwrap();
-    let all = [&document, &document["processes"][0], &groups[0], &frames[0], survey, &steps[0]];
+    let misused = folder().join("misused.json");
+    assert_eq!(run(&["--json", path(&misused), "--", path(double_free())]).status.code(), Some(23));
+    let misused: Value = serde_json::from_slice(&std::fs::read(&misused).unwrap()).unwrap();
+    let misuse = &misused["misuses"][0];
+    let all = [&document, &document["processes"][0], &groups[0], &frames[0], survey, &steps[0], misuse];
     all.iter().for_each(|value| present.extend(value.as_object().unwrap().keys().cloned()));
     assert_eq!(described, present);
 }
@@ -323,6 +327,13 @@ fn the_program_starts_as_it_would_without() {
     let plain = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).output().unwrap();
     let with = run(&["-q", "--exit-code", "0", "--unchecked-exit-code", "0", "--", "sh", "-c", script]);
     assert_eq!(text(&with.stdout), text(&plain.stdout));
+    let closed = "exec \"$@\" <&- 2>&-";
+    let listed = ["-c", "ls -l /proc/self/fd | grep -c null; ls /proc/self/fd | wc -l"];
+    let plain = Command::new("sh").args(["-c", closed, "sh", "sh"]).args(listed).output().unwrap();
+    let mut with = Command::new("sh");
+    with.args(["-c", closed, "sh", env!("CARGO_BIN_EXE_standstill"), "run", "--", "sh"]).args(listed);
+    with.env("STANDSTILL_LIBRARY", &library().shared).stdin(Stdio::null());
+    assert_eq!(text(&output(with).stdout), text(&plain.stdout));
     // A closed pipe kills by SIGPIPE, as it does without the command.
     let piped = run(&["-q", "--", "bash", "-c", "yes | head -1 > /dev/null; exit ${PIPESTATUS[0]}"]);
     assert_eq!(piped.status.code(), Some(141), "{}", text(&piped.stderr));
@@ -431,27 +442,219 @@ fn a_reader_of_standard_error_that_is_gone_leaves_the_status_as_it_is() {
     assert_eq!(closed(&["run", "--suppressions", path(&suppressions), "--", path(leaky())]), Some(23));
 }
 
+fn double_free() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let source = "#include <stdio.h>\n#include <stdlib.h>\nint main(void) {\n\
+        void *volatile p = malloc(40);\nfree(p);\nfree(p); puts(\"went on\"); return 0; }\n";
+    PROGRAM.get_or_init(|| c("double-free", source, &["-O0", "-g", "-w"]))
+}
+
+/// The command with these options of the library.
+fn told(variable: &str, value: &str, words: &[&str]) -> Output {
+    let mut command = command(&[&["run"], words].concat());
+    command.env(variable, value);
+    output(command)
+}
+
+fn document(file: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
 #[test]
 fn a_misuse_of_the_heap_ends_the_program_under_the_command_too() {
-    let source = "#include <stdio.h>\n#include <stdlib.h>\nint main(void) {\n\
-        void *volatile p = malloc(40); free(p); free(p); puts(\"went on\"); return 0; }\n";
-    let program = c("double-free", source, &["-O0", "-w"]);
-    let out = run(&["--", path(&program)]);
+    let (program, json) = (path(double_free()), folder().join("misuse.json"));
+    let out = run(&["--json", path(&json), "--", program]);
     let said = text(&out.stderr);
     assert_eq!((out.status.code(), text(&out.stdout)), (Some(23), String::new()), "{said}");
-    assert!(said.contains("double-free"), "{said}");
-    let mut warned = command(&["run", "--", path(&program)]);
-    warned.env("STANDSTILL_OPTIONS", "misuse=warn");
-    let out = output(warned);
-    assert_eq!((out.status.code(), text(&out.stdout)), (Some(0), "went on\n".to_owned()));
+    assert!(said.contains("ERROR: Standstill: double-free of 0x"), "{said}");
+    assert!(said.contains("the block was allocated by:") && said.contains("double-free.c:4"), "{said}");
+    assert!(said.contains("\nSUMMARY: Standstill: double-free\n"), "{said}");
+    let end = "not checked: it was ended by a misuse of the heap (double-free)";
+    assert!(said.contains(end), "{said}");
+    let document = document(&json);
+    let misuse = &document["misuses"][0];
+    assert_eq!((&misuse["what"], &misuse["ended"]), (&Value::from("double-free"), &Value::Bool(true)));
+    assert_eq!(misuse["process"], document["processes"][0]["pid"]);
+    let freed_by = misuse["freed_by"].as_array().unwrap();
+    assert_eq!((&freed_by[0]["function"], &freed_by[1]["function"]), (&"free".into(), &"main".into()));
+    assert_eq!((&freed_by[1]["line"], &misuse["allocated_by"][1]["line"]), (&6.into(), &4.into()));
+    assert!(end.ends_with(document["processes"][0]["why"].as_str().unwrap()));
+    assert_eq!(document["exit"]["status"], 23);
+}
+
+#[test]
+fn a_misuse_that_is_warned_of_is_told_beside_the_check() {
+    let (program, json) = (path(double_free()), folder().join("warned.json"));
+    let out = told("STANDSTILL_OPTIONS", "misuse=warn", &["--json", path(&json), "--", program]);
+    let said = text(&out.stderr);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(0), "went on\n".to_owned()), "{said}");
+    assert!(said.contains("double-free of 0x") && said.contains("==Standstill: clean: "), "{said}");
+    let document = document(&json);
+    assert_eq!(
+        (&document["misuses"][0]["ended"], &document["verdict"]),
+        (&Value::Bool(false), &"clean".into())
+    );
+}
+
+#[test]
+fn a_misuse_decides_the_status_as_leaks_do() {
+    let program = path(double_free());
+    let child = format!("{program}; exit 0");
+    let out = run(&["--", "sh", "-c", &child]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(23), "{said}");
+    assert!(said.contains("in process double-free (") && said.contains("1 ended by a misuse"), "{said}");
+    assert_eq!(run(&["--exit-code", "0", "--", program]).status.code(), Some(0));
+    assert_eq!(run(&["--exit-code", "9", "--", program]).status.code(), Some(9));
+    let aborted = told("STANDSTILL_OPTIONS", "misuse=abort", &["--", program]);
+    let said = text(&aborted.stderr);
+    assert_eq!(aborted.status.code(), Some(128 + 6), "{said}");
+    assert!(said.contains("ended by a misuse of the heap (double-free)"), "{said}");
+}
+
+/// The first that is told ends the process; the others' records are whole or not there.
+#[test]
+fn misuses_of_many_threads_at_once_are_told() {
+    let source = "#include <pthread.h>\n#include <stdlib.h>\nstatic pthread_barrier_t all;\n\
+        static void *twice(void *p) { pthread_barrier_wait(&all); free(p); free(p); return 0; }\n\
+        int main(void) { pthread_t t[8]; pthread_barrier_init(&all, 0, 8);\n\
+        for (int i = 0; i < 8; i++) pthread_create(&t[i], 0, twice, malloc(40));\n\
+        for (int i = 0; i < 8; i++) pthread_join(t[i], 0); return 0; }\n";
+    let program = c("many-double-frees", source, &["-O0", "-w", "-pthread"]);
+    let json = folder().join("many.json");
+    for _ in 0..10 {
+        let out = run(&["-q", "--json", path(&json), "--", path(&program)]);
+        assert_eq!(out.status.code(), Some(23), "{}", text(&out.stderr));
+        let document = document(&json);
+        let why = document["processes"][0]["why"].as_str().unwrap();
+        assert!(why.contains("ended by a misuse of the heap (double-free)"), "{why}");
+        assert!(!document["misuses"][0]["freed_by"].as_array().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn options_of_the_library_shape_the_commands_report() {
+    let source = "#include <stdlib.h>\nvoid *volatile sink;\n\
+        __attribute__((noinline)) void big(void) { sink = malloc(4000); sink = 0; }\n\
+        __attribute__((noinline)) void small(void) { sink = malloc(30); sink = 0; }\n\
+        int main(void) { small(); big(); return 0; }\n";
+    let program = c("two-leaks", source, &["-g", "-O1"]);
+    let program = path(&program);
+    for variable in ["STANDSTILL_OPTIONS", "LSAN_OPTIONS"] {
+        let said = |options: &str, words: &[&str]| {
+            text(&told(variable, options, &[words, &["--", program]].concat()).stderr)
+        };
+        let plain = said("", &[]);
+        assert!(plain.contains("SUMMARY: LeakSanitizer") && plain.contains("two-leaks.c:3"), "{plain}");
+        let report = said("print_summary=0", &[]);
+        assert!(report.contains("detected memory leaks") && !report.contains("SUMMARY"), "{report}");
+        assert!(said("color=always", &[]).contains("\u{1b}[31m=="));
+        assert!(!said("color=always", &["--color", "never"]).contains('\u{1b}'));
+        let report = said("symbolize=0", &[]);
+        assert!(report.contains("command/two-leaks+0x") && !report.contains("two-leaks.c"), "{report}");
+        let report = said("max_leaks=1", &[]);
+        assert!(report.contains("in big ") && !report.contains("in small "), "{report}");
+        assert!(
+            report.contains("The 1 top leak(s):") && report.contains("Omitting 1 more leak(s)."),
+            "{report}"
+        );
+        assert!(said("max_leaks=1", &["--max-leaks", "2"]).contains("in small "));
+        let report = said("report_objects=1", &[]);
+        assert!(report.contains("Objects leaked above:\n0x") && report.contains("(4000 bytes)"), "{report}");
+        let two = format!("{program}; exec {}", path(clean()));
+        let each = |options| text(&told(variable, options, &["--", "sh", "-c", &two]).stderr);
+        assert!(each("verbosity=1").contains("==Standstill: clean: clean: no leak"));
+        assert!(!each("verbosity=0").contains("==Standstill: clean: clean: no leak"));
+        assert_eq!(told(variable, "exitcode=7", &["--", program]).status.code(), Some(7));
+        assert_eq!(told(variable, "exitcode=7", &["--exit-code", "5", "--", program]).status.code(), Some(5));
+        let held = told(variable, "report_retained=2", &["--", path(clean())]);
+        assert!(text(&held.stderr).contains("variable keep"), "{}", text(&held.stderr));
+    }
+}
+
+#[test]
+fn a_path_for_logs_has_a_report_of_each_process() {
+    let logs = folder().join("logs");
+    let _ = std::fs::remove_dir_all(&logs);
+    std::fs::create_dir_all(&logs).unwrap();
+    let option = |end: &str| format!("log_path={}/log{end}", path(&logs));
+    let script = format!("{0}; {1}; {0} > /dev/null; true", path(leaky()), path(clean()));
+    let out = told("LSAN_OPTIONS", &option(":log_exe_name=1:log_suffix=.txt"), &["--", "sh", "-c", &script]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(23), "{said}");
+    assert!(!said.contains("detected memory leaks") && said.contains("2 with leaks"), "{said}");
+    let files: Vec<_> = std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+    for file in &files {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("log.leaky.") && name.ends_with(".txt"), "{name}");
+        assert!(said.contains(path(file)), "{said}");
+        let report = std::fs::read_to_string(file).unwrap();
+        assert!(report.contains("SUMMARY: LeakSanitizer: 63 byte(s) leaked in 3 allocation(s)."), "{report}");
+    }
+    let out = told("LSAN_OPTIONS", "log_path=stdout", &["--", path(leaky())]);
+    assert!(text(&out.stdout).contains("SUMMARY: LeakSanitizer"), "{}", text(&out.stdout));
+    assert_eq!(text(&out.stderr), "");
+    let out = told("LSAN_OPTIONS", "log_path=/nonexistent/log", &["--", path(leaky())]);
+    let said = text(&out.stderr);
+    assert!(said.contains("cannot write '/nonexistent/log.") && said.contains("SUMMARY: Leak"), "{said}");
+}
+
+#[test]
+fn a_daemon_that_outlives_the_program_is_waited_for_or_named() {
+    let source = "#include <stdlib.h>\n#include <unistd.h>\nvoid *volatile p;\n\
+        int main(int n, char **v) { if (daemon(1, 0)) return 1; p = malloc(4242); p = 0;\n\
+        sleep(n > 1 ? atoi(v[1]) : 0); return 0; }\n";
+    let program = c("daemon", source, &["-g", "-D_DEFAULT_SOURCE"]);
+    let out = run(&["--wait", "60", "--", path(&program), "1"]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(23), "{said}");
+    assert!(said.contains("Direct leak of 4242 byte(s)") && said.contains("1 with leaks"), "{said}");
+    let out = run(&["--wait", "0", "--", path(&program), "3"]);
+    let said = text(&out.stderr);
+    assert!(said.contains("daemon: not checked: it is still running"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_in_options_is_said_once() {
+    let script = format!("{0}; {0}; exec {0}", path(clean()));
+    let out = told("LSAN_OPTIONS", "nonsense=1:color=maybe", &["--", "sh", "-c", &script]);
+    let said = text(&out.stderr);
+    assert_eq!(said.matches("there is no option 'nonsense'").count(), 1, "{said}");
+    assert_eq!(said.matches("LSAN_OPTIONS: 'maybe' is not a value for color").count(), 1, "{said}");
+    let said = text(&told("STANDSTILL_OPTIONS", "help=1", &["--", "sh", "-c", &script]).stderr);
+    assert_eq!(said.matches("\tmax_leaks (number, default 0)\n").count(), 1, "{said}");
+}
+
+#[test]
+fn what_is_not_there_is_said_before_the_run() {
+    let out = run(&["--debug-dir", "/nonexistent", "--", path(leaky())]);
+    let said = text(&out.stderr);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(125), String::new()), "{said}");
+    assert!(said.contains("--debug-dir /nonexistent: there is no such directory"), "{said}");
+    let out = output(command(&["render"]));
+    assert_eq!(out.status.code(), Some(125));
+    assert!(text(&out.stderr).contains("-: empty, not a record"), "{}", text(&out.stderr));
 }
 
 #[test]
 fn a_library_that_is_none_is_refused_before_the_run() {
-    for file in ["/etc/passwd", "/", "/nonexistent.so"] {
+    let fixed = c("fixed-address", "int main(void) { return 0; }", &["-no-pie"]);
+    let pie = c("position-independent", "int main(void) { return 0; }", &["-pie", "-fPIE"]);
+    let other = c("another.so", "int nothing;", &["-shared", "-fPIC"]);
+    let cases = [
+        ("/etc/passwd", "no shared library for this machine"),
+        ("/", "cannot be read"),
+        ("/nonexistent.so", "No such file"),
+        (path(&fixed), "a program, not a library"),
+        (path(&pie), "a program, not a library"),
+        (path(&other), "another library than Standstill's"),
+    ];
+    for (file, why) in cases {
         let out = run(&["--library", file, "--", path(leaky())]);
-        assert_eq!((out.status.code(), text(&out.stdout)), (Some(125), String::new()), "{file}");
-        assert!(text(&out.stderr).contains(file), "{}", text(&out.stderr));
+        let said = text(&out.stderr);
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(125), String::new()), "{file}: {said}");
+        assert!(said.contains(file) && said.contains(why), "{said}");
     }
 }
 

@@ -95,7 +95,7 @@ impl Ticket {
     unsafe fn leave(ticket: NonNull<Ticket>) {
         // SAFETY: it lives until its last user has left.
         if unsafe { ticket.as_ref() }.users.fetch_sub(1, AcqRel) == 1 {
-            malloc::release(ticket.as_ptr().cast(), Origin::Malloc);
+            malloc::release(ticket.as_ptr().cast(), Origin::Malloc, malloc::free as *const () as usize);
         }
     }
 }

@@ -13,7 +13,7 @@ use standstill_runtime::entry_point;
 use standstill_runtime::heap::{self, Misuse, Origin, Request, Tag};
 use standstill_runtime::{init, threads, trace};
 
-use crate::misuse;
+use crate::misuse::{self, Freer};
 
 /// The smallest alignment that any block has: that of `max_align_t`.
 pub(crate) const ALIGN: usize = 16;
@@ -79,13 +79,19 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
-/// Frees a block of any origin.
+/// Frees a block of any origin, for `entry`, the function of the C ABI that this is inlined into.
 #[inline(always)]
-pub(crate) fn release(block: *mut c_void, origin: Origin) {
+pub(crate) fn release(block: *mut c_void, origin: Origin, entry: usize) {
+    release_for(block, origin, entry, None);
+}
+
+/// As [`release`], for an entry point that was called from `frame`.
+#[inline(always)]
+fn release_for(block: *mut c_void, origin: Origin, entry: usize, frame: Option<&CallerFrame>) {
     let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
-    misuse::before_free(block);
+    misuse::before_free(block, entry, frame);
     if let Some(Err(misuse)) = threads::with(|thread| heap::free(&mut thread.heap, block, origin)) {
-        misuse::refused(misuse, block, origin);
+        misuse::refused(misuse, block, origin, Freer::of(entry, frame));
         if let Misuse::Mismatch { allocated } = misuse {
             threads::with(|thread| heap::free(&mut thread.heap, block, allocated));
         }
@@ -109,7 +115,7 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
     };
     if size == 0 {
         // glibc frees and returns null; programs that expect musl's empty block test for null anyway.
-        release(old.as_ptr().cast(), Origin::Malloc);
+        release_for(old.as_ptr().cast(), Origin::Malloc, entry, Some(frame));
         return null_mut();
     }
     let reallocate = |origin| {
@@ -123,14 +129,14 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
     };
     let mut moved = reallocate(Origin::Malloc);
     if let Some(Err(misuse @ Misuse::Mismatch { allocated })) = moved {
-        misuse::refused(misuse, old, Origin::Malloc);
+        misuse::refused(misuse, old, Origin::Malloc, Freer::of(entry, Some(frame)));
         moved = reallocate(allocated);
     }
     match moved {
         Some(Ok(Some(new))) => new.as_ptr().cast(),
         Some(Ok(None)) | None => or_no_memory(null_mut()),
         Some(Err(misuse)) => {
-            misuse::refused(misuse, old, Origin::Malloc);
+            misuse::refused(misuse, old, Origin::Malloc, Freer::of(entry, Some(frame)));
             or_no_memory(null_mut())
         }
     }
@@ -242,31 +248,31 @@ entry_point!(/// pvalloc under glibc's internal name.
 /// free(3). Keeps errno, as POSIX.1-2024 asks: nothing here touches it.
 #[unsafe(no_mangle)]
 pub extern "C" fn free(block: *mut c_void) {
-    release(block, Origin::Malloc);
+    release(block, Origin::Malloc, free as *const () as usize);
 }
 
 /// free under glibc's internal name.
 #[unsafe(no_mangle)]
 pub extern "C" fn __libc_free(block: *mut c_void) {
-    release(block, Origin::Malloc);
+    release(block, Origin::Malloc, __libc_free as *const () as usize);
 }
 
 /// cfree(3), gone from glibc since 2.26 and still linked by old programs.
 #[unsafe(no_mangle)]
 pub extern "C" fn cfree(block: *mut c_void) {
-    release(block, Origin::Malloc);
+    release(block, Origin::Malloc, cfree as *const () as usize);
 }
 
 /// free_sized (C23 7.24.3.4).
 #[unsafe(no_mangle)]
 pub extern "C" fn free_sized(block: *mut c_void, _size: usize) {
-    release(block, Origin::Malloc);
+    release(block, Origin::Malloc, free_sized as *const () as usize);
 }
 
 /// free_aligned_sized (C23 7.24.3.5).
 #[unsafe(no_mangle)]
 pub extern "C" fn free_aligned_sized(block: *mut c_void, _align: usize, _size: usize) {
-    release(block, Origin::Malloc);
+    release(block, Origin::Malloc, free_aligned_sized as *const () as usize);
 }
 
 /// malloc_usable_size(3): the size that was asked for, so that a program which fills it stays inside what is scanned.

@@ -9,7 +9,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use standstill_runtime::arch::CallerFrame;
+use standstill_runtime::arch::{self, CallerFrame};
 use standstill_runtime::base::Addr;
 use standstill_runtime::base::text::Text;
 use standstill_runtime::heap::{self, Misuse, Origin};
@@ -27,37 +27,75 @@ pub(crate) fn start() {
     NOTES.store(init::options().free_stacks, Relaxed);
 }
 
+/// Who frees: what call stacks begin with.
+#[derive(Clone, Copy)]
+pub(crate) struct Freer {
+    /// The function of the C ABI that the program called.
+    entry: usize,
+    /// A stack pointer inside its frame: what lies deeper is ours, and not shown.
+    above: usize,
+}
+
+impl Freer {
+    /// An entry point that was called from `frame`; without one, `entry` itself, which this is inlined into.
+    #[inline(always)]
+    pub(crate) fn of(entry: usize, frame: Option<&CallerFrame>) -> Freer {
+        let above = match frame {
+            Some(frame) => frame.stack_pointer() - 1,
+            None => arch::stack_pointer(),
+        };
+        Freer { entry, above }
+    }
+}
+
 /// Notes the stack of a free that is about to happen, if that is wanted.
 #[inline(always)]
-pub(crate) fn before_free(block: NonNull<u8>) {
+pub(crate) fn before_free(block: NonNull<u8>, entry: usize, frame: Option<&CallerFrame>) {
     if NOTES.load(Relaxed) {
-        note(block);
+        note(block, Freer::of(entry, frame));
     }
 }
 
 #[cold]
 #[inline(never)]
-fn note(block: NonNull<u8>) {
-    // SAFETY: entry points take what their implementations take.
-    unsafe { call(note_free as *const (), block, Origin::Malloc, Origin::Malloc) };
+fn note(block: NonNull<u8>, by: Freer) {
+    // SAFETY: the entry point takes a block and who frees it.
+    unsafe { call(note_free, block, &by) };
+}
+
+/// What is wrong with a free, for the report.
+struct Wrong {
+    misuse: Misuse,
+    freed: Origin,
+    by: Freer,
+    ends: bool,
 }
 
 /// What the heap said of freeing `block` by a function of `origin`. A block of another family is still live.
 #[cold]
 #[inline(never)]
-pub(crate) fn refused(misuse: Misuse, block: NonNull<u8>, origin: Origin) {
+pub(crate) fn refused(misuse: Misuse, block: NonNull<u8>, origin: Origin, by: Freer) {
     let options = init::options();
-    let (report, consequence, allocated) = match misuse {
-        Misuse::NotOurs => (report_foreign as *const (), options.foreign, origin),
-        Misuse::Mismatch { allocated } => (report_mismatch as *const (), options.mismatch, allocated),
-        Misuse::DoubleFree => (report_double_free as *const (), options.misuse, origin),
-        Misuse::Interior => (report_inside as *const (), options.misuse, origin),
+    let consequence = match misuse {
+        Misuse::NotOurs => options.foreign,
+        Misuse::Mismatch { .. } => options.mismatch,
+        Misuse::DoubleFree | Misuse::Interior => options.misuse,
     };
     if consequence != Consequence::Ignore {
-        // SAFETY: entry points take what their implementations take.
-        unsafe { call(report, block, allocated, origin) };
-        end(consequence);
-    } else if matches!(misuse, Misuse::Mismatch { .. }) && options.verbosity > 0 {
+        let ends = match consequence {
+            Consequence::Abort => true,
+            Consequence::Exit => options.exitcode != 0,
+            Consequence::Ignore | Consequence::Warn => false,
+        };
+        let wrong = Wrong { misuse, freed: origin, by, ends };
+        // SAFETY: the entry point takes a block and what is wrong with freeing it.
+        unsafe { call(report_misuse, block, &wrong) };
+        if ends {
+            end(consequence);
+        }
+    } else if let Misuse::Mismatch { allocated } = misuse
+        && options.verbosity > 0
+    {
         report::say(format_args!("{block:p} was {}", Families { allocated, freed: origin }));
     }
 }
@@ -69,8 +107,7 @@ fn end(consequence: Consequence) {
     match consequence {
         // SAFETY: abort(3) takes nothing.
         Consequence::Abort => unsafe { abort() },
-        Consequence::Exit if init::options().exitcode != 0 => exit_group(init::options().exitcode.into()),
-        _ => {}
+        _ => exit_group(init::options().exitcode.into()),
     }
 }
 
@@ -97,69 +134,48 @@ fn family(origin: Origin) -> (&'static str, &'static str) {
 
 /// # Safety
 ///
-/// - `entry` is one of the entry points below.
-unsafe fn call(entry: *const (), block: NonNull<u8>, allocated: Origin, freed: Origin) {
-    type Entry = unsafe extern "C" fn(NonNull<u8>, usize, usize);
-    // SAFETY: the entry points below take a block and two numbers, and return nothing.
-    let entry = unsafe { core::mem::transmute::<*const (), Entry>(entry) };
+/// - `entry` is one of the entry points below, which takes a `T`.
+unsafe fn call<T>(entry: unsafe extern "C" fn(), block: NonNull<u8>, of: &T) {
+    type Entry<T> = unsafe extern "C" fn(NonNull<u8>, &T);
+    // SAFETY: an entry point is declared without the arguments that it hands on; these here, as the caller promises.
+    let entry = unsafe { core::mem::transmute::<unsafe extern "C" fn(), Entry<T>>(entry) };
     // SAFETY: as above.
-    unsafe { entry(block, allocated as usize, freed as usize) };
+    unsafe { entry(block, of) };
 }
 
-entry_point!(/// Reports a block that is freed twice.
-    local report_double_free => double_free);
-entry_point!(/// Reports an address inside a block that is freed.
-    local report_inside => inside);
-entry_point!(/// Reports a block that is freed by another family.
-    local report_mismatch => mismatch);
-entry_point!(/// Reports an address that is freed and in no block.
-    local report_foreign => foreign);
+entry_point!(/// Reports a misuse.
+    local report_misuse => tell);
 entry_point!(/// Notes who frees a block.
     local note_free => freed);
 
-unsafe extern "C" fn double_free(block: NonNull<u8>, _: usize, _: usize, frame: &CallerFrame) {
-    tell("double-free", format_args!(""), block, frame);
+unsafe extern "C" fn freed(block: NonNull<u8>, by: &Freer, _: usize, frame: &CallerFrame) {
+    heap::freed_by::note(block, stack_of(*by, frame));
 }
 
-unsafe extern "C" fn inside(block: NonNull<u8>, _: usize, _: usize, frame: &CallerFrame) {
-    tell("invalid free (an address inside a block)", format_args!(""), block, frame);
-}
-
-unsafe extern "C" fn mismatch(block: NonNull<u8>, allocated: usize, freed: usize, frame: &CallerFrame) {
-    let families = Families { allocated: origin(allocated), freed: origin(freed) };
-    tell("mismatched free", format_args!(", which was {families}"), block, frame);
-}
-
-unsafe extern "C" fn foreign(block: NonNull<u8>, _: usize, _: usize, frame: &CallerFrame) {
-    tell("free of a foreign address", format_args!(", which no allocation returned"), block, frame);
-}
-
-unsafe extern "C" fn freed(block: NonNull<u8>, _: usize, _: usize, frame: &CallerFrame) {
-    heap::freed_by::note(block, stack_of(frame));
-}
-
-fn origin(number: usize) -> Origin {
-    [Origin::Malloc, Origin::New, Origin::NewArray]
-        .into_iter()
-        .find(|o| *o as usize == number)
-        .unwrap_or_default()
-}
-
-fn stack_of(frame: &CallerFrame) -> StackId {
-    let entry = crate::malloc::free as *const () as usize;
-    let stack = threads::with(|thread| trace::capture(&mut thread.trace, frame, entry, usize::MAX));
+fn stack_of(by: Freer, frame: &CallerFrame) -> StackId {
+    let stack = threads::with(|thread| trace::capture_above(&mut thread.trace, frame, by.entry, by.above));
     stack.unwrap_or(StackId::NONE)
 }
 
-fn tell(what: &str, detail: fmt::Arguments<'_>, block: NonNull<u8>, frame: &CallerFrame) {
+unsafe extern "C" fn tell(block: NonNull<u8>, wrong: &Wrong, _: usize, frame: &CallerFrame) {
     let addr = Addr::of(block.as_ptr());
-    let freed_by = stack_of(frame);
-    let detail = Text::<128>::of(detail);
+    let (what, detail) = match wrong.misuse {
+        Misuse::DoubleFree => ("double-free", Text::<128>::new()),
+        Misuse::Interior => ("invalid free (an address inside a block)", Text::new()),
+        Misuse::NotOurs => {
+            ("free of a foreign address", Text::of(format_args!(", which no allocation returned")))
+        }
+        Misuse::Mismatch { allocated } => {
+            let families = Families { allocated, freed: wrong.freed };
+            ("mismatched free", Text::of(format_args!(", which was {families}")))
+        }
+    };
     let report = MisuseReport {
         what,
         detail: detail.as_str(),
         block: addr,
-        freed_by,
+        ends: wrong.ends,
+        freed_by: stack_of(wrong.by, frame),
         freed_before_by: heap::freed_by::find(addr).unwrap_or(StackId::NONE),
         allocated_by: heap::last_owner(addr).unwrap_or(StackId::NONE),
     };

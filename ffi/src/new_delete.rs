@@ -272,7 +272,7 @@ macro_rules! delete {
         $(#[$doc])*
         #[unsafe(no_mangle)]
         pub extern "C" fn $name(block: *mut c_void) {
-            release(block, $origin);
+            release(block, $origin, $name as *const () as usize);
         }
     )+};
 }

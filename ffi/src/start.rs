@@ -59,8 +59,11 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
         let _ = file::write_all(2, line.as_bytes());
         let _ = file::write_all(2, b"\n");
     });
-    if init::options().help {
-        print_help();
+    // The command prints it itself, once.
+    if init::options().help && init::options().report_dir.as_str().is_empty() {
+        init::options::help(&mut |text| {
+            let _ = file::write_all(2, text.as_bytes());
+        });
     }
     if is_musl() {
         signals::set_libc_internal(signals::SIGSYNCCALL);
@@ -130,20 +133,6 @@ fn variable(envp: *const *const c_char, name: &[u8]) -> Option<&'static [u8]> {
 fn environment() -> *const *const c_char {
     // SAFETY: libc's own variable, read at the start or on the program's word that nobody changes it (environ(7)).
     unsafe { environ }
-}
-
-fn print_help() {
-    let out = |text: &str| {
-        let _ = file::write_all(2, text.as_bytes());
-    };
-    out("Options of Standstill (in STANDSTILL_OPTIONS or LSAN_OPTIONS, name=value separated by colons):\n");
-    for row in init::options::TABLE {
-        for text in
-            ["\t", row.name, " (", row.kind, ", default ", row.default, ")\n\t\t- ", row.sentence, "\n"]
-        {
-            out(text);
-        }
-    }
 }
 
 /// dlsym(RTLD_DEFAULT, name), where there is a loader.

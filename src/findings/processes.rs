@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::record::{Check, Content, Module, Process, Record, Verdict};
+use crate::record::{Check, Content, Misuse, Module, Process, Record, Verdict};
 use crate::symbols::may_define_allocator;
 
 /// A process, or rather one program that was executed in one.
@@ -20,6 +20,16 @@ pub struct Seen {
     pub state: State,
     /// How many checks it made.
     pub checks: usize,
+    /// What it freed against the rules, oldest first.
+    pub misuses: Vec<Misuse>,
+}
+
+impl Seen {
+    /// The misuse that ended it before it was checked.
+    pub fn ended_by(&self) -> Option<&Misuse> {
+        let unchecked = matches!(self.state, State::NotChecked(_));
+        self.misuses.iter().find(|misuse| unchecked && misuse.ends)
+    }
 }
 
 /// How far a process came.
@@ -60,23 +70,32 @@ pub fn gather(records: Vec<Record>, ending: &dyn Ending) -> Vec<Seen> {
         let since_ns = records.first().map_or(0, |record| record.process.time_ns);
         let torn = records.iter().any(|record| record.content == Content::Torn);
         let mut process = Process::default();
-        let mut checks = Vec::new();
+        let (mut checks, mut misuses) = (Vec::new(), Vec::new());
         for record in records {
             process = if record.process.program.as_os_str().is_empty() {
                 Process { program: process.program, arguments: process.arguments, ..record.process }
             } else {
                 record.process
             };
-            if let Content::Check(check) = record.content {
-                checks.push(check);
+            match record.content {
+                Content::Check(check) => checks.push(check),
+                Content::Misuse(misuse) => misuses.push(misuse),
+                Content::Announced | Content::Torn => {}
             }
         }
         let count = checks.len();
         let state = match best(checks) {
             Some(check) if is_blind(&check) => State::NotChecked(NOTHING_ALLOCATED.to_owned()),
             Some(check) => State::Checked(check),
-            None if last.get(&pid).is_some_and(|(_, newest)| *newest != image) => continue,
-            None => State::NotChecked(if torn {
+            None if last.get(&pid).is_some_and(|(_, newest)| *newest != image) => {
+                if misuses.is_empty() {
+                    continue;
+                }
+                State::NotChecked(REPLACED.to_owned())
+            }
+            None => State::NotChecked(if let Some(misuse) = misuses.iter().find(|misuse| misuse.ends) {
+                format!("it was ended by a misuse of the heap ({})", misuse.what)
+            } else if torn {
                 "it died while it wrote its findings".to_owned()
             } else if ending.is_running(pid) {
                 "it is still running".to_owned()
@@ -84,7 +103,7 @@ pub fn gather(records: Vec<Record>, ending: &dyn Ending) -> Vec<Seen> {
                 ending.how(pid).unwrap_or_else(|| NO_WORD.to_owned())
             }),
         };
-        list.push(Seen { process, since_ns, state, checks: count });
+        list.push(Seen { process, since_ns, state, checks: count, misuses });
     }
     list.sort_by_key(|seen| (seen.since_ns, seen.process.pid));
     list
@@ -92,6 +111,7 @@ pub fn gather(records: Vec<Record>, ending: &dyn Ending) -> Vec<Seen> {
 
 const NOTHING_ALLOCATED: &str =
     "none of its memory came from Standstill's malloc: it brings an allocator of its own";
+const REPLACED: &str = "another program took its place (exec)";
 const NO_WORD: &str = "it ended without running exit handlers (a signal, _exit, or an exec of a program that cannot be \
      preloaded)";
 

@@ -1,7 +1,7 @@
 //! Merging over processes, suppressions, and what becomes of processes without a check.
 
 use super::*;
-use crate::record::{Content, Process as Identity, Record};
+use crate::record::{Content, Misuse, Process as Identity, Record};
 
 struct Gone;
 
@@ -110,6 +110,38 @@ fn a_process_without_a_check_is_never_clean() {
     assert_eq!(all.verdict(), Verdict::Incomplete);
     let why: Vec<_> = all.processes.iter().map(|p| format!("{:?}", p.seen.state)).collect();
     assert!(why[0].contains("while it wrote") && why[1].contains("still running"), "{why:?}");
+}
+
+#[test]
+fn a_misuse_names_its_process_and_how_it_ended() {
+    let misused = |pid, image, time_ns, ends| {
+        let stacks = [vec![0x10001], Vec::new(), vec![0x10002, 0x10003]];
+        let modules = check(0x10000, vec![]).modules;
+        let misuse = Misuse { ends, what: "double-free".into(), stacks, modules, ..Misuse::default() };
+        Record { process: identity(pid, image, time_ns), content: Content::Misuse(misuse) }
+    };
+    let records = vec![
+        announced(1, 1, 10),
+        misused(1, 1, 20, true),
+        // A forked child that was not heard of before.
+        misused(2, 1, 30, true),
+        misused(3, 1, 40, false),
+        checked(3, 1, 50, check(0, vec![])),
+        // Went on to another program.
+        misused(4, 1, 60, false),
+        checked(4, 2, 70, check(0, vec![])),
+    ];
+    let all = findings(records, &[]);
+    let ended: Vec<_> =
+        all.processes.iter().map(|p| (p.seen.process.pid, p.seen.ended_by().is_some())).collect();
+    assert_eq!(ended, [(1, true), (2, true), (3, false), (4, false), (4, false)]);
+    let told: Vec<_> = all.misuses.iter().map(|told| (told.process, told.ends)).collect();
+    assert_eq!(told, [(0, true), (1, true), (2, false), (3, false)]);
+    assert_eq!(all.misuses[0].stacks.clone().map(|frames| frames.len()), [1, 0, 2]);
+    assert_eq!(all.misuses[0].stacks[0][0].offset, Some(1));
+    assert!(format!("{:?}", all.processes[0].seen.state).contains("a misuse of the heap (double-free)"));
+    assert!(format!("{:?}", all.processes[3].seen.state).contains("another program took its place"));
+    assert!(all.ended_by_misuse());
 }
 
 #[test]

@@ -303,6 +303,44 @@ proptest! {
 }
 
 #[test]
+fn a_misuse_is_read_as_it_was_written() {
+    let report = report::MisuseReport {
+        what: "invalid free (an address inside a block)",
+        detail: ", which 100% of",
+        block: Addr::new(0xabc0),
+        ends: true,
+        freed_by: Default::default(),
+        freed_before_by: Default::default(),
+        allocated_by: Default::default(),
+    };
+    let who = record::Process { pid: 7, parent: 1, image: 9, time_ns: 5, program: b"/p", arguments: b"p\0" };
+    let mut out = Bytes(Vec::new());
+    let module = Module { path: "/m".into(), ranges: vec![(0x1000, 0x2000)], ..Module::default() };
+    let modules = Made {
+        program: Vec::new(),
+        arguments: Vec::new(),
+        reasons: Vec::new(),
+        failure: None,
+        patterns: Vec::new(),
+        modules: vec![module],
+        stacks: Vec::new(),
+        leaks: Vec::new(),
+        survey: Survey::default(),
+        list: false,
+    };
+    record::misuse(&who, &report, &modules, &mut out);
+    let read = parse(&out.0).unwrap();
+    let Content::Misuse(misuse) = &read.content else { panic!("{read:?}") };
+    assert_eq!((read.process.pid, misuse.ends, misuse.block), (7, true, 0xabc0));
+    assert_eq!((&misuse.what[..], &misuse.detail[..]), (report.what, report.detail));
+    // No stack runs through it.
+    assert_eq!(misuse.modules, []);
+    for cut in 0..out.0.len() {
+        assert!(!matches!(parse(&out.0[..cut]), Ok(Record { content: Content::Misuse(_), .. })), "{cut}");
+    }
+}
+
+#[test]
 fn other_files_and_versions_are_named() {
     assert_eq!(parse(b"hello\n"), Err(Problem::NoRecord));
     assert_eq!(parse(b"standstill-record 2\n"), Err(Problem::Version("2".into())));

@@ -51,6 +51,7 @@ const FORWARDED: [i32; 8] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
 pub fn run(path: &Path, words: &[OsString], environment: &[(OsString, OsString)]) -> Result<Ended, Problem> {
     // As they were when this command was started, before Rust's runtime and we change any.
     let inherited = Inherited::now();
+    at_start::pass_on_closed();
     let mut signals =
         SignalsInfo::<WithOrigin>::new(FORWARDED.iter().filter(|signal| !inherited.ignores(**signal)))
             .map_err(|error| Problem::new(format!("cannot receive signals: {error}")))?;

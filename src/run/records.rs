@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use super::Problem;
 use super::launch::{Ended, name_of};
+use super::{Problem, survivors};
 use crate::findings::Ending;
 use crate::record::{Content, Record, parse};
 
@@ -85,13 +85,16 @@ impl Directory {
         Ok(link)
     }
 
-    /// Reads all records, once the main program has ended. Waits up to `patience` for other processes that have
-    /// announced themselves, still run and have not yet been checked.
+    /// Reads all records, once the main program has ended. Waits up to `patience` for other processes that still run and
+    /// have not yet been checked. Forked children do not announce themselves (daemons are such): the ones that still run
+    /// have an announcement of our making.
     pub fn collect(&self, main: i32, patience: Duration) -> Records {
         let deadline = Instant::now() + patience;
         let mut pause = Duration::from_millis(5);
         loop {
-            let records = self.read();
+            // Before the records are read: what has written one since is known then.
+            let running = survivors::of(&self.path);
+            let mut records = self.read();
             let who = |record: &Record| (record.process.pid, record.process.image);
             let checks = records.list.iter().filter(|record| matches!(record.content, Content::Check(_)));
             let checked: HashSet<_> = checks.map(who).collect();
@@ -100,7 +103,13 @@ impl Directory {
                 .iter()
                 .map(who)
                 .any(|(pid, image)| pid != main && !checked.contains(&(pid, image)) && is_running(pid));
+            let known: HashSet<_> = records.list.iter().map(|record| record.process.pid).collect();
+            let unheard = running.into_iter().filter(|process| !known.contains(&process.pid));
+            let unheard: Vec<_> = unheard.filter(|process| process.pid != main).collect();
+            let waiting = waiting || !unheard.is_empty();
             if !waiting || Instant::now() >= deadline {
+                let announced = |process| Record { process, content: Content::Announced };
+                records.list.extend(unheard.into_iter().map(announced));
                 return records;
             }
             std::thread::sleep(pause);
@@ -119,7 +128,7 @@ impl Directory {
             }
         };
         for path in entries.flatten().map(|entry| entry.path()) {
-            if !path.extension().is_some_and(|kind| kind == "start" || kind == "check") {
+            if !is_record(&path) {
                 continue;
             }
             match read_record(&path) {
@@ -137,6 +146,11 @@ impl Drop for Directory {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// By the names that the library gives its records.
+pub fn is_record(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "start" || kind == "check" || kind == "misuse")
 }
 
 fn read_record(path: &Path) -> Result<Record, String> {

@@ -24,9 +24,13 @@ pub struct Environment<'a> {
     pub standstill_options: Option<&'a [u8]>,
 }
 
+/// What was said, and where.
+type Source<'a> = (Option<&'a [u8]>, &'static str);
+
 static OPTIONS: Once<Options> = Once::new();
 
-/// Reads the options, calling `complain` with one line for each that is unknown or bad.
+/// Reads the options, calling `complain` with one line for each that is unknown or bad. Of those in the environment the
+/// command standstill complains where it runs the program: once, and not again in each child process.
 pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
     OPTIONS.call_once(|| {
         let mut options = Options::DEFAULT;
@@ -36,12 +40,20 @@ pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
             (environment.standstill_options, "STANDSTILL_OPTIONS"),
         ];
         let outside = if environment.secure { &[][..] } else { &outside[..] };
-        for (text, source) in program.iter().chain(outside) {
-            let Some(text) = text else { continue };
-            options.apply(text, &mut |problem| {
-                let line = Text::<512>::of(format_args!("Standstill: {source}: {problem}"));
-                complain(line.as_str());
-            });
+        let apply = |list: &[Source<'_>], options: &mut Options, complain: &mut dyn FnMut(&str)| {
+            for (text, source) in list {
+                let Some(text) = text else { continue };
+                options.apply(text, &mut |problem| {
+                    let line = Text::<512>::of(format_args!("Standstill: {source}: {problem}"));
+                    complain(line.as_str());
+                });
+            }
+        };
+        apply(&program, &mut options, complain);
+        apply(outside, &mut options, &mut |_| {});
+        if options.report_dir.as_str().is_empty() {
+            // Once more, to complain now that it is known who does.
+            apply(outside, &mut options, complain);
         }
         options
     });

@@ -240,7 +240,7 @@ options! {
     leak_check_at_exit: bool = "1" => true;
     /// Exit code of a program in which leaks were found at exit; 0 keeps the program's own.
     exitcode: u8 = "23" => 23;
-    /// Leaks decide the exit code. 0: the program keeps its own, and exitcode stands only for misuse; `standstill run` sets it, since it has an exit status of its own for leaks.
+    /// Leaks decide the exit code. 0: the program keeps its own, and exitcode stands only for misuse; `standstill run` sets it, and itself exits with exitcode.
     exit_on_leaks: bool = "1" => true;
     /// Frames of a call stack to keep for each allocation.
     malloc_context_size: u32 = "30" => 30;
@@ -302,7 +302,7 @@ options! {
     color: Color = "auto" => Color::Auto;
     /// Find functions and source lines with the command standstill, where it is installed beside the library or in PATH.
     symbolize: bool = "1" => true;
-    /// Write reports to the file PATH.PID instead of standard error; stdout and stderr stand for themselves.
+    /// Write reports to the file PATH.PID instead of standard error; stdout and stderr stand for themselves. Under `standstill run` each process with something to tell has its file, and standard error names them.
     log_path: Word = "" => Word::new();
     /// Name the log file PATH.PROGRAM.PID.
     log_exe_name: bool = "0" => false;
@@ -330,6 +330,18 @@ options! {
     deadline_ms: u32 = "2000" => 2000;
     /// Stop threads by ptrace where that is allowed. With 0 they are always stopped by a signal, as under a debugger.
     ptrace: bool = "1" => true;
+}
+
+/// The table for people, in pieces.
+pub fn help(print: &mut dyn FnMut(&str)) {
+    print("Options of Standstill (in STANDSTILL_OPTIONS or LSAN_OPTIONS, name=value separated by colons):\n");
+    for row in TABLE {
+        for text in
+            ["\t", row.name, " (", row.kind, ", default ", row.default, ")\n\t\t- ", row.sentence, "\n"]
+        {
+            print(text);
+        }
+    }
 }
 
 /// Options of LeakSanitizer that stand for something which does not exist here. They are taken from LSAN_OPTIONS
@@ -494,7 +506,7 @@ mod tests {
     /// The table as the document has it.
     fn document() -> String {
         let mut text = String::from(
-            "# Options\n\nIn `STANDSTILL_OPTIONS` or `LSAN_OPTIONS`: `name=value`, separated by colons, commas or blanks; a value with such a\ncharacter in it stands in quotes. What is unknown or bad gets one line on standard error and is otherwise ignored.\n\n| option | value | default | what it does |\n|---|---|---|---|\n",
+            "# Options\n\nIn `STANDSTILL_OPTIONS` or `LSAN_OPTIONS`: `name=value`, separated by colons, commas or blanks; a value with such a\ncharacter in it stands in quotes. What is unknown or bad gets one line on standard error and is otherwise ignored.\n\nUnder `standstill run` a report is the command's, of all processes, and it looks as these variables say in the command's own\nenvironment: `color`, `exitcode`, `log_path`, `log_exe_name`, `log_suffix`, `max_leaks`, `print_summary`, `print_suppressions`,\n`report_objects`, `report_possible`, `report_retained`, `symbolize`, `verbosity`. The command's own options win (`--color`,\n`--exit-code`, `--log`, `--max-leaks`, `--objects`, `--possible`, `--retained`, `-v`). `max_leaks` cuts the text, not the JSON\ndocument.\n\n| option | value | default | what it does |\n|---|---|---|---|\n",
         );
         for row in TABLE {
             let default = if row.default.is_empty() { "" } else { &std::format!("`{}`", row.default) };

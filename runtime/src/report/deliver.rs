@@ -12,6 +12,7 @@ use crate::init::options::{Color, Options};
 use crate::mem::MapVec;
 use crate::sys::{file, process};
 
+use super::misuse::MisuseReport;
 use super::model::{Kind, Leak, MAX_FRAMES, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict};
 use super::output::{self, Choice};
 use super::record::{self, Process};
@@ -118,6 +119,21 @@ fn complain(line: &str) {
     let mut out = output::FdSink::borrowed(2);
     out.bytes(line.as_bytes());
     out.bytes(b"\n");
+}
+
+/// Writes the record of a misuse. `None` when no directory for records is given, or it cannot be written to.
+pub(super) fn record_misuse(
+    report: &MisuseReport<'_>,
+    modules: &dyn Modules,
+    options: &Options,
+) -> Option<()> {
+    let directory = options.report_dir.as_str();
+    if directory.is_empty() {
+        return None;
+    }
+    let mut file = output::create_record(directory, "misuse").ok()?;
+    record::misuse(&Who::read().process(), report, modules, &mut file);
+    file.finish().ok()
 }
 
 /// Where the process' reports go by its options.

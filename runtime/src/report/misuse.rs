@@ -1,16 +1,19 @@
 //! A misuse of the heap as text: what was done, by whom, and who had allocated the block.
 
 use crate::base::Addr;
-use crate::init;
+use crate::init::{self, Options};
 use crate::sys::process;
 use crate::trace::{self, MAX_DEPTH, StackId};
 
-use super::deliver::destination;
+use super::deliver::{destination, record_misuse};
 use super::model::Modules;
 use super::render_child;
 use super::sink::{Sink, write_to};
 use super::text::module_and_offset;
-use super::told::is_first;
+use super::told::{self, Telling};
+
+/// What stands above each of a misuse's call stacks: the free, the free before, the allocation.
+pub const TITLES: [&str; 3] = ["", "\nthe block was freed before by:\n", "\nthe block was allocated by:\n"];
 
 /// A block that was freed against the rules.
 pub struct MisuseReport<'a> {
@@ -20,6 +23,8 @@ pub struct MisuseReport<'a> {
     pub detail: &'a str,
     /// What was freed.
     pub block: Addr,
+    /// The process ends by it.
+    pub ends: bool,
     /// The stack of the free.
     pub freed_by: StackId,
     /// The stack of the free before, where that is known.
@@ -28,35 +33,51 @@ pub struct MisuseReport<'a> {
     pub allocated_by: StackId,
 }
 
-/// Prints it where reports go, with functions and lines if the command is there; once for the same call stacks.
-pub fn misuse(report: &MisuseReport<'_>, modules: &dyn Modules) {
-    if !is_first(report) {
-        return;
+impl MisuseReport<'_> {
+    /// The call stacks that it has to do with: of the free, of the free before, of the allocation.
+    pub fn stacks(&self) -> [StackId; 3] {
+        [self.freed_by, self.freed_before_by, self.allocated_by]
     }
-    trace::enter_images_of(&[report.freed_by, report.freed_before_by, report.allocated_by]);
-    let options = init::options();
+}
+
+/// Writes a record where the command wants one, else prints it where reports go, with functions and lines if the command
+/// is there; once for the same call stacks. When the process is to end by it, waits until other threads have told theirs.
+pub fn misuse(report: &MisuseReport<'_>, modules: &dyn Modules) {
+    if let Some(telling) = Telling::begin(report) {
+        trace::enter_images_of(&report.stacks());
+        let options = init::options();
+        if record_misuse(report, modules, options).is_none() {
+            print(report, modules, options);
+        }
+        drop(telling);
+    }
+    if report.ends {
+        told::await_others();
+    }
+}
+
+fn print(report: &MisuseReport<'_>, modules: &dyn Modules, options: &Options) {
     let mut out = destination(options);
-    let mut plain = |out: &mut dyn Sink| text(report, out);
+    let mut plain = |out: &mut dyn Sink| text(report, options.print_summary, out);
     if !options.symbolize || !render_child::symbolize(modules, &mut plain, &mut out) {
         plain(&mut out);
     }
 }
 
-fn text(report: &MisuseReport<'_>, out: &mut dyn Sink) {
+fn text(report: &MisuseReport<'_>, summary: bool, out: &mut dyn Sink) {
     let pid = process::pid();
     let MisuseReport { what, detail, block, .. } = report;
     write_to(out, format_args!("\n=={pid}==ERROR: Standstill: {what} of {block:#x}{detail}\n"));
-    frames(report.freed_by, out);
-    for (stack, title) in [
-        (report.freed_before_by, "the block was freed before by"),
-        (report.allocated_by, "the block was allocated by"),
-    ] {
+    for (stack, title) in report.stacks().into_iter().zip(TITLES) {
         if stack != StackId::NONE {
-            write_to(out, format_args!("\n{title}:\n"));
+            out.bytes(title.as_bytes());
             frames(stack, out);
         }
     }
-    write_to(out, format_args!("\nSUMMARY: Standstill: {what}\n"));
+    out.bytes(b"\n");
+    if summary {
+        write_to(out, format_args!("SUMMARY: Standstill: {what}\n"));
+    }
 }
 
 fn frames(stack: StackId, out: &mut dyn Sink) {

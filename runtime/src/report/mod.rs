@@ -28,7 +28,7 @@ mod told;
 
 pub use deliver::{Delivered, Findings, announce, deliver};
 pub use group::group;
-pub use misuse::{MisuseReport, misuse};
+pub use misuse::{MisuseReport, TITLES, misuse};
 pub use model::{
     Group, Kind, Leak, MAX_FRAMES, Module, Modules, Outcome, Report, Sentence, Stacks, Totals, Verdict,
 };

@@ -38,15 +38,22 @@
 //! end
 //! ```
 //!
-//! The announcement that a process writes at its start has the first part only, and `announced` in place of `end`.
+//! The announcement that a process writes at its start has the first part only, and `announced` in place of `end`. The
+//! record of a misuse of the heap has that part, the modules and stacks that it needs, this, and `misused`:
+//!
+//! ```text
+//! misuse ENDS BLOCK FREED-BY FREED-BEFORE-BY ALLOCATED-BY WHAT DETAIL   ENDS: 1 if the process ends by it; three stacks
+//! ```
 //!
 //! Why lines of text and no binary form: they can be read when something went wrong, and a torn one is seen.
 
 use crate::base::Addr;
 use crate::harvest::Strength;
 use crate::mem::MapVec;
+use crate::trace::{self, MAX_DEPTH, StackId};
 
-use super::model::{MAX_FRAMES, Outcome, Report};
+use super::misuse::MisuseReport;
+use super::model::{MAX_FRAMES, Module, Modules, Outcome, Report};
 use super::sink::{Sink, write_to};
 use super::text::Style;
 
@@ -102,10 +109,41 @@ pub fn write(process: &Process<'_>, sequence: u32, report: &Report<'_>, style: &
         escaped(rule.pattern, out);
         out.bytes(b"\n");
     }
-    modules(report, out);
+    modules(report.modules, &mut |_| true, out);
     leaks(report, style, out);
     survey(report, out);
     out.bytes(b"end\n");
+}
+
+/// Writes the record of a misuse. Inside free: nothing is allocated.
+pub fn misuse(process: &Process<'_>, report: &MisuseReport<'_>, list: &dyn Modules, out: &mut dyn Sink) {
+    head(process, out);
+    modules(list, &mut |module| report.stacks().iter().any(|stack| runs_through(*stack, module)), out);
+    for stack in report.stacks() {
+        stack_of(stack, out);
+    }
+    let [freed_by, before, allocated_by] = report.stacks().map(|stack| stack.0);
+    say!(out, "misuse {} {:x} ", u8::from(report.ends), report.block.get());
+    say!(out, "{freed_by} {before} {allocated_by} ");
+    escaped(report.what.as_bytes(), out);
+    out.bytes(b" ");
+    escaped(report.detail.as_bytes(), out);
+    out.bytes(b"\nmisused\n");
+}
+
+#[inline(never)]
+fn runs_through(stack: StackId, module: &Module<'_>) -> bool {
+    let mut frames = [0; MAX_DEPTH];
+    let count = trace::frames(stack, &mut frames);
+    let inside = |pc: &usize| module.ranges.iter().any(|range| range.contains(Addr::new(*pc)));
+    frames.iter().take(count).any(inside)
+}
+
+#[inline(never)]
+fn stack_of(stack: StackId, out: &mut dyn Sink) {
+    let mut frames = [0; MAX_DEPTH];
+    let count = trace::frames(stack, &mut frames);
+    one_stack(stack.0, frames.get(..count).unwrap_or_default(), out);
 }
 
 fn head(process: &Process<'_>, out: &mut dyn Sink) {
@@ -148,9 +186,12 @@ fn styles(style: &Style, out: &mut dyn Sink) {
     say!(out, "style report_retained {}\n", style.extent.retained);
 }
 
-fn modules(report: &Report<'_>, out: &mut dyn Sink) {
+fn modules(list: &dyn Modules, wanted: &mut dyn FnMut(&Module<'_>) -> bool, out: &mut dyn Sink) {
     let mut index = 0;
-    report.modules.for_each(&mut |module| {
+    list.for_each(&mut |module| {
+        if !wanted(module) {
+            return;
+        }
         say!(out, "module {index} {:x} ", module.bias);
         if module.build_id.is_empty() {
             out.bytes(b"-");
@@ -172,8 +213,12 @@ fn modules(report: &Report<'_>, out: &mut dyn Sink) {
 fn stack(report: &Report<'_>, number: u32, out: &mut dyn Sink) {
     let mut frames = [0; MAX_FRAMES];
     let count = report.stacks.frames(number, &mut frames);
+    one_stack(number, frames.get(..count).unwrap_or_default(), out);
+}
+
+fn one_stack(number: u32, frames: &[usize], out: &mut dyn Sink) {
     say!(out, "stack {number}");
-    for pc in frames.iter().take(count) {
+    for pc in frames {
         say!(out, " {:x}", Addr::new(*pc).get());
     }
     out.bytes(b"\n");

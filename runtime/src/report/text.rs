@@ -151,9 +151,11 @@ pub fn module_and_offset(path: &[u8], offset: usize, build_id: &[u8], out: &mut 
     }
 }
 
-const BOLD_RED: &str = "\x1b[1m\x1b[31m";
+/// As LeakSanitizer marks the line that begins a report.
+pub const BOLD_RED: &str = "\x1b[1m\x1b[31m";
 const BOLD_BLUE: &str = "\x1b[1m\x1b[34m";
-const PLAIN: &str = "\x1b[1m\x1b[0m";
+/// No colour any more.
+pub const PLAIN: &str = "\x1b[1m\x1b[0m";
 
 /// Prints the whole report.
 pub fn render(report: &Report<'_>, style: &Style, stacks: &dyn StackText, out: &mut dyn Sink) {

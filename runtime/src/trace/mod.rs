@@ -311,6 +311,27 @@ fn verify(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, id: u32)
     thread.statistics.differences += u64::from(walked.get(..len) != kept.get(..kept_len));
 }
 
+/// As [`capture`], from a function of ours that was called by a plain function of ours: frames whose end does not lie above
+/// `above`, a stack pointer inside that function's frame, are left out, and `entry` is named in their place. Walked anew
+/// each time: for what is rare.
+#[cold]
+#[inline(never)]
+pub fn capture_above(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, above: usize) -> StackId {
+    let (mut log, mut uncounted) = ([Logged::NONE; LONGEST], Statistics::new());
+    let mut frames = [0; MAX_DEPTH];
+    let frames = frames.get_mut(..DEPTH.load(Relaxed)).unwrap_or_default();
+    let Some((first, rest)) = frames.split_first_mut() else { return StackId::NONE };
+    *first = entry;
+    let stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
+    let mut walker = Walker::new(caller, stack, &mut log, &mut uncounted);
+    let mut ended = false;
+    while walker.sp() <= above && !ended {
+        ended = walker.step().is_end();
+    }
+    let kept = 1 + if ended { 0 } else { walker.walk(rest) };
+    frames.get(..kept).and_then(depot::keep).map_or(StackId::NONE, StackId)
+}
+
 /// The frames by rules alone; what that costs is not counted.
 fn walk_only(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, frames: &mut [usize]) -> usize {
     let Some((first, rest)) = frames.split_first_mut() else { return 0 };
