@@ -14,6 +14,7 @@ pub mod mappings;
 mod registry;
 pub mod resources;
 mod state;
+mod waiting;
 
 pub use registry::{Inside, after_fork_in_child, enter, for_each, leaving, on_first_use, with};
 pub use state::ThreadState;

@@ -22,12 +22,23 @@ use crate::mem;
 use crate::sys::process;
 
 use super::state::{ThreadState, life};
+use super::waiting::{self, Waiting};
 
 /// The state made last; the others hang behind it.
 static NEWEST: AtomicPtr<ThreadState> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Held while a state changes hands.
-static CHANGING_HANDS: OwnerLock<Unused> = OwnerLock::new(Unused { next: None, left: 0 });
+static CHANGING_HANDS: OwnerLock<Unowned> = OwnerLock::new(Unowned::NONE);
+
+/// Where a thread gets its state from.
+struct Unowned {
+    waiting: Waiting,
+    unused: Unused,
+}
+
+impl Unowned {
+    const NONE: Unowned = Unowned { waiting: Waiting::EMPTY, unused: Unused { next: None, left: 0 } };
+}
 
 /// Memory for states that were not used yet: where the next one goes, and how many there are.
 struct Unused {
@@ -141,6 +152,7 @@ fn put_back(state: *mut ThreadState) {
     unsafe {
         heap::thread_exit(&mut (*state).heap);
         (*state).life.store(life::FREE, Release);
+        waiting::give_back(&*state);
     }
 }
 
@@ -148,10 +160,10 @@ fn put_back(state: *mut ThreadState) {
 fn take() -> Option<NonNull<ThreadState>> {
     let tid = process::tid();
     let state = match CHANGING_HANDS.lock() {
-        Some(mut unused) => {
-            let state = match reusable() {
+        Some(mut unowned) => {
+            let state = match unowned.waiting.next() {
                 Some(state) => state,
-                None => unused.make()?,
+                None => unowned.unused.make()?,
             };
             own(state, tid);
             state
@@ -170,35 +182,13 @@ fn take() -> Option<NonNull<ThreadState>> {
 fn own(state: NonNull<ThreadState>, tid: Tid) {
     // SAFETY: mapped for good, see the module.
     let shared = unsafe { state.as_ref() };
+    if shared.life.load(Relaxed) != life::FREE {
+        // SAFETY: its owner is dead, and it waits for none but the caller: the one reference.
+        renew(unsafe { &mut *state.as_ptr() });
+    }
     shared.tid.store(tid.get(), Relaxed);
     shared.life.store(life::LIVE, Release);
-}
-
-/// How many leaving threads one search asks the kernel about: enough to find a dead one soon, few enough to stay cheap
-/// when thousands of threads end at once.
-const ASKED: usize = 8;
-
-/// A free state, or one whose thread is gone. The lock is held.
-fn reusable() -> Option<NonNull<ThreadState>> {
-    let mut asked = 0;
-    let mut at = NEWEST.load(Acquire);
-    // SAFETY: the list holds published states, which stay mapped.
-    while let Some(state) = unsafe { at.as_ref() } {
-        match state.life.load(Acquire) {
-            life::FREE => return NonNull::new(at),
-            life::LEAVING if asked < ASKED => {
-                asked += 1;
-                if !Tid::new(state.tid.load(Relaxed)).is_some_and(process::thread_exists) {
-                    // SAFETY: its owner is dead and the lock keeps others away: the one reference.
-                    renew(unsafe { &mut *at });
-                    return NonNull::new(at);
-                }
-            }
-            _ => {}
-        }
-        at = state.older.load(Acquire);
-    }
-    None
+    shared.waits.store(false, Release);
 }
 
 /// Makes the state of a dead thread as new. What it freed or cached after its last destructor goes back now.
@@ -261,6 +251,7 @@ pub fn leaving() {
         state.trace.release();
     }
     shared.life.store(life::LEAVING, Release);
+    waiting::give_back(shared);
 }
 
 /// In the child of a fork(2): the caller is the only thread, and has a new id.
@@ -270,9 +261,9 @@ pub fn leaving() {
 /// in store is not used again.
 pub fn after_fork_in_child() {
     if CHANGING_HANDS.free_of_others()
-        && let Some(mut unused) = CHANGING_HANDS.lock()
+        && let Some(mut unowned) = CHANGING_HANDS.lock()
     {
-        *unused = Unused { next: None, left: 0 };
+        *unowned = Unowned::NONE;
     }
     each(&mut |state| {
         let is_own = core::ptr::eq(state.as_ptr(), own_word());
@@ -284,6 +275,9 @@ pub fn after_fork_in_child() {
             let whole = !state.busy.load(Relaxed);
             state.tid.store(0, Relaxed);
             state.life.store(if whole { life::LEAVING } else { life::LOST }, Release);
+            if whole {
+                waiting::give_back(state);
+            }
         }
     });
     // SAFETY: null, or a published state, which stays mapped.
@@ -324,4 +318,56 @@ pub fn for_each(visit: &mut dyn FnMut(&ThreadState)) {
             visit(state);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states() -> usize {
+        let mut count = 0;
+        each(&mut |_| count += 1);
+        count
+    }
+
+    /// A thread that uses its state and ends as libc ends one; the address of its state.
+    fn thread_that_ends() -> usize {
+        let body = || {
+            let at = with(|state| core::ptr::from_ref(state).addr()).unwrap();
+            leaving();
+            // A destructor of another key may run once more.
+            leaving();
+            at
+        };
+        std::thread::spawn(body).join().unwrap()
+    }
+
+    #[test]
+    fn states_of_dead_threads_are_used_again() {
+        let before = states();
+        let used: std::collections::HashSet<usize> = (0..200).map(|_| thread_that_ends()).collect();
+        assert!(used.len() < 100, "{} states for 200 threads, one after the other", used.len());
+        assert!(states() < before + 100);
+    }
+
+    #[test]
+    fn no_state_has_two_owners() {
+        let round = || {
+            let all = std::sync::Barrier::new(20);
+            let body = || {
+                let at = with(|state| core::ptr::from_ref(state).addr()).unwrap();
+                all.wait();
+                leaving();
+                at
+            };
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..20).map(|_| scope.spawn(body)).collect();
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap())
+                    .collect::<std::collections::HashSet<_>>()
+            })
+        };
+        (0..50).for_each(|_| assert_eq!(round().len(), 20));
+    }
 }

@@ -25,6 +25,10 @@ pub struct ThreadState {
     pub(super) tid: AtomicI32,
     /// The state that was made before this one. Never changes once published.
     pub(super) older: AtomicPtr<ThreadState>,
+    /// It waits for its next owner; see [`super::waiting`].
+    pub(super) waits: AtomicBool,
+    /// The next one that waits.
+    pub(super) next: AtomicPtr<ThreadState>,
 }
 
 impl ThreadState {
@@ -44,6 +48,8 @@ impl ThreadState {
             life: AtomicU32::new(life::FREE),
             tid: AtomicI32::new(0),
             older: AtomicPtr::new(core::ptr::null_mut()),
+            waits: AtomicBool::new(false),
+            next: AtomicPtr::new(core::ptr::null_mut()),
         }
     }
 }
