@@ -7,6 +7,7 @@
 //! asked for on a thread that is inside a check (from a signal handler, say) is refused with a sentence.
 
 mod analysis;
+mod asleep;
 mod begun;
 mod caller;
 mod doubt;

@@ -19,9 +19,9 @@ use super::only::{self, Only};
 use super::prospect::{Prospect, Wish};
 use super::remarks::Remarks;
 use super::snapshot::{self, InPlace, Scan};
-use super::stopped::{Prepared, in_stopped_world};
+use super::stopped::{Prepared, Way, in_stopped_world};
 use super::turn::Turn;
-use super::{Occasion, Outcome, conclude, refused};
+use super::{Occasion, Outcome, asleep, conclude, refused};
 
 /// See the module.
 pub struct Begun {
@@ -57,6 +57,10 @@ impl Begun {
     /// The stages up to the scan, or to the fork for it.
     pub(super) fn stop_and_scan(&mut self, frame: &CallerFrame, options: &Options) {
         let (wish, only) = (self.wish, self.occasion.only());
+        if let Some(clean) = asleep::scan(&self.occasion, wish, frame, options, &mut self.remarks) {
+            self.scan = Scan::Done(clean);
+            return;
+        }
         let mut baseline = match only::sums_of(&only) {
             Ok(sums) => sums,
             Err(errno) => return self.remarks.no_memory(errno),
@@ -79,7 +83,7 @@ impl Begun {
             &self.occasion,
             frame,
             options,
-            true,
+            Way::Stop { extended_later: true },
             &mut self.remarks,
             &mut ahead,
             &mut look_and_scan,

@@ -25,7 +25,7 @@ use crate::threads;
 
 use super::analysis::Failure;
 use super::remarks::Remarks;
-use super::stopped::in_stopped_world;
+use super::stopped::{Way, in_stopped_world};
 use super::turn::Turn;
 use super::{Occasion, refused};
 
@@ -95,7 +95,7 @@ pub fn baseline(frame: &CallerFrame) -> Option<u32> {
         &occasion,
         frame,
         init::options(),
-        true,
+        Way::Stop { extended_later: true },
         &mut remarks,
         &mut |_, _| {},
         &mut |_, _, _| {

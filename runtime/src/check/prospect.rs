@@ -19,7 +19,7 @@ use crate::sys::file;
 use super::analysis;
 
 /// Below this a scan in place takes hardly longer than a fork, and costs nothing afterwards.
-const SMALL: usize = 64 << 20;
+pub(super) const SMALL: usize = 64 << 20;
 /// What a scan in place reads in the time that a copy costs for each thread: its mappings are copied, and when it goes on it
 /// writes at once to its stack and to what the kernel keeps for it there, two or three pages in tables of their own. With
 /// 4000 threads that wait, a copy of 50 MiB makes a check 1.5 times as long, and the pause hardly shorter.
@@ -130,7 +130,7 @@ fn most_bytes(slots: usize) -> usize {
 }
 
 /// /proc/self/statm (proc(5)).
-fn resident() -> usize {
+pub(super) fn resident() -> usize {
     Copies::begin().resident_pages() as usize * page_size()
 }
 

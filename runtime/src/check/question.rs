@@ -10,7 +10,7 @@ use crate::stop::World;
 
 use super::analysis::{self, Failure};
 use super::remarks::Remarks;
-use super::stopped::{Prepared, in_stopped_world};
+use super::stopped::{Prepared, Way, in_stopped_world};
 use super::turn::Turn;
 use super::{Occasion, refused};
 
@@ -47,8 +47,15 @@ pub fn ask(question: Question, object: Addr, limit: usize, frame: &CallerFrame) 
                     memory: &ProcessMemory<'_>,
                     prepared: &Prepared<'_>|
      -> Result<Answer, Failure> { look(question, object, limit, world, memory, prepared) };
-    let answer =
-        in_stopped_world(&occasion, frame, init::options(), false, &mut remarks, &mut |_, _| {}, &mut work);
+    let answer = in_stopped_world(
+        &occasion,
+        frame,
+        init::options(),
+        Way::Stop { extended_later: false },
+        &mut remarks,
+        &mut |_, _| {},
+        &mut work,
+    );
     if let Some(why) = remarks.failure() {
         crate::report::say(format_args!("{object:#x} could not be explained: {why}"));
     }

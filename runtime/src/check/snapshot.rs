@@ -111,7 +111,8 @@ pub(super) fn scan(
     }
 }
 
-fn timed(
+/// In place.
+pub(super) fn timed(
     world: &World,
     seen: &mut Seen,
     memory: &(impl ReadMemory + Sync),

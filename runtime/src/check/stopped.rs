@@ -24,13 +24,25 @@ pub(super) struct Prepared<'a> {
     pub(super) mappings: &'a [Mapping],
 }
 
-/// Runs `ahead` before the stop, as [`stop::Works`] says, and `work` while the world stands still. `extended_later`: as in
-/// [`stop::Options`]. `None` when it did not come to that, or `work` failed; why is in `remarks`.
+/// How the world is kept from moving.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// All threads are stopped. `extended_later`: as in [`stop::Options`].
+    Stop {
+        /// See there.
+        extended_later: bool,
+    },
+    /// Not at all: all sleep ([`stop::watch_the_world`]). That this cannot be is no failure of the check, and not said.
+    Watch,
+}
+
+/// Runs `ahead` before the stop, as [`stop::Works`] says, and `work` while the world stands still. `None` when it did not come
+/// to that, or `work` failed; why is in `remarks`.
 pub(super) fn in_stopped_world<T>(
     occasion: &Occasion,
     frame: &CallerFrame,
     options: &Options,
-    extended_later: bool,
+    way: Way,
     remarks: &mut Remarks,
     ahead: &mut stop::Work<'_>,
     work: &mut dyn FnMut(&World, &ProcessMemory<'_>, &Prepared<'_>) -> Result<T, Failure>,
@@ -57,12 +69,22 @@ pub(super) fn in_stopped_world<T>(
     let kept = [task::alternate_stack().map_or(0, |stack| stack.start.get())];
     let prepared = Prepared { regions: &regions, kept: &kept, mappings: &mappings };
     let mut result = None;
-    let stop_options = stop::Options { extended_later, ..stop_options(occasion, options) };
-    let mut work = |world: &World, memory: ProcessMemory<'_>| {
+    let mut keep_result = |world: &World, memory: ProcessMemory<'_>| {
         result = Some(work(world, &memory, &prepared));
     };
-    let works = &mut stop::Works { ahead, work: &mut work };
-    let stopped = stop::stop_the_world_prepared(&caller, &stop_options, works);
+    let works = &mut stop::Works { ahead, work: &mut keep_result };
+    let stop_options = stop_options(occasion, options);
+    let stopped = match way {
+        Way::Watch => {
+            let watched = stop::watch_the_world(&caller, &stop_options, works).ok()?;
+            remarks.stopped(&Ok(watched));
+            return result?.ok();
+        }
+        Way::Stop { extended_later } => {
+            let stop_options = stop::Options { extended_later, ..stop_options };
+            stop::stop_the_world_prepared(&caller, &stop_options, works)
+        }
+    };
     // The program runs again.
     remarks.stopped(&stopped);
     match result? {

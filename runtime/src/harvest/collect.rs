@@ -1,6 +1,6 @@
 //! The harvest itself: the list of steps, in their order.
 
-use crate::base::{AddrRange, Errno};
+use crate::base::{Addr, AddrRange, Errno};
 use crate::heap::Provider;
 use crate::mem::{MapVec, ReadMemory, own};
 use crate::sys::file::{self, Fd};
@@ -174,14 +174,15 @@ fn steps(
     for range in data.iter() {
         gather.root(*range, RootKind::Globals, 0, switches.globals)?;
     }
-    for thread in threads {
-        let top = thread.thread_pointer;
-        let is_first = thread.tid == input.pid && !listed.iter().any(|l| l.top == top && l.on_own_stack);
-        gather.thread(thread, is_first, &input.switches, layout, &borders, provider, memory)?;
-    }
+    let by_id = by_id(&listed)?;
     let mut stopped = MapVec::new();
     for thread in threads {
-        stopped.push(thread.thread_pointer)?;
+        // Of a thread that was not stopped only the library knows it.
+        let thread = Thread { thread_pointer: thread_pointer(thread, &by_id), ..*thread };
+        let top = thread.thread_pointer;
+        let is_first = thread.tid == input.pid && !listed.iter().any(|l| l.top == top && l.on_own_stack);
+        gather.thread(&thread, is_first, &input.switches, layout, &borders, provider, memory)?;
+        stopped.push(top)?;
     }
     stopped.sort_unstable();
     for thread in listed.iter().filter(|listed| stopped.binary_search(&listed.top).is_err()) {
@@ -206,6 +207,24 @@ fn steps(
         nodes::find(maps, &gather.claims, input.mappings, &mut gather.harvest)?;
     }
     Ok(gather.harvest)
+}
+
+/// The library's threads that live, by their ids.
+fn by_id(listed: &[Listed]) -> Result<MapVec<(i32, Addr)>, Errno> {
+    let mut by_id = MapVec::new();
+    for thread in listed.iter().filter(|thread| thread.tid != 0) {
+        by_id.push((thread.tid, thread.top))?;
+    }
+    by_id.sort_unstable();
+    Ok(by_id)
+}
+
+fn thread_pointer(thread: &Thread<'_>, by_id: &[(i32, Addr)]) -> Addr {
+    if !thread.thread_pointer.is_null() {
+        return thread.thread_pointer;
+    }
+    let found = by_id.binary_search_by_key(&thread.tid, |(tid, _)| *tid);
+    found.ok().and_then(|at| by_id.get(at)).map_or(Addr::NULL, |(_, top)| *top)
 }
 
 fn root(range: AddrRange, kind: RootKind, tid: i32) -> Root {

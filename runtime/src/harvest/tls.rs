@@ -98,6 +98,8 @@ pub(super) fn allocated(
 pub(super) struct Listed {
     /// Its thread pointer.
     pub(super) top: Addr,
+    /// Its id; 0 when it has none, or that is not looked at.
+    pub(super) tid: i32,
     pub(super) life: Life,
     /// The library allocated its stack, with the control block at its top. Not so the first thread's, unless that is the
     /// child of a fork made by another thread.
@@ -126,7 +128,7 @@ pub(super) fn listed(
     for (head, on_own_stack) in [(lists.used, true), (lists.user, false)] {
         let listed = |top, tid| {
             let life = if tid == 0 { Life::Ended } else { Life::Alive };
-            Listed { top, life, on_own_stack }
+            Listed { top, tid: tid as i32, life, on_own_stack }
         };
         walk(memory, layout, lists, head, into, listed)?;
     }
@@ -134,7 +136,7 @@ pub(super) fn listed(
     // `_rtld_global` (sysdeps/generic/ldsodefs.h). Something else there is no list whose links agree.
     let step = lists.user.get().wrapping_sub(lists.used.get());
     if step == 2 * size_of::<usize>() {
-        let listed = |top, _| Listed { top, life: Life::Cached, on_own_stack: true };
+        let listed = |top, _| Listed { top, tid: 0, life: Life::Cached, on_own_stack: true };
         walk(memory, layout, lists, lists.user.plus(step), into, listed)?;
     }
     Ok(())

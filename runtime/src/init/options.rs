@@ -326,6 +326,8 @@ options! {
     zero: bool = "0" => false;
     /// A heap that has outgrown 32 MiB asks for huge pages: faster, at the price of memory that comes back late (docs/LIMITS.md). 0: it has none, even where the system gives them to every program.
     huge_pages: bool = "1" => true;
+    /// When many threads all sleep, look without stopping or waking them. Where something seems lost, or one woke, they are stopped as ever.
+    watch: bool = "1" => true;
     /// Time in milliseconds after which a stop gives up waiting for threads and goes on with what it has.
     deadline_ms: u32 = "2000" => 2000;
     /// Stop threads by ptrace where that is allowed. With 0 they are always stopped by a signal, as under a debugger.

@@ -35,6 +35,8 @@ pub(super) enum Outcome {
     NoMemory,
     /// No thread answered the signal.
     NoAnswer,
+    /// Not all threads sleep, or sleep on.
+    Awake,
 }
 
 /// The steps of a helper's start, by their number in [`Outcome::Setup`].
@@ -75,6 +77,7 @@ impl Ending {
             Outcome::NoProc => CouldNotStop::NoProc(errno),
             Outcome::NoMemory => CouldNotStop::NoMemory(errno),
             Outcome::NoAnswer => CouldNotStop::NoSignalAnswer,
+            Outcome::Awake => CouldNotStop::Awake,
         })
     }
 }
@@ -107,7 +110,7 @@ impl Said {
 
     /// What was said.
     pub(super) fn ending(&self) -> Ending {
-        const ALL: [Outcome; 11] = [
+        const ALL: [Outcome; 12] = [
             Outcome::Silent,
             Outcome::Done,
             Outcome::Refused,
@@ -119,6 +122,7 @@ impl Said {
             Outcome::NoProc,
             Outcome::NoMemory,
             Outcome::NoAnswer,
+            Outcome::Awake,
         ];
         let number = self.outcome.load(Acquire);
         Ending {

@@ -12,8 +12,8 @@ use crate::sys::signals::{self, SignalSet};
 use crate::sys::{file, futex, process, task};
 
 use super::ending::{Ending, Outcome};
-use super::session::Session;
-use super::{collect, gather, seize, watchdog};
+use super::session::{How, Session};
+use super::{collect, gather, seize, watch, watchdog};
 
 /// Time beyond the stop's deadline for what is left to do: the program must not be let go half read and unmended.
 const GRACE_NS: u64 = 1_000_000_000;
@@ -41,13 +41,17 @@ fn run(session: &Session) -> Result<(), Ending> {
     // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
     let memory = unsafe { ProcessMemory::with_own_handlers() };
     body.ahead(memory);
-    match body.parking {
-        None => {
+    match body.how {
+        How::Trace => {
             body.world.ahead.open(&body.world.proc);
             seize::seize_all(session, body, deadline)?;
             collect::collect(session, body, memory, deadline);
         }
-        Some(parking) => gather::stop_all(parking, body, deadline, memory)?,
+        How::Park(parking) => gather::stop_all(parking, body, deadline, memory)?,
+        How::Watch => {
+            body.world.ahead.open(&body.world.proc);
+            watch::record_sleepers(body)?;
+        }
     }
     let stopped = process::monotonic_ns();
     body.world.notes.stop_ns = stopped - start;
@@ -55,11 +59,14 @@ fn run(session: &Session) -> Result<(), Ending> {
     body.work(memory);
     body.world.ahead.forget();
     body.tracees.blocked.set_all(&body.world.proc, &mut body.world.notes);
-    if let Some(parking) = body.parking {
+    if let How::Park(parking) = body.how {
         parking.see_first_back(&body.world.proc);
     }
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
-    collect::leave_true_interruptions(body);
+    match body.how {
+        How::Watch => return watch::see_that_they_sleep(body),
+        How::Trace | How::Park(_) => collect::leave_true_interruptions(body),
+    }
     Ok(())
 }
 

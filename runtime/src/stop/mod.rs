@@ -46,6 +46,7 @@ mod task_list;
 mod tracees;
 mod tracer;
 mod turn;
+mod watch;
 mod watchdog;
 pub mod yama;
 
@@ -180,6 +181,35 @@ pub fn stop_the_world_prepared(
         }
         result => result,
     }
+}
+
+/// Whether there are so many tasks that [`watch_the_world`] is worth a try.
+pub fn is_worth_watching() -> bool {
+    task::links_of(c"/proc/self/task").is_ok_and(|links| watch::are_enough(links.saturating_sub(2)))
+}
+
+/// Runs the work once while all other threads sleep in the kernel, without stopping any: see [`watch`]. It sees no registers
+/// but the caller's, and of the others their stack pointers.
+///
+/// # Errors
+///
+/// [`CouldNotStop::Awake`] where they do not all sleep, where one woke while the work was done (its result is worth nothing
+/// then), or where it is not worth a try: few threads, numbers that are not /proc's own, or a seccomp filter, which may
+/// kill for a system call that is seldom made. Others as for [`stop_the_world`].
+pub fn watch_the_world(
+    caller: &Caller<'_>,
+    options: &Options,
+    works: &mut Works<'_, '_>,
+) -> Result<StopNotes, CouldNotStop> {
+    let (pid, tid) = (process::pid(), process::tid());
+    let proc = ProcFiles::find(pid, tid).map_err(CouldNotStop::NoProc)?;
+    let tasks = proc.count_tasks().map_err(CouldNotStop::NoProc)?;
+    if !watch::are_enough(tasks) || !proc.is_native() || task::seccomp_mode() != 0 {
+        return Err(CouldNotStop::Awake);
+    }
+    let registers = Registers::of_caller(caller.frame, caller.stack_pointer.get(), arch::thread_pointer());
+    let _turn = turn::take(pid, options.deadline_ns)?;
+    watch::run(&tracer::Request { pid, tid, registers, proc, tasks, options }, works)
 }
 
 /// Whether others use the memory of this process, which has one thread. The kernel counts users, and for a moment these are

@@ -16,6 +16,8 @@ pub enum Backend {
     Ptrace,
     /// A signal to each thread.
     Signal,
+    /// None: all slept before, and slept on.
+    Watch,
 }
 
 /// Why one thread's state is not whole.
@@ -152,6 +154,8 @@ pub enum CouldNotStop {
     Busy,
     /// A signal of ours could not be sent or was not answered by any thread.
     NoSignalAnswer,
+    /// Threads that were to be watched only do not sleep, or did not sleep on.
+    Awake,
 }
 
 impl CouldNotStop {
@@ -218,6 +222,7 @@ impl fmt::Display for CouldNotStop {
             CouldNotStop::SnapshotDied(death) => write!(f, "the snapshot's process ended early: {death}"),
             CouldNotStop::Busy => f.write_str("another check was still going on when the deadline passed"),
             CouldNotStop::NoSignalAnswer => f.write_str("the threads did not answer the stop signal"),
+            CouldNotStop::Awake => f.write_str("not all threads slept, or one woke"),
         }
     }
 }

@@ -27,7 +27,8 @@ pub enum StopKind {
     SignalDelivery(i32),
     /// Inside clone(2) or vfork(2), the new task made; the result register does not hold the result yet.
     Cloning,
-    /// It did not stop in time. What is known of its registers is what `/proc/PID/task/TID/syscall` told.
+    /// It did not stop in time, or was not asked to. What is known of its registers is what
+    /// `/proc/PID/task/TID/syscall` told.
     Running,
     /// It did not stop since it waits for its vfork child, which stands still too ([`ThreadRecord::shares_memory`]).
     VforkParent,

@@ -21,6 +21,7 @@ use crate::sys::memory;
 
 use super::call::Call;
 use super::ending::Said;
+use super::notes::Backend;
 use super::parking::Parking;
 use super::record::World;
 use super::tracees::Tracees;
@@ -42,6 +43,27 @@ pub(super) struct Cut {
     pub(super) signal: i32,
 }
 
+/// How the helper sees to it that nothing moves.
+#[derive(Clone, Copy)]
+pub(super) enum How {
+    /// By ptrace.
+    Trace,
+    /// By a signal to each thread, which then stands here.
+    Park(&'static Parking),
+    /// Not at all: it looks whether all sleep, and afterwards whether they still do.
+    Watch,
+}
+
+impl How {
+    pub(super) fn backend(self) -> Backend {
+        match self {
+            How::Trace => Backend::Ptrace,
+            How::Park(_) => Backend::Signal,
+            How::Watch => Backend::Watch,
+        }
+    }
+}
+
 /// What the helper works with.
 pub(super) struct Body {
     pub(super) options: Options,
@@ -51,8 +73,7 @@ pub(super) struct Body {
     pub(super) caller_registers: Registers,
     pub(super) world: World,
     pub(super) tracees: Tracees,
-    /// Where threads stand when they are stopped by signal; `None` for ptrace.
-    pub(super) parking: Option<&'static Parking>,
+    pub(super) how: How,
     /// Transfers that the stop has cut short.
     pub(super) cuts: MapVec<Cut>,
     /// What is to be done, its lifetime erased. The caller waits for the helper's end and so outlives every use.
@@ -141,7 +162,7 @@ pub(super) struct Plan<'a> {
     pub(super) options: &'a Options,
     pub(super) world: World,
     pub(super) tracees: Tracees,
-    pub(super) parking: Option<&'static Parking>,
+    pub(super) how: How,
     /// The kernel can give the helper an empty descriptor table in one call.
     pub(super) share_files: bool,
 }
@@ -157,7 +178,7 @@ impl SessionMap {
     ///
     /// The returned value must not outlive `works`: it keeps pointers to them.
     pub(super) fn new(plan: Plan<'_>, works: &mut Works<'_, '_>) -> Result<SessionMap, Errno> {
-        let Plan { pid, caller, caller_registers, options, world, tracees, parking, share_files } = plan;
+        let Plan { pid, caller, caller_registers, options, world, tracees, how, share_files } = plan;
         // Pages of the list that are never touched cost address space only.
         let room = 4 * tracees.room() + (16 << 10);
         let fixed = 2 * page_size() + SIGNAL_STACK + HELPER_STACK + size_of::<Session>();
@@ -197,7 +218,7 @@ impl SessionMap {
                 caller_registers,
                 world,
                 tracees,
-                parking,
+                how,
                 cuts: MapVec::new(),
                 ahead,
                 work,

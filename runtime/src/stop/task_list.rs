@@ -4,7 +4,10 @@
 //! The seizing loop repeats it until nothing is new; the kernel's own count (the link count of the directory is two more
 //! than the number of tasks, fs/proc/base.c) often proves at once that nothing was missed.
 
+use core::ffi::CStr;
+
 use crate::arch::SYS_VFORK;
+use crate::base::text::Text;
 use crate::base::{Errno, Tid};
 use crate::sys::file::{self, Fd};
 use crate::sys::task;
@@ -35,6 +38,13 @@ impl TaskList {
                 each(listed);
             }
         })
+    }
+
+    /// What a task of the list says of the system call that it sleeps in.
+    pub(super) fn system_call_of(&self, listed: Tid) -> Option<InSystemCall> {
+        let path = Text::<32>::of(format_args!("{}/syscall\0", listed.get()));
+        let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
+        InSystemCall::read(&file::open_at(self.0.raw(), path, libc::O_RDONLY, 0).ok()?)
     }
 
     /// How many tasks the process has at this moment, by the kernel's count.
@@ -146,8 +156,13 @@ pub(super) struct InSystemCall {
 impl InSystemCall {
     /// Reads it; `None` when the thread runs or may not be looked at.
     pub(super) fn of(proc: &ProcFiles, listed: Tid) -> Option<InSystemCall> {
+        InSystemCall::read(&proc.open_of_thread(listed, "syscall").ok()?)
+    }
+
+    /// From the open file.
+    fn read(file: &Fd) -> Option<InSystemCall> {
         let mut text = [0; 256];
-        let len = file::read(&proc.open_of_thread(listed, "syscall").ok()?, &mut text).ok()?;
+        let len = file::read(file, &mut text).ok()?;
         InSystemCall::parse(core::str::from_utf8(text.get(..len)?).ok()?)
     }
 

@@ -13,15 +13,16 @@ use crate::sys::{futex, process, task};
 
 use super::await_end::{End, await_end};
 use super::ending::Outcome;
-use super::notes::{Backend, CouldNotStop, Death, Refusal, StopNotes};
+use super::notes::{CouldNotStop, Death, Refusal, StopNotes};
 use super::parking::ParkingMap;
 use super::proc_files::ProcFiles;
 use super::record::World;
-use super::session::{CURRENT, Plan, SessionMap};
+use super::session::{CURRENT, How, Plan, SessionMap};
 use super::tracees::Tracees;
 use super::{Options, Works, crew, exec, helper, yama};
 
 /// What the caller knows of itself.
+#[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) pid: i32,
     pub(super) tid: Tid,
@@ -75,15 +76,22 @@ pub(super) fn run_by_signal(
 }
 
 /// By which means one attempt is made.
-enum Way {
+pub(super) enum Way {
     Ptrace {
         /// Ask Yama for permission to trace.
         ask_yama: bool,
     },
     Signal(ParkingMap),
+    /// Nobody is stopped ([`super::watch`]).
+    Watch,
 }
 
-fn attempt(request: &Request<'_>, works: &mut Works<'_, '_>, way: Way) -> Result<StopNotes, CouldNotStop> {
+/// One helper, from its making to its end.
+pub(super) fn attempt(
+    request: &Request<'_>,
+    works: &mut Works<'_, '_>,
+    way: Way,
+) -> Result<StopNotes, CouldNotStop> {
     let ask_yama = matches!(way, Way::Ptrace { ask_yama: true });
     let map = prepare(request, &way, works).map_err(CouldNotStop::NoMemory)?;
     let session = map.get();
@@ -117,7 +125,7 @@ fn attempt(request: &Request<'_>, works: &mut Works<'_, '_>, way: Way) -> Result
     // Whatever became of the helper, the threads go on.
     let mended = match way {
         Way::Signal(parking) => parking.open(),
-        Way::Ptrace { .. } => 0,
+        Way::Ptrace { .. } | Way::Watch => 0,
     };
     drop(signals);
     let ending = session.said.ending();
@@ -148,15 +156,18 @@ fn attempt(request: &Request<'_>, works: &mut Works<'_, '_>, way: Way) -> Result
 fn prepare(request: &Request<'_>, way: &Way, works: &mut Works<'_, '_>) -> Result<SessionMap, Errno> {
     let expected = request.tasks + request.tasks / 4 + 16;
     let mut world = World::new(request.proc);
-    let parking = match way {
-        Way::Ptrace { .. } => None,
-        Way::Signal(parking) => Some(parking.get()),
+    let how = match way {
+        Way::Ptrace { .. } => How::Trace,
+        Way::Signal(parking) => How::Park(parking.get()),
+        Way::Watch => How::Watch,
     };
-    world.notes.backend = if parking.is_some() { Backend::Signal } else { Backend::Ptrace };
+    world.notes.backend = how.backend();
     world.threads.reserve(expected)?;
-    // Legacy and vector state of an ordinary thread after the zeros are cut off.
-    const EXTENDED_WORDS: usize = 128;
-    world.extended.reserve(expected * EXTENDED_WORDS)?;
+    if !matches!(how, How::Watch) {
+        // Legacy and vector state of an ordinary thread after the zeros are cut off.
+        const EXTENDED_WORDS: usize = 128;
+        world.extended.reserve(expected * EXTENDED_WORDS)?;
+    }
     let tracees = Tracees::with_room(expected)?;
     let plan = Plan {
         pid: request.pid,
@@ -165,7 +176,7 @@ fn prepare(request: &Request<'_>, way: &Way, works: &mut Works<'_, '_>) -> Resul
         options: request.options,
         world,
         tracees,
-        parking,
+        how,
         share_files: task::can_close_ranges(),
     };
     SessionMap::new(plan, works)

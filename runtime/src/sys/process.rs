@@ -25,6 +25,29 @@ pub fn thread_exists(tid: Tid) -> bool {
     sent != Err(Errno::new(libc::ESRCH))
 }
 
+/// Of whom [`switches`] tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// Of all threads of the process that live or lived.
+    Process,
+    /// Of the calling thread.
+    Thread,
+}
+
+/// How often a thread was taken off its CPU, to wait or for another: `ru_nvcsw + ru_nivcsw` of getrusage(2).
+pub fn switches(whose: Whose) -> Result<u64, Errno> {
+    let who = match whose {
+        Whose::Process => libc::RUSAGE_SELF,
+        Whose::Thread => libc::RUSAGE_THREAD,
+    };
+    // SAFETY: rusage is plain data, for which zeros are a value.
+    let mut usage: libc::rusage = unsafe { core::mem::zeroed() };
+    let at = (&raw mut usage).addr();
+    // SAFETY: the kernel writes one struct rusage, which on 64-bit systems libc and kernel lay out alike (getrusage(2)).
+    unsafe { syscall(libc::SYS_getrusage, [who as usize, at, 0, 0, 0, 0]) }?;
+    Ok((usage.ru_nvcsw as u64).wrapping_add(usage.ru_nivcsw as u64))
+}
+
 const FIRST: Tid = Tid::new(1).unwrap();
 
 /// `exit_group(status)`: ends the process without any handler.

@@ -225,16 +225,40 @@ fn links_at(directory: i32, path: &core::ffi::CStr, flags: i32) -> Result<usize,
     Ok(status.st_nlink as usize)
 }
 
+/// The most CPUs that a kernel can be built for.
+const MOST_CPUS: usize = 8192;
+
 /// `sched_getaffinity(0)`: how many CPUs the calling task may use; 1 when the kernel does not say.
 pub fn usable_cpus() -> usize {
-    // Room for 8192 CPUs, the most that a kernel can be built for.
-    let mut set = [0u64; 128];
+    let mut set = [0u64; MOST_CPUS / 64];
     let (bytes, at) = (size_of_val(&set), set.as_mut_ptr().addr());
     // SAFETY: the kernel writes at most `bytes` bytes to words that we hold exclusively.
     match unsafe { syscall(libc::SYS_sched_getaffinity, [0, bytes, at, 0, 0, 0]) } {
         Ok(_) => set.iter().map(|word| word.count_ones() as usize).sum::<usize>().max(1),
         Err(_) => 1,
     }
+}
+
+/// Runs on each CPU that the calling task can get, one after the other, by sched_setaffinity(2): whoever else ran there was
+/// switched out meanwhile. It may use the last one only from then on. False when there was none.
+pub fn visit_every_cpu() -> bool {
+    let mut set = [0u64; MOST_CPUS / 64];
+    let (bytes, at) = (size_of_val(&set), set.as_mut_ptr().addr());
+    // SAFETY: the kernel writes at most `bytes` bytes to words that we hold exclusively.
+    let asked = unsafe { syscall(libc::SYS_sched_getaffinity, [0, bytes, at, 0, 0, 0]) };
+    // The size of the kernel's own set (sched_getaffinity(2), "C library/kernel differences").
+    let Ok(bytes) = asked else { return false };
+    let mut visited = false;
+    for cpu in 0..(bytes * 8).min(MOST_CPUS) {
+        set.fill(0);
+        if let Some(word) = set.get_mut(cpu / 64) {
+            *word = 1 << (cpu % 64);
+        }
+        let at = set.as_ptr().addr();
+        // SAFETY: the kernel reads `bytes` bytes of our array. It refuses a CPU that is not there or not for us.
+        visited |= unsafe { syscall(libc::SYS_sched_setaffinity, [0, bytes, at, 0, 0, 0]) }.is_ok();
+    }
+    visited
 }
 
 /// `prctl(PR_GET_SECCOMP)`: 2 when a filter is in force.

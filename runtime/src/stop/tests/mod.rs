@@ -12,3 +12,4 @@ mod signals;
 mod snapshot;
 mod speed;
 mod threads;
+mod watch;
