@@ -11,9 +11,14 @@ use standstill_runtime::harvest::{Layout, libc_layout::Vector};
 use crate::modules::for_each_module;
 use crate::start::{has_loader, is_musl, symbol};
 
-/// At the start of the process.
+/// At the start of the process. dlsym(3) takes a lock that a thread holds while the constructors of a library run that it
+/// opens, and they may wait for a check: so it is asked now.
 pub(crate) fn start() {
-    check::on_layout(layout);
+    if is_musl() || !has_loader() {
+        check::on_layout(layout);
+    } else {
+        check::set_layout(layout());
+    }
 }
 
 fn layout() -> Layout {

@@ -38,7 +38,7 @@ pub(crate) fn start() {
         stack_every: init::options().stack_every as usize,
         replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
     });
-    check::on_module_update(update);
+    check::on_module_update(update_without_lock);
     if finder().is_none() {
         // The unwinder has nothing else to ask. Otherwise most programs never need the list.
         update();
@@ -63,8 +63,32 @@ fn finder() -> Option<FindObject> {
 }
 
 /// Enters the modules that are loaded now. Takes the loader's lock.
-pub(crate) fn update() {
-    trace::modules::update(|each| for_each_module(each));
+fn update() {
+    trace::modules::update(|each| {
+        for_each_module(each);
+        true
+    });
+}
+
+/// Enters the modules that are loaded now, for a check. The holder of the loader's lock may wait for the thread that asks
+/// (a callback of dl_iterate_phdr(3) may), or be a thread that did not come along by fork.
+/// Where that lock can be done without it is.
+pub(crate) fn update_without_lock() {
+    if finder().is_none() {
+        return update();
+    }
+    let own = update_without_lock as *const () as usize;
+    let mut had_any = false;
+    trace::modules::update(|each| {
+        trace::for_each_image(own, &mut |loaded| {
+            had_any = true;
+            each(loaded);
+        })
+    });
+    if !had_any {
+        // A sandbox refuses to read the list so.
+        update();
+    }
 }
 
 /// Calls `each` for every module that is loaded now. Takes the loader's lock.

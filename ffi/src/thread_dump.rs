@@ -48,7 +48,7 @@ unsafe extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, context: *mut li
     let registers = InterruptedContext::of(context, arch::thread_pointer()).registers;
     // musl's lock of the loader cannot be had twice by one thread.
     if !start::is_musl() {
-        modules::update();
+        modules::update_without_lock();
     }
     dump_threads(&Asker::Signal(&registers), None);
 }

@@ -35,7 +35,9 @@ use crate::sys::process;
 pub use analysis::{Known, Remembered};
 pub use begun::Begun;
 pub use dump::{Asker, dump_threads};
-pub use hooks::{on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function};
+pub use hooks::{
+    on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function, set_layout,
+};
 pub use only::{
     Only, OpenScope, baseline, begin_scope, forget_scope, is_baseline, is_innermost, leave_scope,
 };

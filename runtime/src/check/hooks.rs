@@ -29,8 +29,12 @@ static READ_LAYOUT: Once<fn() -> Layout> = Once::new();
 static LAYOUT: Once<Layout> = Once::new();
 static UNKNOWN_LAYOUT: Layout = Layout::fallback(0, Vector::Entries(16));
 
-/// `hook` asks the C library where it keeps what a thread control block leads to. Called before the first check, while
-/// all threads run: it looks up symbols, which most programs need not pay for at their start.
+/// Where the C library keeps what a thread control block leads to.
+pub fn set_layout(layout: Layout) {
+    LAYOUT.call_once(|| layout);
+}
+
+/// `hook` finds that out, where it cannot be known at the start. Called before the first check, while all threads run.
 pub fn on_layout(hook: fn() -> Layout) {
     READ_LAYOUT.call_once(|| hook);
 }

@@ -93,3 +93,16 @@ pub unsafe fn advise(range: AddrRange, advice: libc::c_int) -> Result<(), Errno>
     unsafe { syscall(libc::SYS_madvise, [range.start.get(), range.len(), advice as usize, 0, 0, 0]) }
         .map(drop)
 }
+
+/// `process_vm_readv` of the process itself: copies from address `from` on, whatever is or is not mapped there. Returns the
+/// bytes read. Takes no descriptor, which another thread could see.
+pub fn read_own(from: Addr, into: &mut [u8]) -> Result<usize, Errno> {
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote =
+        libc::iovec { iov_base: core::ptr::with_exposed_provenance_mut(from.get()), iov_len: into.len() };
+    let [local, remote] = [&local, &remote].map(|vector| core::ptr::from_ref(vector).addr());
+    let pid = super::process::pid() as usize;
+    // SAFETY: both vectors live through the call; the kernel writes to a buffer that we hold exclusively, and checks what it
+    // reads.
+    unsafe { syscall(libc::SYS_process_vm_readv, [pid, local, 1, remote, 1, 0]) }
+}

@@ -55,7 +55,7 @@ use state::State;
 use walk::{Logged, Step, Walker};
 
 pub use leave::leave;
-pub use running::enter_images_of;
+pub use running::{enter_images_of, for_each_image};
 pub use statistics::Statistics;
 pub use stopped::frames_of;
 

@@ -64,6 +64,13 @@ impl<'a> Loaded<'a> {
         AddrRange::sized(Addr::new(self.bias.wrapping_add(header.p_vaddr as usize)), header.p_memsz as usize)
     }
 
+    /// All that the table takes from it.
+    #[cfg(test)]
+    pub(super) fn facts(&self) -> (Vec<u8>, usize, AddrRange, AddrRange, Vec<u8>) {
+        let name = self.name.to_vec();
+        (name, self.bias, self.image(), self.search_table(), self.build_id().unwrap_or_default().to_vec())
+    }
+
     fn segments(&self) -> impl Iterator<Item = (AddrRange, u32)> {
         let loads = self.headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
         loads.map(|header| (self.range_of(header), header.p_flags))
@@ -74,7 +81,7 @@ impl<'a> Loaded<'a> {
         let made = self.headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME);
         match made {
             Some(header) => self.range_of(header),
-            None if self.name.is_empty() && self.build_id.is_none() => self.made_table().unwrap_or_default(),
+            None if self.name.is_empty() => self.made_table().unwrap_or_default(),
             None => AddrRange::default(),
         }
     }
@@ -269,16 +276,16 @@ pub fn unwind_tables(pc: Addr) -> Option<UnwindTables> {
     (!search_table.is_empty()).then_some(UnwindTables { search_table, image: module.range() })
 }
 
-/// Brings the table up to date. `list` calls its argument for every loaded image, as dl_iterate_phdr(3) does; it may
-/// hold the loader's lock, and nobody asks for that lock while holding ours. Returns true if anything changed; then the
-/// unwinder's memory of code has been dropped as well.
-pub fn update(list: impl FnOnce(&mut dyn FnMut(&Loaded<'_>))) -> bool {
+/// Brings the table up to date. `list` calls its argument for every loaded image, as dl_iterate_phdr(3) does, and says
+/// whether these were all; it may hold the loader's lock, and nobody asks for that lock while holding ours. Returns true if
+/// anything changed; then the unwinder's memory of code has been dropped as well.
+pub fn update(list: impl FnOnce(&mut dyn FnMut(&Loaded<'_>)) -> bool) -> bool {
     let Some(mut updates) = UPDATES.try_lock() else { return false };
     let update = updates.wrapping_add(1).max(1);
     let mut changed = false;
-    list(&mut |loaded| changed |= see(loaded, update));
+    let all_listed = list(&mut |loaded| changed |= see(loaded, update));
     for module in all() {
-        if module.is_loaded() && module.slot.seen.load(Relaxed) != update {
+        if all_listed && module.is_loaded() && module.slot.seen.load(Relaxed) != update {
             module.slot.unloaded.store(update, Release);
             changed = true;
         }
@@ -382,7 +389,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The loader's list, by libc.
-    pub fn list(each: &mut dyn FnMut(&Loaded<'_>)) {
+    pub fn list(each: &mut dyn FnMut(&Loaded<'_>)) -> bool {
         type Each<'a> = &'a mut dyn FnMut(&Loaded<'_>);
         unsafe extern "C" fn one(info: *mut libc::dl_phdr_info, _: usize, each: *mut libc::c_void) -> i32 {
             // SAFETY: dl_iterate_phdr passes a valid structure, whose name is a C string and whose headers are an
@@ -399,6 +406,7 @@ pub(super) mod tests {
         let mut each = each;
         // SAFETY: `one` has the callback's type, and gets the pointer that it expects.
         unsafe { libc::dl_iterate_phdr(Some(one), (&raw mut each).cast()) };
+        true
     }
 
     #[test]
