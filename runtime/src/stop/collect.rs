@@ -61,12 +61,18 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
         let mut index = 0;
         while index < body.tracees.len() {
             let waiting = body.tracees.get(index).is_some_and(|task| is_waiting(&task));
-            if waiting && (is_exited_leader(body, index) || find_vfork_child(session, body, index)) {
-                // A vfork child is at the end of the table, so this round gets to it.
-            } else if waiting && !matches!(collector.visit(body, index, block), Visit::Done) {
-                late += 1;
-                // One blocking wait a round: a tick of the timer at most.
-                block = Block::Poll;
+            if waiting && !is_exited_leader(body, index) {
+                match vfork_child(session, body, index) {
+                    VforkChild::Stands => record_vfork_parent(body, index),
+                    // It is at the end of the table, so this round gets to it.
+                    VforkChild::Coming => late += 1,
+                    VforkChild::None if matches!(collector.visit(body, index, block), Visit::Done) => {}
+                    VforkChild::None => {
+                        late += 1;
+                        // One blocking wait a round: a tick of the timer at most.
+                        block = Block::Poll;
+                    }
+                }
             }
             index += 1;
         }
@@ -115,6 +121,11 @@ impl Collector<'_> {
     fn visit(&mut self, body: &mut Body, index: usize, block: Block) -> Visit {
         let Some((task, handle)) = body.tracees.interrupted(index) else { return Visit::Done };
         match handle.wait(block) {
+            // It ran another program before it stopped: its memory is another. Its parent goes on, and stops.
+            Ok(Found::Stopped(..)) if task.foreign && !shares_memory(task.tid) => {
+                body.tracees.set(index, State::Gone);
+                Visit::Done
+            }
             Ok(Found::Stopped(stopped, signal, event)) => {
                 self.record(body, index, task, &stopped, signal, event);
                 body.tracees.set(index, State::Recorded);
@@ -362,31 +373,54 @@ pub(super) fn record_from_proc(body: &mut Body, task: Tracee, kind: StopKind) {
     keep(body, record);
 }
 
+/// What becomes of the child that a thread in vfork(2) waits for.
+enum VforkChild {
+    /// It waits for none.
+    None,
+    /// Asked to stop.
+    Coming,
+    /// It stands still.
+    Stands,
+}
+
 /// A thread in vfork(2) does not stop before its child runs another program or ends. The child shares the memory and
-/// may be running in it: when it stands still, both do. True when the thread need not be waited for any more.
-fn find_vfork_child(session: &Session, body: &mut Body, index: usize) -> bool {
-    let Some(task) = body.tracees.get(index).filter(|task| !task.foreign) else { return false };
-    let Some(call) = InSystemCall::of(&body.world.proc, task.listed) else { return false };
+/// may be running in it: when it stands still, both do.
+fn vfork_child(session: &Session, body: &mut Body, index: usize) -> VforkChild {
+    let Some(task) = body.tracees.get(index).filter(|task| !task.foreign) else { return VforkChild::None };
+    let Some(call) = InSystemCall::of(&body.world.proc, task.listed) else { return VforkChild::None };
     if !call.makes_tasks() {
-        return false;
+        return VforkChild::None;
     }
     let mut text = [0; 1024];
     let children = body.world.proc.open_of_thread(task.listed, "children");
-    let Ok(len) = children.and_then(|file| file::read(&file, &mut text)) else { return false };
-    let mut found = false;
+    let Ok(len) = children.and_then(|file| file::read(&file, &mut text)) else { return VforkChild::None };
+    let mut result = VforkChild::None;
     for listed in text.get(..len).unwrap_or_default().split(|b| *b == b' ').filter_map(number) {
         let Some(child) = child_id(body, listed) else { continue };
         // The helper is a child too, of the caller, which is never here.
-        if task::share_memory(process::pid(), child.get()) == Ok(false) {
+        if !shares_memory(child) {
             continue;
         }
-        found |= seize::seize_sharer(session, body, child).is_ok();
+        match body.tracees.find(child).map(|child| child.state) {
+            Some(State::Recorded) => return VforkChild::Stands,
+            Some(_) => result = VforkChild::Coming,
+            None if seize::seize_sharer(session, body, child).is_ok() => result = VforkChild::Coming,
+            None => {}
+        }
     }
-    if found {
+    result
+}
+
+/// False for a process that certainly has a memory of its own.
+fn shares_memory(tid: Tid) -> bool {
+    task::share_memory(process::pid(), tid.get()) != Ok(false)
+}
+
+fn record_vfork_parent(body: &mut Body, index: usize) {
+    if let Some(task) = body.tracees.get(index) {
         record_from_proc(body, task, StopKind::VforkParent);
         body.tracees.set(index, State::Recorded);
     }
-    found
 }
 
 fn child_id(body: &Body, listed: i32) -> Option<Tid> {

@@ -156,7 +156,7 @@ pub(super) enum State {
     Apart,
     /// An exited leader, which stays in the list as long as other threads live.
     Exited,
-    /// Dead and reaped.
+    /// Dead and reaped, or a process that shared the memory and has run another program since.
     Gone,
 }
 
@@ -229,15 +229,21 @@ impl Tracees {
 
     /// True when the task listed so is known.
     pub(super) fn contains(&self, listed: Tid) -> bool {
+        self.find(listed).is_some()
+    }
+
+    /// The task listed so.
+    pub(super) fn find(&self, listed: Tid) -> Option<Tracee> {
         let mut at = self.home(listed);
         loop {
             match self.slots.get(at).copied() {
-                None | Some(0) => return false,
+                None | Some(0) => return None,
                 Some(index) => {
                     // A reaped id may have been given to a new thread.
-                    let task = self.tasks.get(index as usize - 1);
-                    if task.is_some_and(|task| task.listed == listed && task.state != State::Gone) {
-                        return true;
+                    let task = self.get(index as usize - 1);
+                    let found = task.filter(|task| task.listed == listed && task.state != State::Gone);
+                    if found.is_some() {
+                        return found;
                     }
                 }
             }
