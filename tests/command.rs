@@ -644,7 +644,7 @@ fn a_library_that_is_none_is_refused_before_the_run() {
     let other = c("another.so", "int nothing;", &["-shared", "-fPIC"]);
     let cases = [
         ("/etc/passwd", "no shared library for this machine"),
-        ("/", "cannot be read"),
+        ("/", "it is a directory"),
         ("/nonexistent.so", "No such file"),
         (path(&fixed), "a program, not a library"),
         (path(&pie), "a program, not a library"),

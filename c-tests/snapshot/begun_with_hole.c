@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 static volatile int ready;
-static void *held;
+static void *volatile held;
 
 static void *body(void *unused) {
   __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
@@ -31,7 +31,7 @@ int main(void) {
   page[0] = 1;
   /* Nobody interposes this: only the snapshot finds the hole. */
   CHECK(syscall(SYS_madvise, page, 8192, MADV_DONTFORK) == 0);
-  held = malloc(4242);
+  held = use(malloc(4242));
   struct standstill_check_options options = STANDSTILL_OPTIONS_INIT;
   struct standstill_check_result result = STANDSTILL_RESULT_INIT;
   struct standstill_pending *pending = NULL;

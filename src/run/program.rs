@@ -154,6 +154,9 @@ fn loader(path: &Path) -> Option<PathBuf> {
 /// without a word.
 pub fn no_library(path: &Path) -> Option<&'static str> {
     const NO_ELF: &str = "it is no shared library for this machine";
+    if path.is_dir() {
+        return Some("it is a directory");
+    }
     let Ok(file) = File::open(path) else { return Some("it cannot be read") };
     let cache = ReadCache::new(file);
     let Ok(file) = ElfFile64::<object::Endianness, _>::parse(&cache) else { return Some(NO_ELF) };
