@@ -1,6 +1,6 @@
 // A signal that a thread sends in the instant in which a stop ends still ends the call that another one waits in, with EINTR.
 // FLAGS: -pthread
-// TIMEOUT: 60
+// TIMEOUT: 120
 // REFERENCE: gives a spurious EINTR
 // EXPECT: clean
 // EXPECT-WITH ptrace=0: clean
@@ -15,7 +15,7 @@
 
 extern int __lsan_do_recoverable_leak_check(void);
 
-enum { ROUNDS = 200, MS = 1000000 };
+enum { ROUNDS = 60, MS = 1000000 };
 static volatile int waits, over, handled, stop;
 static int ends[2], waiter;
 
@@ -67,7 +67,7 @@ static void *sends(void *to) {
 int main(void) {
   struct sigaction action = {.sa_handler = on_usr1};
   struct epoll_event event;
-  struct timeval seconds = {3, 0};
+  struct timeval seconds = {20, 0};
   pthread_t checker, sender, self = pthread_self();
   char byte;
   int pair[2], epoll = epoll_create1(0);
@@ -83,7 +83,7 @@ int main(void) {
     handled = 0;
     waits = round;
     switch (round % 3) {
-      case 0: result = epoll_wait(epoll, &event, 1, 3000); break;
+      case 0: result = epoll_wait(epoll, &event, 1, 20000); break;
       case 1: result = recv(pair[0], &byte, 1, 0); break;
       /* The kernel makes this one again by itself after a handler with SA_RESTART; ours is one without. */
       default: result = read(ends[0], &byte, 1);
