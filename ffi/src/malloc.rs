@@ -90,7 +90,11 @@ pub(crate) fn release(block: *mut c_void, origin: Origin, entry: usize) {
 fn release_for(block: *mut c_void, origin: Origin, entry: usize, frame: Option<&CallerFrame>) {
     let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
     misuse::before_free(block, entry, frame);
-    if let Some(Err(misuse)) = threads::with(|thread| heap::free(&mut thread.heap, block, origin)) {
+    let Some(mut thread) = threads::enter() else { return };
+    // Not in a closure: all of it is to be inlined here.
+    let freed = heap::free(&mut thread.heap, block, origin);
+    drop(thread);
+    if let Err(misuse) = freed {
         misuse::refused(misuse, block, origin, Freer::of(entry, frame));
         if let Misuse::Mismatch { allocated } = misuse {
             threads::with(|thread| heap::free(&mut thread.heap, block, allocated));

@@ -13,7 +13,7 @@
 //! for what each thread uses.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::mem;
 
@@ -22,6 +22,7 @@ use super::lock::OwnerLock;
 use super::lookup;
 use super::segment::Unit;
 use super::size_class::{SHARING, SPAN_CLASS, TABLE};
+use super::word::Slot;
 
 /// Entries that a class has room for.
 pub(super) const STRIDE: usize = 128;
@@ -39,8 +40,8 @@ const ROWS: usize = FOREIGN + SHARING;
 pub(super) struct Entry {
     /// Its first byte.
     pub(super) block: usize,
-    /// Its metadata word, so that malloc need not look for it.
-    pub(super) word: *const AtomicU64,
+    /// Where its metadata are, so that malloc need not look for them.
+    pub(super) slot: Slot,
 }
 
 /// The fill of a class.

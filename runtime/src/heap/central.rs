@@ -14,7 +14,7 @@
 //! A free block's number and its metadata word make the free list (word.rs); nothing is ever written into a block.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use super::cache::Entry;
 use super::lock::{Guard, OwnerLock};
@@ -22,7 +22,6 @@ use super::lookup;
 use super::pool;
 use super::segment::{Segment, Unit};
 use super::size_class::{CLASSES, TABLE};
-use super::word::Word;
 
 /// Arenas that there can be.
 pub(super) const ARENAS: usize = 16;
@@ -88,10 +87,10 @@ fn pop(slab: &'static Unit, into: &mut [Entry]) -> usize {
             break;
         }
         // SAFETY: below the capacity, which is at most WIDE.
-        let word = unsafe { slab.word(index as usize) };
-        *entry = Entry { block: base + index as usize * block_size, word: core::ptr::from_ref(word) };
+        let slot = unsafe { slab.slot(index as usize) };
+        *entry = Entry { block: base + index as usize * block_size, slot };
         furthest = furthest.max(index as usize);
-        index = Word(word.load(Relaxed)).next(index).min(capacity);
+        index = slot.load().next(index).min(capacity);
         got += 1;
     }
     slab.note_used(furthest);
@@ -130,12 +129,10 @@ pub(super) fn flush(class: usize, blocks: &mut [Entry]) -> usize {
 }
 
 fn push(list: &List, segment: &'static Segment, slab: &'static Unit, entry: &Entry) {
-    let index = (entry.word.addr() - slab.words.load(Relaxed).addr()) / size_of::<AtomicU64>();
-    // SAFETY: the number of a block of this slab.
-    let word = unsafe { slab.word(index) };
+    let index = entry.slot.number() as u32;
     let free = slab.list.free.load(Relaxed);
-    word.store(Word(word.load(Relaxed)).linked(index as u32, free).0, Relaxed);
-    slab.list.free.store(index as u32, Relaxed);
+    entry.slot.store_wide(entry.slot.load().linked(index, free));
+    slab.list.free.store(index, Relaxed);
     let used = slab.list.used.load(Relaxed) - 1;
     slab.list.used.store(used, Relaxed);
     if !slab.list.listed.load(Relaxed) {
@@ -230,12 +227,12 @@ pub(super) fn recover(slab: &'static Unit) {
     let mut live = 0;
     for index in (0..next).rev() {
         // SAFETY: below the capacity: only words of blocks that were handed out are counted as used.
-        let word = unsafe { slab.word(index as usize) };
-        let found = Word(word.load(Relaxed));
+        let slot = unsafe { slab.slot(index as usize) };
+        let found = slot.load();
         if found.is_live() {
             live += 1;
         } else {
-            word.store(found.linked(index, next).0, Relaxed);
+            slot.store_wide(found.linked(index, next));
             next = index;
         }
     }

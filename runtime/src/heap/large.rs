@@ -13,7 +13,7 @@
 
 use core::ptr::null_mut;
 use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -27,7 +27,7 @@ use super::lookup::LARGE;
 use super::mapping::{advise_huge, discard, map_aligned, unmap};
 use super::pool::{RADIX, new_leaf};
 use super::radix::STEP;
-use super::word::Word;
+use super::word::{Single, Slot, Word};
 
 /// A large block.
 #[repr(C, align(64))]
@@ -38,14 +38,21 @@ pub(super) struct Large {
     pub(super) mapped: AtomicUsize,
     /// Bytes asked for.
     pub(super) size: AtomicUsize,
-    /// Its metadata word, but for the size.
-    pub(super) word: AtomicU64,
+    /// Its metadata, but for the size.
+    metadata: Single,
     /// Its number in the view that was made last.
     pub(super) ordinal: AtomicU32,
     /// The mapping may differ from zero. Set for good once the program had it, until it is discarded.
     dirty: AtomicBool,
     /// The next of the kept or of the spare ones.
     next: AtomicPtr<Large>,
+}
+
+impl Large {
+    /// Where its metadata are.
+    pub(super) fn slot(&'static self) -> Slot {
+        self.metadata.slot()
+    }
 }
 
 /// Bytes of freed mappings that are kept.
@@ -128,7 +135,7 @@ pub(super) fn allocate(size: usize, align: usize, zeroed: bool) -> Option<(&'sta
     large.base.store(base, Relaxed);
     large.mapped.store(bytes, Relaxed);
     large.size.store(size, Relaxed);
-    large.word.store(Word::NEVER.0, Relaxed);
+    large.slot().store(Word::NEVER);
     large.dirty.store(true, Relaxed);
     RADIX.set(base, bytes, entry(large));
     count(large);
@@ -190,7 +197,7 @@ pub(super) fn resize(
     let bytes = size.checked_next_multiple_of(page_size())?;
     if bytes <= mapped {
         large.size.store(size, Relaxed);
-        large.word.store(word.0, Release);
+        large.slot().store(word);
         if bytes <= mapped / 4 * 3 {
             cut(large, bytes);
         }
@@ -198,7 +205,7 @@ pub(super) fn resize(
     }
     if grow_in_place(large, bytes) {
         large.size.store(size, Relaxed);
-        large.word.store(word.0, Release);
+        large.slot().store(word);
         return Some(large);
     }
     move_to_larger(large, size, bytes, word, transit)
@@ -249,7 +256,7 @@ fn move_to_larger(
     new.mapped.store(bytes, Relaxed);
     new.size.store(size, Relaxed);
     new.dirty.store(true, Relaxed);
-    new.word.store(word.0, Relaxed);
+    new.slot().store(word);
     transit.store(base, Release);
     RADIX.set(base, bytes, entry(new));
     let from = AddrRange::sized(Addr::new(old_base), old_bytes);
@@ -258,12 +265,12 @@ fn move_to_larger(
     if unsafe { memory::remap_to(from, bytes, Addr::new(base)) }.is_err() {
         // The kernel may have unmapped the target before it failed, and somebody may have got the addresses since:
         // unmapping could hit a stranger. At worst address space is lost.
-        new.word.store(word.freed().0, Release);
+        new.slot().store_freed(word.origin());
         RADIX.set(base, bytes, 0);
         put_away(new);
         return None;
     }
-    old.word.store(word.freed().0, Release);
+    old.slot().store_freed(word.origin());
     RADIX.set(old_base, old_bytes, 0);
     BYTES.fetch_add(bytes - old_bytes, Relaxed);
     put_away(old);

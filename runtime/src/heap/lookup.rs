@@ -3,7 +3,7 @@
 //! Contract: lock-free, any thread, any phase. The answer is about the moment of the question: only who owns the block
 //! knows that it stays true.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::base::Addr;
 
@@ -13,7 +13,7 @@ use super::provider::Chunk;
 use super::radix::STEP;
 use super::segment::{Segment, UNITS, Unit};
 use super::size_class::UNIT;
-use super::word::Word;
+use super::word::{Slot, Word};
 
 /// The bit that tells a large block's descriptor from a segment's in the radix table.
 pub(super) const LARGE: usize = 1;
@@ -64,8 +64,8 @@ pub(super) fn unit(addr: usize) -> Option<(&'static Segment, &'static Unit)> {
 pub(super) struct Block {
     /// Its first byte.
     pub(super) base: usize,
-    /// Its word.
-    pub(super) word: &'static AtomicU64,
+    /// Where its metadata are.
+    pub(super) slot: Slot,
     /// Bytes that may be used.
     pub(super) room: usize,
     /// Who it belongs to.
@@ -89,15 +89,15 @@ pub(super) fn block(addr: usize) -> Option<Block> {
             let head = segment.units[addr % STEP / UNIT % UNITS].head();
             let (index, base) = head.block(addr)?;
             // SAFETY: `block` gives numbers below the capacity.
-            let word = unsafe { head.word(index) };
+            let slot = unsafe { head.slot(index) };
             let room = head.block_size.load(Relaxed) as usize;
-            Some(Block { base, word, room, home: Home::Unit(segment, head) })
+            Some(Block { base, slot, room, home: Home::Unit(segment, head) })
         }
         Entry::Large(large) => {
             let (base, room) = (large.base.load(Relaxed), large.mapped.load(Relaxed));
             (addr.wrapping_sub(base) < room).then_some(Block {
                 base,
-                word: &large.word,
+                slot: large.slot(),
                 room,
                 home: Home::Large(large),
             })
@@ -106,9 +106,9 @@ pub(super) fn block(addr: usize) -> Option<Block> {
 }
 
 impl Block {
-    /// Its word.
+    /// Its metadata.
     pub(super) fn load(&self) -> Word {
-        Word(self.word.load(Relaxed))
+        self.slot.load()
     }
 
     /// Bytes asked for, by its word.

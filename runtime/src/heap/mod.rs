@@ -8,7 +8,7 @@
 //! - *slab*: a run of units of one segment that is cut into blocks of one size class; its first unit is its *head*;
 //! - *span*: a run of units that is one block, for requests above 64 KiB;
 //! - *large block*: a mapping that is one block, above 1 MiB;
-//! - *word*: 64 bits of metadata a block, apart from the blocks;
+//! - *word*: 64 bits of metadata a block, apart from the blocks; its *state* is a byte of its own, apart from the words;
 //! - *bin*: the slabs of one class with free blocks; *arena*: a set of bins, of which there is one a CPU;
 //! - *cache*: the free blocks that a thread keeps;
 //! - *radix table*: what the heap has at an address.
@@ -24,7 +24,7 @@
 //! 3. No segment has a free unit: the pool maps one ([`mapping`]) and enters it in the [`radix`] table.
 //!
 //! `free(p)`: the radix table gives the segment, the unit's descriptor the size of its blocks, a multiplication the
-//! block's number and so its word. The word says whether `p` may be freed; it becomes "freed", and the block goes to
+//! block's number and so its state. That says whether `p` may be freed; it becomes "freed", and the block goes to
 //! the cache of whoever frees it. A full cache gives its older half back to the bins of the slabs; a slab whose blocks
 //! are all back goes to the pool, and from there, after a while, to the system.
 //!

@@ -5,7 +5,7 @@
 //! gives is taken in by the next holder.
 //!
 //! Purging: free units keep their contents (and their pages) until more than a bound of them is dirty; then all of them
-//! are discarded at once, in runs, together with their metadata words. A segment of which every unit is free is
+//! are discarded at once, in runs, together with their metadata. A segment of which every unit is free is
 //! unmapped when there is another such segment: the one that is kept stops a program that allocates and frees around a
 //! border from mapping and unmapping all the time.
 //!
@@ -325,8 +325,8 @@ impl Pool {
         self.mapped -= units;
         self.empty -= 1;
         MAPPED.fetch_sub(units * UNIT, Relaxed);
-        let words = segment.all_words();
-        let zeroed = discard(words.start.get(), words.len());
+        let metadata = segment.metadata();
+        let zeroed = discard(metadata.start.get(), metadata.len());
         for unit in &segment.units {
             unit.clear(0);
             if zeroed {
@@ -359,21 +359,21 @@ impl Pool {
                 if discard(segment.base.load(Relaxed) + first * UNIT, count * UNIT) {
                     segment.dirty.store(segment.dirty.load(Relaxed) & !run, Relaxed);
                     self.dirty -= count;
-                    purge_words(segment, first, count);
+                    purge_metadata(segment, first, count);
                 }
             }
         }
     }
 }
 
-/// Discards the wide words of free units.
-fn purge_words(segment: &Segment, first: usize, count: usize) {
+/// Discards the wide metadata of free units.
+fn purge_metadata(segment: &Segment, first: usize, count: usize) {
     let units = segment.units.iter().skip(first).take(count);
     if units.clone().all(|unit| unit.list.wide_used.load(Relaxed) == 0) {
         return;
     }
-    let words = segment.wide_words(first, count);
-    if discard(words.start.get(), words.len()) {
+    let metadata = segment.wide_metadata(first, count);
+    if discard(metadata.start.get(), metadata.len()) {
         units.for_each(|unit| unit.list.wide_used.store(0, Relaxed));
     }
 }

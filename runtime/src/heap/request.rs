@@ -3,6 +3,7 @@
 use crate::trace::StackId;
 
 use super::provider::{Origin, Scope, Tag};
+use super::word::Word;
 
 /// A request for memory.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,14 @@ pub struct Request {
     pub scope: Scope,
     /// Where it is asked.
     pub stack: StackId,
+}
+
+impl Request {
+    /// The metadata of a live block of `size` bytes.
+    #[inline(always)]
+    pub(super) const fn word(&self, size: usize) -> Word {
+        Word::live(size, self.tag, self.scope, self.origin, self.stack)
+    }
 }
 
 /// Why a block was not freed.

@@ -6,18 +6,20 @@
 //!
 //! ```text
 //! data:  | unit 0 | unit 1 | ... | unit 63 |                               the program's blocks, nothing else
-//! area:  | Segment, 64 x Unit | 64 x 1 KiB compact words | 64 x 32 KiB wide words |
+//! area:  | Segment, 64 x Unit | 64 x 1.1 KiB compact metadata | 64 x 36 KiB wide metadata |
 //! ```
 //!
-//! Slabs of blocks of at least 512 bytes use the compact words of their first unit, smaller ones the wide words: a
-//! page of words for a few large blocks would be a sixteenth of the memory.
+//! Metadata are a byte and a word for each block (word.rs), the bytes in front of the words. Slabs of blocks of at least
+//! 512 bytes use the compact metadata of their first unit, smaller ones the wide metadata: a page for a few large blocks
+//! would be a sixteenth of the memory. Wide words begin right behind the bytes that there are, so that a slab's metadata
+//! are on as few pages as can be.
 //!
 //! # Safety
 //!
 //! An area is mapped for good and a descriptor stays a descriptor: `&'static` is what it says, also for a reader that
 //! got it from the radix table just before the segment went away. All fields are atomics, changed under the locks that
 //! their comments name; what a reader without a lock sees in a race is some mixture of old and new, so the pointer to
-//! the words always has [`WIDE`] readable words behind it, whatever the index.
+//! the words always has [`WIDE`] readable words behind it and as many bytes before it, whatever the index.
 
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
@@ -29,7 +31,7 @@ use crate::sys::memory;
 
 use super::radix::STEP;
 use super::size_class::{self, CLASSES, COMPACT_FROM, GRANULE, SPAN_CLASS, TABLE, UNIT};
-use super::word::Word;
+use super::word::{self, Slot, Word};
 
 /// Units of a whole segment.
 pub(super) const UNITS: usize = STEP / UNIT;
@@ -40,8 +42,8 @@ pub(super) const WIDE: usize = UNIT / GRANULE;
 /// Words of a unit that is cut into blocks of [`COMPACT_FROM`] bytes and more.
 const COMPACT: usize = UNIT / COMPACT_FROM;
 
-/// Words of units that have none of their own. Never written.
-static NO_WORDS: [AtomicU64; WIDE] = [const { AtomicU64::new(0) }; WIDE];
+/// Metadata of units that have none of their own. Never written.
+static NO_METADATA: [AtomicU64; WIDE / 8 + WIDE] = [const { AtomicU64::new(0) }; WIDE / 8 + WIDE];
 
 /// The descriptor of a unit; of a slab or span, when the unit is its first (its *head*).
 #[repr(C, align(128))]
@@ -81,10 +83,12 @@ pub(super) struct Listed {
     pub(super) free: AtomicU32,
     /// Blocks that are live or in a thread's cache.
     pub(super) used: AtomicU32,
-    /// Compact words of this unit that may differ from zero, from the first on.
+    /// Compact words of this unit that may differ from zero, from the first on. So may as many bytes.
     pub(super) compact_used: AtomicU16,
     /// Wide words of this unit that may differ from zero.
     pub(super) wide_used: AtomicU16,
+    /// Where these begin, in bytes from the start of the unit's wide metadata.
+    wide_words_at: AtomicU16,
     /// The memory was zero when the slab was made, so that a block which was never used is zero.
     pub(super) clean: AtomicBool,
     /// The slab is in its bin's list.
@@ -119,8 +123,13 @@ static_assertions::const_assert!(WIDE <= u16::MAX as usize);
 
 /// A multiple of every page size that a 64-bit Linux uses for small pages, so that areas can be cut there.
 const COMPACT_AT: usize = size_of::<Segment>().next_multiple_of(4096);
-const WIDE_AT: usize = COMPACT_AT + UNITS * COMPACT * 8;
-const AREA: usize = WIDE_AT + UNITS * WIDE * 8;
+/// Metadata of a unit: bytes and words.
+const COMPACT_BYTES: usize = COMPACT + COMPACT * 8;
+const WIDE_BYTES: usize = WIDE + WIDE * 8;
+const WIDE_AT: usize = (COMPACT_AT + UNITS * COMPACT_BYTES).next_multiple_of(4096);
+const AREA: usize = WIDE_AT + UNITS * WIDE_BYTES;
+// So many bytes are readable before every word 0.
+static_assertions::const_assert!(COMPACT_AT >= WIDE);
 
 impl Segment {
     /// Maps an area for a descriptor of up to [`UNITS`] units.
@@ -162,19 +171,39 @@ impl Segment {
         }
     }
 
-    fn words(&self, unit: usize, compact: bool) -> *mut AtomicU64 {
-        let offset = if compact { COMPACT_AT + unit * COMPACT * 8 } else { WIDE_AT + unit * WIDE * 8 };
+    fn at(&self, offset: usize) -> *mut AtomicU64 {
         core::ptr::from_ref(self).cast::<u8>().wrapping_add(offset).cast::<AtomicU64>().cast_mut()
     }
 
-    /// The wide words of units `first..first + count`, as memory.
-    pub(super) fn wide_words(&self, first: usize, count: usize) -> AddrRange {
-        AddrRange::sized(Addr::of(self.words(first, false)), count * WIDE * 8)
+    /// The wide metadata of units `first..first + count`, as memory.
+    pub(super) fn wide_metadata(&self, first: usize, count: usize) -> AddrRange {
+        AddrRange::sized(Addr::of(self.at(WIDE_AT + first * WIDE_BYTES)), count * WIDE_BYTES)
     }
 
-    /// All words, as memory.
-    pub(super) fn all_words(&self) -> AddrRange {
-        AddrRange::sized(Addr::of(self.words(0, true)), AREA - COMPACT_AT)
+    /// All metadata, as memory.
+    pub(super) fn metadata(&self) -> AddrRange {
+        AddrRange::sized(Addr::of(self.at(COMPACT_AT)), AREA - COMPACT_AT)
+    }
+
+    /// Zeroes what was used of a unit's compact or wide metadata, and returns where their words begin for `capacity` blocks.
+    fn renew_metadata(&self, unit: usize, compact: bool, capacity: usize) -> *mut AtomicU64 {
+        let list = &self.units[unit].list;
+        let (start, words_at, used) = if compact {
+            (COMPACT_AT + unit * COMPACT_BYTES, COMPACT, &list.compact_used)
+        } else {
+            (WIDE_AT + unit * WIDE_BYTES, list.wide_words_at.load(Relaxed).into(), &list.wide_used)
+        };
+        for index in 0..usize::from(used.load(Relaxed)) {
+            // SAFETY: `used` counts what there was room for: it is the number of a block that was handed out.
+            unsafe { Slot::new(self.at(start + words_at), index) }.store(Word::NEVER);
+        }
+        used.store(0, Relaxed);
+        if compact {
+            return self.at(start + COMPACT);
+        }
+        let words_at = capacity.next_multiple_of(size_of::<AtomicU64>());
+        list.wide_words_at.store(words_at as u16, Relaxed);
+        self.at(start + words_at)
     }
 
     /// Makes a slab of `class` from units `first..`, which the caller has taken. `clean` says that they are all zero.
@@ -222,13 +251,7 @@ impl Segment {
         let head = &self.units[first];
         head.capacity.store(0, Release);
         let compact = shape.block_size as usize >= COMPACT_FROM;
-        let used = if compact { &head.list.compact_used } else { &head.list.wide_used };
-        let words = self.words(first, compact);
-        for index in 0..usize::from(used.load(Relaxed)) {
-            // SAFETY: `used` never exceeds the words of the area (it is the number of one that was handed out).
-            unsafe { (*words.add(index)).store(Word::NEVER.0, Relaxed) };
-        }
-        used.store(0, Relaxed);
+        let words = self.renew_metadata(first, compact, shape.capacity as usize);
         for (back, unit) in self.units.iter().skip(first).take(shape.units as usize).enumerate().skip(1) {
             unit.clear(back as u8);
         }
@@ -264,7 +287,7 @@ impl Unit {
         self.capacity.store(0, Release);
         self.reciprocal.store(0, Release);
         self.block_size.store(0, Relaxed);
-        self.words.store(NO_WORDS.as_ptr().cast_mut(), Relaxed);
+        self.words.store(NO_METADATA[WIDE / 8..].as_ptr().cast_mut(), Relaxed);
         self.back.store(back, Release);
     }
 
@@ -277,16 +300,29 @@ impl Unit {
         unsafe { &*head }
     }
 
-    /// The word of block `index`.
+    /// Where the metadata of block `index` are.
     ///
     /// # Safety
     ///
     /// - `index` is below [`WIDE`].
     #[inline(always)]
-    pub(super) unsafe fn word(&self, index: usize) -> &'static AtomicU64 {
+    pub(super) unsafe fn slot(&self, index: usize) -> Slot {
         debug_assert!(index < WIDE);
-        // SAFETY: WIDE words are readable behind the pointer (module); the caller keeps the index below.
-        unsafe { &*self.words.load(Relaxed).add(index) }
+        // SAFETY: WIDE bytes before the pointer and WIDE words behind it stay mapped (module); the caller keeps the index
+        // below.
+        unsafe { Slot::new(self.words.load(Relaxed), index) }
+    }
+
+    /// State and origin of block `index`.
+    ///
+    /// # Safety
+    ///
+    /// - `index` is below [`WIDE`].
+    #[inline(always)]
+    pub(super) unsafe fn state(&self, index: usize) -> Word {
+        debug_assert!(index < WIDE);
+        // SAFETY: as above.
+        unsafe { word::state_of(self.words.load(Relaxed), index) }
     }
 
     /// The block that contains `addr`, which lies in this head's slab: its number and its first byte. `None` behind the

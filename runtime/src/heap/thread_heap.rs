@@ -32,7 +32,7 @@ use super::provider::{Chunk, Origin, Tag};
 use super::radix::STEP;
 use super::request::{Misuse, Request};
 use super::size_class::{self, GRANULE, LARGEST, SPAN_CLASS, TABLE, UNIT};
-use super::word::Word;
+use super::word::{Slot, Word};
 
 /// Blocks above this have mappings of their own.
 const LARGEST_SPAN: usize = 1 << 20;
@@ -120,22 +120,17 @@ pub fn allocate(heap: &mut ThreadHeap, request: &Request) -> Option<NonNull<u8>>
 #[inline(always)]
 fn hand_out(entry: Entry, request: &Request) -> Option<NonNull<u8>> {
     let block = hold(entry.block);
-    // SAFETY: entries hold the words of slabs, which stay mapped.
-    let word = unsafe { &*entry.word };
     if request.zeroed {
-        clear(block, Word(word.load(Relaxed)), request.size);
+        clear(block, entry.slot.load(), request.size);
     }
-    word.store(
-        Word::live(request.size.max(1), request.tag, request.scope, request.origin, request.stack).0,
-        Release,
-    );
+    entry.slot.store(request.word(request.size.max(1)));
     non_null(block)
 }
 
 /// Zeroes a free block of a slab, unless it is zero already. Its old contents are no pointers of anybody.
 #[inline(never)]
 fn clear(block: usize, word: Word, size: usize) {
-    if word == Word::NEVER
+    if word.is_unused()
         && let Some((_, unit)) = lookup::unit(block)
         && unit.head().list.clean.load(Relaxed)
     {
@@ -161,7 +156,7 @@ fn allocate_from_bin(heap: &mut ThreadHeap, class: usize, request: &Request) -> 
 /// Without a cache: there is no memory for one, or a signal handler has interrupted its thread while that took one.
 #[cold]
 fn allocate_uncached(class: usize, request: &Request) -> Option<NonNull<u8>> {
-    let mut block = [Entry { block: 0, word: core::ptr::null() }];
+    let mut block = [Entry { block: 0, slot: Slot::NOWHERE }];
     if super::central::refill(0, class, &mut block) == 0 {
         return allocate_without_pool(request);
     }
@@ -204,12 +199,8 @@ fn allocate_span(request: &Request) -> Option<NonNull<u8>> {
         };
     }
     span.note_used(0);
-    // SAFETY: a span has one word.
-    let word = unsafe { span.word(0) };
-    word.store(
-        Word::live(request.size.max(1), request.tag, request.scope, request.origin, request.stack).0,
-        Release,
-    );
+    // SAFETY: a span has metadata for one block.
+    unsafe { span.slot(0) }.store(request.word(request.size.max(1)));
     non_null(block)
 }
 
@@ -222,7 +213,7 @@ fn allocate_large(request: &Request) -> Option<NonNull<u8>> {
             core::ptr::write_bytes(core::ptr::with_exposed_provenance_mut::<u8>(block), 0, request.size)
         };
     }
-    large.word.store(Word::live(0, request.tag, request.scope, request.origin, request.stack).0, Release);
+    large.slot().store(request.word(0));
     non_null(block)
 }
 
@@ -234,18 +225,18 @@ pub fn free(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> Result
         let offset = addr % UNIT;
         let index = size_class::block_of(offset, unit.reciprocal.load(Relaxed));
         // SAFETY: an offset below UNIT divided by a block size of at least GRANULE, or times 0.
-        let at = unsafe { unit.word(index) };
-        let word = Word(at.load(Relaxed));
+        let (state, slot) = unsafe { (unit.state(index), unit.slot(index)) };
         let exact = index * unit.block_size.load(Relaxed) as usize == offset;
         if exact
-            && word.is_plain(origin)
+            && state.is_plain(origin)
             && let Some(cache) = heap.cache()
         {
             let row = cache.row(unit);
-            if cache.push(row, Entry { block: addr, word: at }) {
-                // Whoever gets the block will write to it; what a free list inside of the block would have fetched now.
+            if cache.push(row, Entry { block: addr, slot }) {
+                // Whoever gets the block will write to both; what a free list inside of the block would have fetched now.
                 crate::arch::prefetch(addr);
-                at.store(word.freed().0, Relaxed);
+                crate::arch::prefetch(slot.address());
+                slot.store_freed(origin);
                 return Ok(());
             }
         }
@@ -284,8 +275,7 @@ fn live_block(addr: usize, origin: Origin) -> Result<Block, Misuse> {
 
 /// Frees a live block of any kind.
 fn retire(heap: &mut ThreadHeap, block: Block) {
-    let freed = block.load().freed().0;
-    block.word.store(freed, Release);
+    block.slot.store_freed(block.load().origin());
     match block.home {
         Home::Large(large) => large::free(large),
         Home::Unit(segment, head) if head.class.load(Relaxed) == SPAN_CLASS => {
@@ -293,7 +283,7 @@ fn retire(heap: &mut ThreadHeap, block: Block) {
         }
         Home::Unit(_, head) => {
             let class = usize::from(head.class.load(Relaxed));
-            let entry = Entry { block: block.base, word: core::ptr::from_ref(block.word) };
+            let entry = Entry { block: block.base, slot: block.slot };
             if let Some(cache) = heap.new_cache() {
                 let row = cache.row(head);
                 if cache.push(row, entry) {
@@ -333,7 +323,7 @@ pub fn reallocate(
     // What the program told us about the object holds for the object that it becomes.
     let tag = if old.load().tag() == Tag::Ignored { Tag::Ignored } else { request.tag };
     let request = &Request { tag, ..*request };
-    let word = Word::live(size, tag, request.scope, request.origin, request.stack);
+    let word = request.word(size);
     if old.base.is_multiple_of(request.align.max(1)) {
         match old.home {
             Home::Unit(_, head) if head.is_slab() => {
@@ -341,14 +331,14 @@ pub fn reallocate(
                     && (size > old.room / 2 || size_class::of(size) == usize::from(head.class.load(Relaxed)))
                 {
                     clear_from_old_end(block, size);
-                    old.word.store(word.0, Release);
+                    old.slot.store(word);
                     return Ok(Some(block));
                 }
             }
             Home::Unit(segment, head) => {
                 if size > LARGEST && size <= LARGEST_SPAN && resize_span(segment, head, size) {
                     clear_from_old_end(block, size);
-                    old.word.store(word.0, Release);
+                    old.slot.store(word);
                     return Ok(Some(block));
                 }
             }
@@ -412,11 +402,7 @@ pub fn set_tag(addr: Addr, tag: Tag) -> bool {
         return false;
     }
     let Some(block) = lookup::block(addr.get()) else { return false };
-    // Not a plain store: the caller need not own the block, and a word that was freed meanwhile must stay freed.
-    block
-        .word
-        .fetch_update(Relaxed, Relaxed, |word| Word(word).is_live().then(|| Word(word).tagged(tag).0))
-        .is_ok()
+    block.slot.set_tag(tag)
 }
 
 /// Gives everything that the thread's part holds back. It works afterwards as a new one does; what a signal handler

@@ -23,7 +23,7 @@ use super::radix::STEP;
 use super::segment::{Segment, UNITS, Unit};
 use super::size_class::{self, SPAN_CLASS, TABLE, UNIT};
 use super::unit_table::{UnitEntry, UnitTable};
-use super::word::Word;
+use super::word::{Slot, Word};
 
 /// Where a group of numbers belongs.
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ impl HeapView {
     fn add_large(&mut self, large: &'static Large) -> Result<(), Errno> {
         let data = AddrRange::sized(Addr::new(large.base.load(Relaxed)), large.mapped.load(Relaxed));
         self.own.push(data)?;
-        if Word(large.word.load(Relaxed)).is_live() {
+        if large.slot().load().is_live() {
             self.cover(data);
             large.ordinal.store(self.number(1, Owner::Large(large))?, Relaxed);
         }
@@ -165,14 +165,14 @@ impl HeapView {
                 let head = segment.units[addr % STEP / UNIT % UNITS].head();
                 let (index, base) = head.block(addr)?;
                 // SAFETY: `block` gives numbers below the capacity.
-                let word = Word(unsafe { head.word(index) }.load(Relaxed));
+                let word = unsafe { head.slot(index) }.load();
                 if !word.is_live() {
                     return None;
                 }
                 (base, word.size(), head.ordinal.load(Relaxed) + index as u32)
             }
             Entry::Large(large) => {
-                if !Word(large.word.load(Relaxed)).is_live() {
+                if !large.slot().load().is_live() {
                     return None;
                 }
                 (large.base.load(Relaxed), large.size.load(Relaxed), large.ordinal.load(Relaxed))
@@ -183,25 +183,25 @@ impl HeapView {
 
     /// Writes `change` of each live block's word in its place; only while nobody else changes the heap.
     fn rewrite(&self, change: impl Fn(Word) -> Word) {
-        let word_of = |word: &core::sync::atomic::AtomicU64| {
-            let old = Word(word.load(Relaxed));
+        let word_of = |slot: Slot| {
+            let old = slot.load();
             if old.is_live() {
                 let new = change(old);
                 // Pages of metadata that need no change are not written to.
                 if new != old {
-                    word.store(new.0, Relaxed);
+                    slot.store_wide(new);
                 }
             }
         };
         self.for_each_unit(|unit| {
             for index in 0..unit.capacity.load(Relaxed) as usize {
                 // SAFETY: below the capacity.
-                word_of(unsafe { unit.word(index) });
+                word_of(unsafe { unit.slot(index) });
             }
         });
         for owner in self.groups.iter() {
             if let Owner::Large(large) = owner {
-                word_of(&large.word);
+                word_of(large.slot());
             }
         }
     }
@@ -225,12 +225,12 @@ impl HeapView {
                     return None;
                 }
                 // SAFETY: below the capacity.
-                let word = Word(unsafe { unit.word(index as usize) }.load(Relaxed));
+                let word = unsafe { unit.slot(index as usize) }.load();
                 let base = unit.base.load(Relaxed) + index as usize * unit.block_size.load(Relaxed) as usize;
                 Some((base, word.size(), word))
             }
             Owner::Large(large) => {
-                let word = Word(large.word.load(Relaxed));
+                let word = large.slot().load();
                 Some((large.base.load(Relaxed), large.size.load(Relaxed), word))
             }
         }
@@ -318,7 +318,7 @@ impl Provider for HeapView {
                 let used = unit.used_words().min(unit.capacity.load(Relaxed)).saturating_sub(first);
                 for (index, slack) in (first as usize..).zip(into.iter_mut().take(used as usize)) {
                     // SAFETY: below the capacity.
-                    let word = Word(unsafe { unit.word(index) }.load(Relaxed));
+                    let word = unsafe { unit.slot(index) }.load();
                     if word.is_live() {
                         *slack = Slack::of(room - word.size().min(room));
                         census.add(word.size(), word.tag());
@@ -326,7 +326,7 @@ impl Provider for HeapView {
                 }
             }
             Some(Owner::Large(large)) => {
-                let word = Word(large.word.load(Relaxed));
+                let word = large.slot().load();
                 if word.is_live() {
                     into[0] = Slack::UNKNOWN;
                     census.add(large.size.load(Relaxed), word.tag());
