@@ -1,7 +1,7 @@
 //! A chain: a stack as it was read, in words of the replay cache.
 //!
 //! ```text
-//! return address | sp | entry point | id, ended | counts | - | blocks of slots | tags, 4 a word
+//! return address | sp | entry point | id, ended | counts | links | blocks of slots | tags, 4 a word
 //! ```
 //!
 //! A *slot* is one word of the stack: its distance in words from the entry point's record (16 bits) and its value. Its
@@ -29,6 +29,7 @@ const SP: usize = 1;
 const ENTRY: usize = 2;
 const ID: usize = 3;
 const COUNTS: usize = 4;
+const LINKS: usize = 5;
 /// Words before the blocks; even, so that they are aligned.
 const HEADER: usize = 6;
 
@@ -191,6 +192,19 @@ impl<'a> Chain<'a> {
     #[inline(always)]
     fn word(self, at: usize) -> u64 {
         self.words.get(at).copied().unwrap_or(0)
+    }
+
+    /// Of the chains of this one's leaf the one that was a proof last, if this is the first of them and another was; else 0.
+    #[inline(always)]
+    pub fn latest(self) -> u32 {
+        self.word(LINKS) as u32
+    }
+
+    /// The first slot that is not compared with the chain before it in the tree: whoever agrees with this chain up to there
+    /// comes by it.
+    #[inline(always)]
+    pub fn least(self) -> usize {
+        (self.word(LINKS) >> 32) as usize
     }
 
     /// The stack it proves.
@@ -469,12 +483,11 @@ impl Writer {
         Some(())
     }
 
-    /// Completes the chain. Returns its length in words, which is even.
+    /// Completes the chain of `caller`'s leaf, whose [`Chain::least`] is `least`. Returns its length in words, which is even.
     pub fn finish(
         mut self,
         words: &mut [u64],
-        key: Key,
-        caller: &CallerFrame,
+        (key, caller, least): (Key, &CallerFrame, usize),
         ended: bool,
         id: u32,
     ) -> Option<usize> {
@@ -486,8 +499,17 @@ impl Writer {
         header[SP] = caller.stack_pointer() as u64;
         header[ENTRY] = key.entry as u64;
         header[ID] = u64::from(id) | u64::from(ended) << 32;
+        header[LINKS] = (least as u64) << 32;
         header[COUNTS] = Counts::new(blocks, self.room, checked, farthest_checked, self.farthest).0;
         Some(HEADER + self.room * (BLOCK_WORDS + TAG_WORDS))
+    }
+}
+
+/// From now on `latest` is the [`Chain::latest`] of the chain that begins with the first of `words`.
+#[inline(always)]
+pub fn set_latest(words: &mut [u64], latest: u32) {
+    if let Some(links) = words.get_mut(LINKS) {
+        *links = *links & !u64::from(u32::MAX) | u64::from(latest);
     }
 }
 

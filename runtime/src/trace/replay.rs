@@ -16,6 +16,10 @@
 //! is looked at is never a word without meaning. Each chain on the way is compared in full; the tree decides only where
 //! to look.
 //!
+//! A place that allocates in a loop has the same stack time after time, wherever that is in the tree. So the first chain of a
+//! leaf knows which was found last, and that is looked at before it. If it is not the one, the search goes on below it where
+//! the stack agrees with it beyond the slot that it hangs by, since then it came by it; else at the first.
+//!
 //! *Join:* a stack that is not found is walked, and each frame is looked for in the chain that came nearest, or was used
 //! last. If a frame is in it, with the same live registers and unchanged slots from there on, the rest is taken from
 //! it. Chains reach [`OVERHANG`] frames beyond the depth that is kept, so that a leaf that is less deep still finds all
@@ -34,7 +38,7 @@ use crate::arch::CallerFrame;
 use crate::arch::unwinding::callers_register_at;
 use crate::mem::MapVec;
 
-use super::chain::{Chain, Key, Live, Tag, Writer, live_before, mix, place_of};
+use super::chain::{self, Chain, Key, Live, Tag, Writer, live_before, mix, place_of};
 use super::rule::Rule;
 use super::stack_read::{Seen, Stack};
 use super::walk::{Logged, Walker};
@@ -230,23 +234,40 @@ impl Replay {
     ) -> Result<u32, Option<Place>> {
         let record = core::ptr::from_ref(caller).addr();
         let mut place = Place { hash: key.hash(caller), nearest: 0, slot: 0 };
-        let mut least = 0;
+        let Some(first) = self.look_up(place.hash) else { return Err(Some(place)) };
+        let Some(mut chain) = self.chain(first) else { return Err(None) };
+        if !chain.is_of(key, caller) {
+            // Another leaf with the same hash. One of them will be found.
+            return Err(Some(place));
+        }
+        let latest = chain.latest();
+        let (mut position, mut least) = (first, 0);
+        if latest != 0
+            && let Some(other) = self.chain(latest)
+        {
+            (position, chain, least) = (latest, other, other.least());
+        }
         loop {
-            let Some(position) = self.look_up(place.hash) else { return Err(Some(place)) };
-            let Some(chain) = self.chain(position) else { return Err(None) };
-            if !chain.is_of(key, caller) {
-                // Another leaf with the same hash. One of them will be found.
-                return Err(Some(place));
-            }
             let Some(seen) = reach(chain.end_of_checked(record)) else { return Err(None) };
             let Some(block) = chain.first_changed_block(record, seen) else {
                 let id = chain.id();
                 self.recent = position;
+                let found = if position == first { 0 } else { position };
+                if found != latest
+                    && let Some(words) = self.memory.get_mut(first as usize..)
+                {
+                    chain::set_latest(words, found);
+                }
                 return Ok(id);
             };
             let Some((slot, word)) = chain.change_in(block, record, seen) else { return Err(None) };
             if slot < least {
-                return Err(Some(place));
+                if place.nearest != 0 || position == first {
+                    return Err(Some(place));
+                }
+                let Some(again) = self.chain(first) else { return Err(None) };
+                (position, chain, least) = (first, again, 0);
+                continue;
             }
             least = slot + 1;
             place = Place {
@@ -254,6 +275,12 @@ impl Replay {
                 nearest: position,
                 slot,
             };
+            let Some(next) = self.look_up(place.hash) else { return Err(Some(place)) };
+            let Some(other) = self.chain(next) else { return Err(None) };
+            if !other.is_of(key, caller) {
+                return Err(Some(place));
+            }
+            (position, chain) = (next, other);
         }
     }
 
@@ -318,7 +345,9 @@ impl Replay {
         if !self.has_room(Writer::words(most)) {
             return false;
         }
-        let Some(len) = self.write(most, key, walk, stack, id) else { return false };
+        // The first of a leaf hangs nowhere.
+        let least = if place.nearest == 0 { 0 } else { place.slot + 1 };
+        let Some(len) = self.write(most, (key, least), walk, stack, id) else { return false };
         self.recent = self.used;
         self.enter(place.hash, self.used);
         self.used += len as u32;
@@ -329,7 +358,7 @@ impl Replay {
     fn write(
         &mut self,
         most: usize,
-        key: Key,
+        (key, least): (Key, usize),
         walk: &Walk<'_>,
         stack: &mut Stack<'_>,
         id: u32,
@@ -374,7 +403,7 @@ impl Replay {
         if !writer.is_proof() && !ended {
             return None;
         }
-        writer.finish(&mut self.memory, key, walk.caller, ended, id)
+        writer.finish(&mut self.memory, (key, walk.caller, least), ended, id)
     }
 }
 
