@@ -322,7 +322,10 @@ fn a_view_does_without_the_table_of_units() {
         let [mut views, mut tables] = [0; 2];
         for skip in 0..12 {
             injection::arm(libc::SYS_mmap, libc::ENOMEM, skip, 1);
-            let view = HeapView::new();
+            let view = HeapView::new().map(|mut view| {
+                view.index();
+                view
+            });
             injection::arm(-1, 0, 0, 0);
             if let Ok(view) = view {
                 views += 1;
