@@ -59,10 +59,18 @@ static void *body(void *number) {
   return mine ? number : NULL;
 }
 
+static long switches(int whose) {
+  struct rusage usage;
+  CHECK(getrusage(whose, &usage) == 0);
+  return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
 static long switches_of_others(void) {
-  struct rusage all, own;
-  CHECK(getrusage(RUSAGE_SELF, &all) == 0 && getrusage(RUSAGE_THREAD, &own) == 0);
-  return all.ru_nvcsw + all.ru_nivcsw - own.ru_nvcsw - own.ru_nivcsw;
+  for (;;) {
+    long own = switches(RUSAGE_THREAD), all = switches(RUSAGE_SELF);
+    /* Otherwise this thread was switched out between the two. */
+    if (switches(RUSAGE_THREAD) == own) return all - own;
+  }
 }
 
 static void lose(void *unused) {
@@ -81,7 +89,10 @@ int main(int count, char **arguments) {
     CHECK(pthread_create(&thread, &attributes, body, (void *)(uintptr_t)i) == 0);
   while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) usleep(1000);
   /* The last are on their way. */
-  usleep(200000 * slowness());
+  for (long last = -1; last != switches_of_others();) {
+    last = switches_of_others();
+    usleep(200000 * slowness());
+  }
   scrub();
   long before = switches_of_others();
   for (int i = 0; i < CHECKS; i++) CHECK(__lsan_do_recoverable_leak_check() == 0);
