@@ -54,8 +54,11 @@ pub(super) fn scan(
     let found =
         in_stopped_world(occasion, frame, options, Way::Watch, remarks, &mut |_, _| {}, &mut look_and_scan);
     let clean = found.filter(is_clean);
-    if clean.is_none() {
-        LEFT_OUT.store(AFTER_FAILURE, Relaxed);
+    match &clean {
+        Some(clean) => {
+            remarks.note(format_args!("all {} threads slept, and none was stopped", clean.totals.threads))
+        }
+        None => LEFT_OUT.store(AFTER_FAILURE, Relaxed),
     }
     clean
 }

@@ -4,7 +4,7 @@ use core::fmt::Arguments;
 
 use crate::base::Errno;
 use crate::report::Sentence;
-use crate::stop::{Backend, CouldNotStop, StopNotes};
+use crate::stop::{CouldNotStop, StopNotes};
 
 use super::analysis::Failure;
 
@@ -81,9 +81,7 @@ impl Remarks {
             Ok(notes) => notes,
             Err(why) => return self.fail(format_args!("{why}")),
         };
-        if notes.backend == Backend::Watch {
-            self.note(format_args!("all {} threads slept, and none was stopped", notes.threads));
-        } else if notes.threads > 1 {
+        if notes.threads > 1 {
             self.pause_ns = notes.stop_ns + notes.work_ns;
         }
         if notes.missing > 0 {

@@ -76,8 +76,7 @@ pub(super) fn in_stopped_world<T>(
     let stop_options = stop_options(occasion, options);
     let stopped = match way {
         Way::Watch => {
-            let watched = stop::watch_the_world(&caller, &stop_options, works).ok()?;
-            remarks.stopped(&Ok(watched));
+            stop::watch_the_world(&caller, &stop_options, works).ok()?;
             return result?.ok();
         }
         Way::Stop { extended_later } => {

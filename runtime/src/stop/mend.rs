@@ -53,7 +53,12 @@ fn fails_when_stopped(number: libc::c_long) -> bool {
             | libc::SYS_io_getevents
             | SYS_IO_PGETEVENTS
             | libc::SYS_io_uring_enter
-    ) || matches!(
+    ) || is_transfer(number)
+}
+
+/// The calls that move data or make a connection, and so wait for another end.
+fn is_transfer(number: libc::c_long) -> bool {
+    matches!(
         number,
         libc::SYS_read
             | libc::SYS_readv
@@ -76,34 +81,20 @@ fn fails_when_stopped(number: libc::c_long) -> bool {
 /// The calls that start again after a handler that was set up with SA_RESTART, and fail with EINTR after one without
 /// (signal(7)). Others start again after any, as clone(2) does, or after none.
 pub(super) fn fails_without_restart(number: libc::c_long) -> bool {
-    matches!(
-        number,
-        libc::SYS_read
-            | libc::SYS_readv
-            | libc::SYS_write
-            | libc::SYS_writev
-            | libc::SYS_recvfrom
-            | libc::SYS_recvmsg
-            | libc::SYS_recvmmsg
-            | libc::SYS_sendto
-            | libc::SYS_sendmsg
-            | libc::SYS_sendmmsg
-            | libc::SYS_accept
-            | libc::SYS_accept4
-            | libc::SYS_connect
-            | libc::SYS_sendfile
-            | libc::SYS_splice
-            | libc::SYS_openat
-            | libc::SYS_wait4
-            | libc::SYS_waitid
-            | libc::SYS_flock
-            | libc::SYS_fcntl
-            | libc::SYS_ioctl
-            | libc::SYS_mq_timedsend
-            | libc::SYS_mq_timedreceive
-            | libc::SYS_getrandom
-            | libc::SYS_futex
-    )
+    is_transfer(number)
+        || matches!(
+            number,
+            libc::SYS_openat
+                | libc::SYS_wait4
+                | libc::SYS_waitid
+                | libc::SYS_flock
+                | libc::SYS_fcntl
+                | libc::SYS_ioctl
+                | libc::SYS_mq_timedsend
+                | libc::SYS_mq_timedreceive
+                | libc::SYS_getrandom
+                | libc::SYS_futex
+        )
 }
 
 #[cfg(test)]
