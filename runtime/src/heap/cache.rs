@@ -9,7 +9,7 @@
 //! ([`FOREIGN`]).
 //!
 //! A cache grows with use: the bound of a class starts small and doubles each time it is hit, up to
-//! [`super::size_class::Class::keep`] blocks, which is 64 KiB or 128 blocks. A program with thousands of threads pays
+//! [`super::size_class::Class::keep`] blocks, which is 32 or 64 KiB or 128 blocks. A program with thousands of threads pays
 //! for what each thread uses.
 
 use core::ptr::NonNull;

@@ -4,8 +4,9 @@
 //! calls that map, unmap and discard memory. A signal handler that has interrupted its holder gets no units; what it
 //! gives is taken in by the next holder.
 //!
-//! Purging: free units keep their contents (and their pages) until more than a bound of them is dirty; then all of them
-//! are discarded at once, in runs, together with their metadata. A segment of which every unit is free is
+//! Purging: free units keep their contents (and their pages) until more than a bound of them is dirty; then half of them
+//! are discarded, in runs, together with their metadata. Whoever needs units gets dirty ones as long as there are
+//! any that fit: clean ones would become resident beside them. A segment of which every unit is free is
 //! unmapped when there is another such segment: the one that is kept stops a program that allocates and frees around a
 //! border from mapping and unmapping all the time.
 //!
@@ -55,8 +56,14 @@ pub(super) struct Pool {
     empty: usize,
 }
 
-/// Dirty units that are always kept.
-const KEEP_DIRTY: usize = 64;
+/// Dirty units that are always kept: a MiB. glibc keeps an eighth of that at the top of its heap, but cannot give back
+/// what lies below.
+const KEEP_DIRTY: usize = 16;
+/// Of more units than those a part: one in so many.
+const KEEP_DIRTY_OF: usize = 32;
+
+/// Segments that are asked for dirty units before any units are taken.
+const ASKED: usize = 64;
 
 /// Units of a heap that is served by small pages: below 32 MiB a huge page that is half used costs more than it saves.
 const SMALL_HEAP: usize = 8 * UNITS;
@@ -113,7 +120,7 @@ pub(super) fn take(
     make: impl FnOnce(Run) -> &'static Unit,
 ) -> Option<&'static Unit> {
     let mut pool = lock()?;
-    let (segment, first) = match find(count, align) {
+    let (segment, first) = match find(count, align, pool.dirty) {
         Some(found) => found,
         None => {
             let segment = pool.grow(count)?;
@@ -183,7 +190,7 @@ pub(super) fn extend(segment: &'static Segment, end: usize, count: usize, change
 pub(super) fn trim() -> bool {
     let Some(mut pool) = lock() else { return false };
     let before = pool.dirty + pool.empty;
-    pool.purge();
+    pool.purge(0);
     let mut at = first();
     while let Some(segment) = at {
         at = next(segment);
@@ -204,21 +211,30 @@ fn next(segment: &Segment) -> Option<&'static Segment> {
     unsafe { segment.next.load(Relaxed).as_ref() }
 }
 
-/// The first run that fits; for a single unit a dirty one if there is any, which costs no page faults.
-fn find(count: usize, align: usize) -> Option<(&'static Segment, usize)> {
+/// A run that fits: a dirty one if one of the first segments has any, which costs no page faults and no memory; else the
+/// first.
+fn find(count: usize, align: usize, dirty: usize) -> Option<(&'static Segment, usize)> {
     let aligned = every(align);
+    let mut any = None;
+    let mut asked = if dirty >= count { ASKED } else { 0 };
     let mut at = first();
     while let Some(segment) = at {
         let free = segment.free.load(Relaxed);
-        let starts = run_starts(free, count) & aligned;
-        if starts != 0 {
-            let dirty = starts & segment.dirty.load(Relaxed);
-            let best = if count == 1 && dirty != 0 { dirty } else { starts };
-            return Some((segment, best.trailing_zeros() as usize));
+        let dirty = run_starts(segment.dirty.load(Relaxed) & free, count) & aligned;
+        if dirty != 0 {
+            return Some((segment, dirty.trailing_zeros() as usize));
         }
+        let starts = run_starts(free, count) & aligned;
+        if starts != 0 && any.is_none() {
+            any = Some((segment, starts.trailing_zeros() as usize));
+        }
+        if any.is_some() && asked == 0 {
+            break;
+        }
+        asked = asked.saturating_sub(1);
         at = next(segment);
     }
-    None
+    any
 }
 
 /// Bit i is set when bits i..i + count of `free` are.
@@ -275,8 +291,9 @@ impl Pool {
                 self.remove(segment);
             }
         }
-        if self.dirty > KEEP_DIRTY.max(self.mapped / 16) {
-            self.purge();
+        let bound = KEEP_DIRTY.max(self.mapped / KEEP_DIRTY_OF);
+        if self.dirty > bound {
+            self.purge(bound / 2);
         }
     }
 
@@ -342,10 +359,12 @@ impl Pool {
         self.spare = Some(segment);
     }
 
-    /// Discards every dirty unit.
-    fn purge(&mut self) {
+    /// Discards dirty units until no more than `kept` are left.
+    fn purge(&mut self, kept: usize) {
         let mut at = first();
-        while let Some(segment) = at {
+        while let Some(segment) = at
+            && self.dirty > kept
+        {
             at = next(segment);
             let mut left = segment.dirty.load(Relaxed);
             if left != 0 && segment.huge.load(Relaxed) && self.mapped < MANY {

@@ -1,9 +1,12 @@
 //! Size classes: which block serves a request.
 //!
-//! 16-byte steps to 128 bytes, then four classes a doubling up to [`LARGEST`]: at most a fifth of a block is slack, and
-//! a class is found by a few shifts. A slab of a class is a run of units that is cut into equal blocks from its first
-//! byte on, so a block's alignment is the largest power of two that divides its class' size (slabs begin at multiples
-//! of [`UNIT`]): aligned requests need no code of their own, only another class.
+//! 16-byte steps to 128 bytes, then four classes a doubling to 1 KiB: more would be more lists for each thread to hold in the
+//! CPU's caches. From there eight a doubling up to [`SMALL`]: at most an eighth of a block is slack, all of it resident (pages
+//! of databases are 4 KiB and some words). Above that a block has whole pages that are never touched when a request is
+//! smaller, so classes ([`BIG`]) are few and chosen to fill slabs of one to three units: what a large slab has free is of
+//! use to no other class. A slab of a class is a run of units that is cut into equal blocks from its first byte on, so a
+//! block's alignment is the largest power of two that divides its class' size (slabs begin at multiples of [`UNIT`]):
+//! aligned requests need no code of their own, only another class.
 //!
 //! Blocks of a new slab are handed out by their addresses in batches of a multiple of four (but of large ones), which are
 //! whole cache lines whatever the class.
@@ -15,7 +18,7 @@
 pub(super) const UNIT: usize = 64 << 10;
 
 /// How many classes there are.
-pub(super) const CLASSES: usize = 44;
+pub(super) const CLASSES: usize = FIRST_BIG + BIG.len();
 
 /// Classes below this have blocks that are smaller than a cache line, so that two threads' blocks may share one.
 pub(super) const SHARING: usize = 64 / GRANULE - 1;
@@ -38,11 +41,36 @@ pub(super) const RECIPROCAL_SHIFT: u32 = 40;
 /// Blocks of this size and more have few enough metadata words for the compact area of a segment.
 pub(super) const COMPACT_FROM: usize = 512;
 
-/// Classes up to this size live in slabs of one unit.
-const ONE_UNIT: usize = 8 << 10;
+/// Up to this size there is a class for each multiple of [`GRANULE`].
+const FINE: usize = 128;
+/// From there to [`COARSE`] so many classes in each doubling, then twice as many up to [`SMALL`].
+const STEPS: usize = 4;
+const COARSE: usize = 1 << 10;
+const SMALL: usize = 8 << 10;
 
-/// Units of a slab of larger blocks.
-const SEVERAL_UNITS: usize = 8;
+/// The number of the first class above each of them.
+const FIRST_STEP: usize = FINE / GRANULE;
+const FIRST_HALF_STEP: usize = FIRST_STEP + STEPS * (COARSE / FINE).ilog2() as usize;
+const FIRST_BIG: usize = FIRST_HALF_STEP + 2 * STEPS * (SMALL / COARSE).ilog2() as usize;
+
+/// The classes above: bytes of a block, units of a slab. 7, 6, 5, 4, 3 blocks in a unit, 5 in two, 2 in one, 3 in two, 4 in
+/// three, and one.
+const BIG: [(usize, usize); 10] = [
+    (9360, 1),
+    (10912, 1),
+    (13104, 1),
+    (16384, 1),
+    (21840, 1),
+    (26208, 2),
+    (32768, 1),
+    (43680, 2),
+    (49152, 3),
+    (65536, 1),
+];
+
+/// Bytes of free blocks that a thread may keep of a class: of small blocks more, of which a batch is soon used up.
+const KEEP_SMALL: usize = UNIT;
+const KEEP: usize = UNIT / 2;
 
 /// What is fixed for a class.
 #[derive(Clone, Copy)]
@@ -67,18 +95,17 @@ const fn build() -> [Class; CLASSES] {
     let mut table = [empty; CLASSES];
     let mut class = 0;
     while class < CLASSES {
-        let size = if class < 8 {
-            (class + 1) * GRANULE
-        } else {
-            let doubling = 7 + (class - 8) / 4;
-            (1 << doubling) + ((class - 8) % 4 + 1) * (1 << (doubling - 2))
+        let (size, units) = match class {
+            0..FIRST_STEP => ((class + 1) * GRANULE, 1),
+            FIRST_STEP..FIRST_HALF_STEP => (stepped(FINE, STEPS, class - FIRST_STEP), 1),
+            FIRST_HALF_STEP..FIRST_BIG => (stepped(COARSE, 2 * STEPS, class - FIRST_HALF_STEP), 1),
+            _ => BIG[class - FIRST_BIG],
         };
-        let units = if size <= ONE_UNIT { 1 } else { SEVERAL_UNITS };
-        let keep = UNIT / size;
+        let keep = if size <= COARSE { KEEP_SMALL } else { KEEP } / size;
         let keep = if keep > super::cache::STRIDE {
             super::cache::STRIDE
-        } else if keep < 2 {
-            2
+        } else if keep < 1 {
+            1
         } else {
             keep
         };
@@ -95,6 +122,12 @@ const fn build() -> [Class; CLASSES] {
     assert!(table[CLASSES - 1].size as usize == LARGEST);
     assert!(table[SHARING].size == 64);
     table
+}
+
+/// The size of class `number` behind `start`, with `steps` in each doubling.
+const fn stepped(start: usize, steps: usize, number: usize) -> usize {
+    let doubling = start << (number / steps);
+    doubling + (number % steps + 1) * (doubling / steps)
 }
 
 const fn reciprocal(size: usize) -> u64 {
@@ -132,12 +165,29 @@ pub(super) fn of(size: usize) -> usize {
 
 #[inline]
 const fn by_shifts(size: usize) -> usize {
-    if size <= 128 {
+    if size <= FINE {
         return if size == 0 { 0 } else { (size - 1) / GRANULE };
     }
+    if size <= COARSE {
+        return FIRST_STEP + step_of(FINE, STEPS, size);
+    }
+    if size <= SMALL { FIRST_HALF_STEP + step_of(COARSE, 2 * STEPS, size) } else { by_search(size) }
+}
+
+/// The opposite of [`stepped`].
+#[inline]
+const fn step_of(start: usize, steps: usize, size: usize) -> usize {
     let last = size - 1;
-    let doubling = last.ilog2() as usize;
-    8 + (doubling - 7) * 4 + ((last >> (doubling - 2)) & 3)
+    let doubling = (last.ilog2() - start.ilog2()) as usize;
+    doubling * steps + (last >> (doubling + (start / steps).ilog2() as usize)) % steps
+}
+
+const fn by_search(size: usize) -> usize {
+    let mut class = 0;
+    while BIG[class].0 < size {
+        class += 1;
+    }
+    FIRST_BIG + class
 }
 
 /// The smallest class whose blocks hold `size` bytes at multiples of `align`; `None` when no slab can.
