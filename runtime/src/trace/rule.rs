@@ -134,12 +134,17 @@ impl RuleId {
 
 const CAPACITY: usize = 1 << 14;
 const INDEX: usize = CAPACITY * 2;
+/// Places of the index that are in use at first: a page. Programs have some hundred rules, and a hash would spread them
+/// over all of it.
+const FIRST_INDEX: usize = 1 << 11;
 
 /// Rules, once each.
 pub struct RuleTable {
     slots: [UnsafeCell<Rule>; CAPACITY],
     /// Open addressing by hash; 0 is free. Written under `writer` only.
     index: [AtomicU16; INDEX],
+    /// How often the places in use have doubled. Changed under `writer`.
+    doubled: AtomicU32,
     used: AtomicU32,
     writer: Lock<()>,
 }
@@ -157,6 +162,7 @@ impl RuleTable {
         RuleTable {
             slots: [const { UnsafeCell::new(Rule::ZERO) }; CAPACITY],
             index: [const { AtomicU16::new(0) }; INDEX],
+            doubled: AtomicU32::new(0),
             used: AtomicU32::new(0),
             writer: Lock::new(()),
         }
@@ -172,30 +178,58 @@ impl RuleTable {
 
     /// The id of `rule`. `None` when the table is full or somebody else is writing: then the row is interpreted.
     pub fn intern(&self, rule: &Rule) -> Option<RuleId> {
+        self.place_of(rule).ok().or_else(|| self.insert(rule))
+    }
+
+    /// The id of `rule`, or else where in the index it would be; behind its end when that is full.
+    fn place_of(&self, rule: &Rule) -> Result<RuleId, usize> {
+        let places = (FIRST_INDEX << self.doubled.load(Acquire)).min(INDEX);
         let hash = rule.hash();
-        for probe in 0..INDEX {
-            let at = hash.wrapping_add(probe) % INDEX;
+        for probe in 0..places {
+            let at = hash.wrapping_add(probe) % places;
             match self.index[at].load(Acquire) {
-                0 => return self.insert(rule, at),
-                id if self.rule(RuleId(id)) == rule => return Some(RuleId(id)),
+                0 => return Err(at),
+                id if self.rule(RuleId(id)) == rule => return Ok(RuleId(id)),
                 _ => {}
             }
         }
-        None
+        Err(INDEX)
     }
 
-    fn insert(&self, rule: &Rule, free: usize) -> Option<RuleId> {
+    fn insert(&self, rule: &Rule) -> Option<RuleId> {
         let guard = self.writer.try_lock()?;
         let used = self.used.load(Relaxed).max(u32::from(RuleId::FIRST));
-        if used as usize >= CAPACITY || self.index[free].load(Acquire) != 0 {
+        if used as usize >= CAPACITY {
             return None;
         }
+        if used as usize > FIRST_INDEX << self.doubled.load(Relaxed) >> 1 {
+            self.double(used);
+        }
+        // Once more: another thread may have been first, or have doubled the index.
+        let free = match self.place_of(rule) {
+            Ok(id) => return Some(id),
+            Err(free) => self.index.get(free)?,
+        };
         // SAFETY: the slot's id was given to nobody, and the lock makes this the only writer.
         unsafe { *self.slots[used as usize].get() = *rule };
         self.used.store(used + 1, Relaxed);
-        self.index[free].store(used as u16, Release);
+        free.store(used as u16, Release);
         drop(guard);
         Some(RuleId(used as u16))
+    }
+
+    /// Doubles the index. Who looks in it meanwhile may miss a rule, and asks again under the lock.
+    fn double(&self, used: u32) {
+        let places = FIRST_INDEX << self.doubled.load(Relaxed);
+        self.index.iter().take(places).for_each(|place| place.store(0, Relaxed));
+        self.doubled.store(self.doubled.load(Relaxed) + 1, Release);
+        for id in RuleId::FIRST..used as u16 {
+            if let Err(free) = self.place_of(self.rule(RuleId(id)))
+                && let Some(place) = self.index.get(free)
+            {
+                place.store(id, Release);
+            }
+        }
     }
 
     /// Rules so far.

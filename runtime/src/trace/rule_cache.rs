@@ -4,6 +4,11 @@
 //! entry cannot exist. Addresses of user space fit 48 bits. Entries are found by the *lookup* address (a return address
 //! minus one, or an interrupted pc itself), so that the same number in both roles never shares a row.
 //!
+//! Entries are spread evenly, so all of the table would be resident in a program that has a few hundred. It begins with
+//! [`FIRST`] entries and doubles when so many were put as there are: an entry lies at the upper bits of its hash, so what
+//! was there is looked for elsewhere from then on, which costs one more look at its row; what is left behind is as true as
+//! it was.
+//!
 //! [`RuleCache::flush`] forgets everything, because code may have gone and other code come in its place. An insertion
 //! that began before a flush and ends after it takes its entry back (epoch).
 
@@ -14,10 +19,15 @@ use core::sync::atomic::{
 use super::rule::RuleId;
 
 const ENTRIES: usize = 1 << 15;
+/// Entries in use at first: two pages.
+const FIRST: usize = 1 << 10;
 
 /// The table.
 pub struct RuleCache {
     entries: [AtomicU64; ENTRIES],
+    /// How often those in use have doubled, and how many were put since.
+    doubled: AtomicU32,
+    put: AtomicU32,
     epoch: AtomicU32,
     /// Something was put since the last flush.
     used: AtomicBool,
@@ -31,23 +41,40 @@ impl RuleCache {
     pub const fn new() -> RuleCache {
         RuleCache {
             entries: [const { AtomicU64::new(0) }; ENTRIES],
+            doubled: AtomicU32::new(0),
+            put: AtomicU32::new(0),
             epoch: AtomicU32::new(0),
             used: AtomicBool::new(false),
         }
     }
 
     #[inline(always)]
-    fn entry(&self, pc: usize) -> &AtomicU64 {
+    fn entry(&self, pc: usize, doubled: u32) -> &AtomicU64 {
         // Fibonacci hashing: the upper bits of the product depend on all bits of the address.
-        let slot = (pc as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - ENTRIES.trailing_zeros());
-        &self.entries[slot as usize]
+        let hash = (pc as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let slot = hash >> (64 - FIRST.trailing_zeros() - doubled);
+        &self.entries[slot as usize % ENTRIES]
+    }
+
+    /// Notes that an entry more is put; how often the table has doubled.
+    fn count(&self) -> u32 {
+        let doubled = self.doubled.load(SeqCst);
+        let in_use = FIRST << doubled;
+        // A count that two threads lose is no harm.
+        let put = self.put.load(Relaxed) + 1;
+        self.put.store(put, Relaxed);
+        if put as usize >= in_use && in_use < ENTRIES {
+            self.put.store(0, Relaxed);
+            return self.doubled.fetch_max(doubled + 1, SeqCst).max(doubled + 1);
+        }
+        doubled
     }
 
     /// What is known of lookup address `pc`.
     #[inline(always)]
     pub fn get(&self, pc: usize) -> RuleId {
         // Acquire: the rule's slot was written before its id was stored.
-        let entry = self.entry(pc).load(Acquire);
+        let entry = self.entry(pc, self.doubled.load(Relaxed)).load(Acquire);
         if entry >> 16 == pc as u64 { RuleId(entry as u16) } else { RuleId::UNKNOWN }
     }
 
@@ -62,14 +89,14 @@ impl RuleCache {
         if pc as u64 >> 48 != 0 {
             return;
         }
-        let entry = self.entry(pc);
+        let entry = self.entry(pc, self.count());
         let word = (pc as u64) << 16 | u64::from(id.0);
         if !self.used.load(SeqCst) {
             self.used.store(true, SeqCst);
         }
         entry.store(word, SeqCst);
         // Either the flush sees the word, or this sees the flush's epoch: all are sequentially consistent, and the flush
-        // raises the epoch before it asks whether the table was used.
+        // raises the epoch before it asks whether the table was used, and how far.
         if self.epoch.load(SeqCst) != epoch {
             let _ = entry.compare_exchange(word, 0, SeqCst, Relaxed);
         }
@@ -78,11 +105,11 @@ impl RuleCache {
     /// Forgets all.
     pub fn flush(&self) {
         self.epoch.fetch_add(1, SeqCst);
-        // The first flush of a process finds nothing, and a look at every entry would be 64 page faults.
+        // The first flush of a process finds nothing, and a look at the entries would be a page fault for each page.
         if !self.used.swap(false, SeqCst) {
             return;
         }
-        for entry in &self.entries {
+        for entry in self.entries.iter().take(FIRST << self.doubled.load(SeqCst)) {
             if entry.load(SeqCst) != 0 {
                 entry.store(0, SeqCst);
             }
@@ -103,8 +130,10 @@ mod tests {
             assert_eq!(CACHE.get(pc), RuleId((pc % 60000) as u16));
             assert_eq!(CACHE.get(pc + 1), RuleId::UNKNOWN);
         }
+        assert_eq!(FIRST << CACHE.doubled.load(Relaxed), ENTRIES);
         CACHE.put(0x1234, RuleId(9), epoch);
         CACHE.flush();
+        assert!(CACHE.entries.iter().all(|entry| entry.load(Relaxed) == 0));
         assert_eq!(CACHE.get(0x1234), RuleId::UNKNOWN);
         CACHE.put(0x1234, RuleId(9), epoch);
         assert_eq!(CACHE.get(0x1234), RuleId::UNKNOWN);
