@@ -28,6 +28,8 @@ class Metric:
     # (rival, factor): this many times that rival's figure is the bar that Standstill has to reach.
     bars: tuple = ()
     higher_is_better: bool = False
+    # (rival, amount): Standstill may have so much more than that rival.
+    most_more: tuple = ()
 
 
 @dataclass

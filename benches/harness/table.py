@@ -45,6 +45,12 @@ def bar_verdicts(row):
         up = row.metric.higher_is_better
         met = ours >= factor * theirs if up else ours <= factor * theirs
         out.append(f"{'≥' if up else '≤'}{factor:g}× {name}: {'yes' if met else '**no**'}")
+    for name, amount in row.metric.most_more:
+        ours, theirs = row.median("standstill"), row.median(name)
+        if ours is None or theirs is None:
+            continue
+        met = "yes" if ours <= theirs + amount else "**no**"
+        out.append(f"≤{name} + {amount:g} {row.metric.unit}: {met} ({ours - theirs:+.2f})")
     return out
 
 
