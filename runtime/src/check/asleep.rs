@@ -51,8 +51,10 @@ pub(super) fn scan(
         let mut seen = analysis::look(world, &memory, prepared, options, None, Only::All, baseline)?;
         snapshot::timed(world, &mut seen, &memory, options)
     };
+    // What keeps a try from coming to something is for the stop behind it to find out, and to tell.
+    let kept = &mut Remarks::new();
     let found =
-        in_stopped_world(occasion, frame, options, Way::Watch, remarks, &mut |_, _| {}, &mut look_and_scan);
+        in_stopped_world(occasion, frame, options, Way::Watch, kept, &mut |_, _| {}, &mut look_and_scan);
     let clean = found.filter(is_clean);
     match &clean {
         Some(clean) => {

@@ -1,9 +1,9 @@
-//! Tasks that help to scan: clones of the task that works on the stopped world, be it the helper, a snapshot's child or
-//! the only thread of the program.
+//! Tasks that help to scan, and to ask about threads: clones of the task that works on the stopped world, be it the helper,
+//! a snapshot's child or the only thread of the program.
 //!
 //! A worker shares memory and descriptors with its maker and nothing else. It is nobody's tracee, blocks all signals but
 //! those of its own faults, has no handler of the program, leaves no core dump, and dies with its maker. It makes no system
-//! call but to rest, and ends when its work is done. The descriptors it shares are the helper's private table, or that of
+//! call but to rest and to read in /proc, and ends when its work is done. The descriptors it shares are the helper's private table, or that of
 //! a program which waits in its own check: none of the program's is held longer than the program itself holds it.
 //!
 //! Contract: one crew at a time in a process, in the stopped world; whoever runs it outlives it ([`Crew::run`] waits for all).

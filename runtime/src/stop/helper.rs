@@ -41,6 +41,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
     let memory = unsafe { ProcessMemory::with_own_handlers() };
     body.ahead(memory);
+    let begun = process::monotonic_ns();
     match body.how {
         How::Trace => {
             body.world.ahead.open(&body.world.proc);
@@ -54,7 +55,7 @@ fn run(session: &Session) -> Result<(), Ending> {
         }
     }
     let stopped = process::monotonic_ns();
-    body.world.notes.stop_ns = stopped - start;
+    body.world.notes.stop_ns = stopped - begun;
     session.hard_deadline.store(stopped.saturating_add(body.options.work_deadline_ns), Relaxed);
     body.work(memory);
     body.world.ahead.forget();

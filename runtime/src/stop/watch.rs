@@ -24,11 +24,16 @@
 //!
 //! References: getrusage(2), sched_setaffinity(2), proc(5); kernel/sched/core.c, __schedule; lib/syscall.c.
 
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use crate::arch::Registers;
-use crate::base::{Errno, Tid};
+use crate::base::lock::Lock;
+use crate::base::{Errno, Tid, Workers};
+use crate::mem::MapVec;
 use crate::sys::{process, task};
 
 use super::collect::{keep, record_caller};
+use super::crew::{self, Crew};
 use super::ending::{Ending, Outcome};
 use super::notes::{CouldNotStop, StopNotes};
 use super::record::{StopKind, ThreadRecord};
@@ -70,35 +75,78 @@ fn switches_of_others() -> Option<u64> {
     })
 }
 
+/// Threads that a task asks about in one go.
+const PIECE: usize = 32;
+/// Threads for which a task more is made: making it costs as much as asking about some ten.
+const WORTH_A_TASK: usize = 4 * PIECE;
+
 /// The helper's side: makes records of all threads, which must all sleep in a system call.
 pub(super) fn record_sleepers(body: &mut Body) -> Result<(), Ending> {
     let awake = Ending::new(Outcome::Awake, 0);
     let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
     record_caller(body);
-    let caller = body.world.proc.caller();
-    let mut all_sleep = true;
-    let mut buffer = [0; LIST_BUFFER];
-    let mut record = |listed: Tid| {
-        all_sleep = all_sleep && (caller == Some(listed) || record_sleeper(body, &list, listed).is_ok());
-    };
-    list.for_each(&mut buffer, &mut record).map_err(|_| awake)?;
-    if !all_sleep || list.count() != Ok(body.world.threads.len()) {
-        return Err(awake);
+    let others = others(body, &list).map_err(|_| awake)?;
+    // Asking costs some microseconds a thread, all of it in the kernel, which does it on as many CPUs as there are.
+    let crew = Crew::new(task::usable_cpus().min(others.len() / WORTH_A_TASK).max(1), 0);
+    let found = [const { Lock::new(MapVec::new()) }; crew::MOST];
+    let sleepers = Sleepers { list: &list, others: &others, next: AtomicUsize::new(0), found: &found };
+    crew.run(&|number| sleepers.ask(number)).map_err(|_| awake)?;
+    for found in found {
+        found.into_inner().iter().for_each(|record| keep(body, *record));
     }
     body.world.notes.threads = body.world.threads.len() as u32;
-    Ok(())
+    let is_all = body.world.threads.len() == others.len() + 1;
+    if is_all && list.count() == Ok(others.len() + 1) { Ok(()) } else { Err(awake) }
 }
 
-/// An error for a thread that does not sleep, or nobody knows where, or while a child uses its memory.
-fn record_sleeper(body: &mut Body, list: &TaskList, listed: Tid) -> Result<(), Errno> {
-    let awake = Errno::new(libc::EAGAIN);
-    let call = list.system_call_of(listed).filter(|call| !call.makes_tasks()).ok_or(awake)?;
-    let number = call.number.filter(|_| call.stack_pointer != 0).ok_or(awake)?;
+/// All tasks but the caller, which are entered so that they are known afterwards.
+fn others(body: &mut Body, list: &TaskList) -> Result<MapVec<Tid>, Errno> {
+    let caller = body.world.proc.caller();
+    let mut others = MapVec::new();
+    let mut full = others.reserve(body.tracees.room());
+    let mut buffer = [0; LIST_BUFFER];
+    list.for_each(&mut buffer, &mut |listed| {
+        if full.is_ok() && caller != Some(listed) {
+            let task = Tracee { tid: listed, listed, state: State::Apart, foreign: false };
+            full = body.tracees.add(task).and_then(|_| others.push(listed));
+        }
+    })?;
+    full.map(|()| others)
+}
+
+/// What is asked about all threads by several tasks at once.
+struct Sleepers<'a> {
+    list: &'a TaskList,
+    others: &'a [Tid],
+    /// The first that nobody has taken.
+    next: AtomicUsize,
+    /// What each task has found; nobody waits for another's, which may be killed.
+    found: &'a [Lock<MapVec<ThreadRecord>>; crew::MOST],
+}
+
+impl Sleepers<'_> {
+    /// Takes piece after piece until there are none, or one thread is awake.
+    fn ask(&self, number: usize) {
+        let Some(mut found) = self.found.get(number).and_then(Lock::try_lock) else { return };
+        while let Some(piece) = self.others.get(self.next.fetch_add(PIECE, Relaxed)..) {
+            for listed in piece.iter().take(PIECE) {
+                let record = record_sleeper(self.list, *listed);
+                if record.is_none_or(|record| found.push(record).is_err()) {
+                    self.next.store(self.others.len(), Relaxed);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// None for a thread that does not sleep, or nobody knows where, or while a child uses its memory.
+fn record_sleeper(list: &TaskList, listed: Tid) -> Option<ThreadRecord> {
+    let call = list.system_call_of(listed).filter(|call| !call.makes_tasks())?;
+    let number = call.number.filter(|_| call.stack_pointer != 0)?;
     let mut record = ThreadRecord::unknown(listed, listed, StopKind::Running);
     record.registers = Registers::of_system_call(number, call.arguments, call.stack_pointer, call.pc, 0);
-    body.tracees.add(Tracee { tid: listed, listed, state: State::Apart, foreign: false })?;
-    keep(body, record);
-    Ok(())
+    Some(record)
 }
 
 /// The helper's side, after the work: whoever runs is switched out, and nobody has ended. The rest is the caller's.
