@@ -7,7 +7,7 @@
 // EXPECT: clean
 // EXPECT: leak 777 bytes in 1 object
 // ARGS: lose
-// STDERR-NOT: none was stopped
+// STDERR-NOT: leaks: 777 [^\n]*\n[^\n]*none was stopped
 #include "support.h"
 #include <poll.h>
 #include <pthread.h>
