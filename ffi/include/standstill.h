@@ -157,10 +157,10 @@ int standstill_check_descriptor(const struct standstill_pending *pending);
  *   the result is STANDSTILL_BAD_ARGUMENT.
  *   returns       as standstill_check_recoverable(). STANDSTILL_COULD_NOT_CHECK also in a forked child of the process that
  *                 began the check.
- *   what it tells of is the program as it was when the check was begun, with one exception: where the snapshot turns out to
- *                 lack memory (madvise(MADV_DONTFORK) or MADV_WIPEONFORK by a system call that did not go through libc)
+ *   what it tells of is the program as it was when the check was begun, with one exception: where the snapshot came to
+ *                 nothing (its process was killed or found no memory, or lacks memory that the program keeps from a fork)
  *                 the check is made again here and in place, and tells of the program as it is now. The `on_snapshot` of the
- *                 result is 0 then, a note says so with verbosity=1, and later snapshots know.
+ *                 result is 0 then, and a note says so with verbosity=1. A scan that takes too long is not made again.
  *   result        as there.
  *   exits         never.
  *   repeatable    once for each check that was begun.

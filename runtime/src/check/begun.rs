@@ -10,7 +10,6 @@ use crate::init;
 use crate::init::options::{self, Options};
 use crate::mem::{ProcessMemory, WithFile};
 use crate::report;
-use crate::stop::snapshot::Pending;
 use crate::stop::{ProcFile, World};
 use crate::sys::file::Fd;
 
@@ -18,7 +17,7 @@ use super::analysis::{self, Analysis, Failure};
 use super::only::{self, Only};
 use super::prospect::{Prospect, Wish};
 use super::remarks::Remarks;
-use super::snapshot::{self, InPlace, Scan};
+use super::snapshot::{self, InPlace, NoResult, Scan};
 use super::stopped::{Prepared, Way, in_stopped_world};
 use super::turn::Turn;
 use super::{Occasion, Outcome, asleep, conclude, refused};
@@ -100,41 +99,37 @@ impl Begun {
     /// Says why there is no snapshot, where one was to be expected.
     fn in_place(&mut self, why: Option<InPlace>) {
         let Some(why) = why.filter(|why| why.is_notable()) else { return };
-        if self.wish.choice == options::Snapshot::Always && !self.occasion.is_quiet() {
+        if self.speaks_of_snapshots() {
             report::say(format_args!("no snapshot, the program stands still during the scan: {why}"));
         } else {
             self.remarks.note(format_args!("scanned in place: {why}"));
         }
     }
 
+    /// Who wanted a snapshot in any case hears that there was none.
+    fn speaks_of_snapshots(&self) -> bool {
+        self.wish.choice == options::Snapshot::Always && !self.occasion.is_quiet()
+    }
+
     /// The second half: waits for the scan, says what was found and what follows. `frame` is the caller's, should the
     /// scan have to be made anew.
     pub fn finish(mut self, frame: &CallerFrame) -> Outcome {
         let options = init::options();
-        let mut scan = core::mem::replace(&mut self.scan, Scan::Done(Analysis::default()));
         let mut analysis = Analysis::default();
-        loop {
-            match scan {
-                Scan::Done(done) => analysis = done,
-                Scan::Pending(pending) => match self.await_snapshot(pending) {
-                    Some(Ok(done)) => analysis = done,
-                    Some(Err(Failure::Hole)) => {
-                        let Some(_turn) = Turn::wait() else { return refused(&self.occasion) };
-                        self.remarks = Remarks::new();
-                        self.wish = Wish::NONE;
-                        self.stop_and_scan(frame, options);
-                        self.remarks.note(format_args!(
-                            "the snapshot lacked memory that the program has: checked again in place, when the check was \
-                             finished"
-                        ));
-                        scan = core::mem::replace(&mut self.scan, Scan::Done(Analysis::default()));
-                        continue;
+        match self.take_scan() {
+            Scan::Done(done) => analysis = done,
+            Scan::Pending(pending) => match snapshot::result(pending) {
+                Ok(done) => analysis = done,
+                Err(why) if why.is_for_in_place() => {
+                    let Some(_turn) = Turn::wait() else { return refused(&self.occasion) };
+                    self.scan_again(why, frame, options);
+                    if let Scan::Done(done) = self.take_scan() {
+                        analysis = done;
                     }
-                    Some(Err(failure)) => self.remarks.failed(failure),
-                    None => {}
-                },
-            }
-            break;
+                }
+                Err(NoResult::Failed(failure)) => self.remarks.failed(failure),
+                Err(NoResult::Died(why)) => self.remarks.fail(format_args!("{why}")),
+            },
         }
         let Some(_turn) = Turn::wait() else { return refused(&self.occasion) };
         if analysis.counts.on_snapshot {
@@ -151,14 +146,19 @@ impl Begun {
         conclude(&self.occasion, options, analysis, &self.remarks)
     }
 
-    /// `None` when there is no result, and that was said.
-    fn await_snapshot(&mut self, pending: Pending) -> Option<Result<Analysis, Failure>> {
-        match pending.finish() {
-            Ok(handover) => Some(snapshot::result(&handover)),
-            Err(why) => {
-                self.remarks.fail(format_args!("{why}"));
-                None
-            }
+    fn take_scan(&mut self) -> Scan {
+        core::mem::replace(&mut self.scan, Scan::Done(Analysis::default()))
+    }
+
+    /// In place, since the snapshot came to nothing.
+    fn scan_again(&mut self, why: NoResult, frame: &CallerFrame, options: &Options) {
+        // A hole is a matter of how the program marks its memory; the rest is of the system, and somebody may do something.
+        if self.speaks_of_snapshots() && why != NoResult::Failed(Failure::Hole) {
+            report::say(format_args!("no snapshot, the program stands still during the scan: {why}"));
         }
+        self.remarks = Remarks::new();
+        self.wish = Wish::NONE;
+        self.stop_and_scan(frame, options);
+        self.remarks.note(format_args!("{why}: checked again in place, when the check was finished"));
     }
 }

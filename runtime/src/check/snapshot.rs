@@ -4,10 +4,13 @@
 //! done. It pays where there is much to scan. Whatever speaks against it, or keeps it from being made, the scan is made
 //! in place.
 //!
+//! A snapshot may also come to nothing: its process is killed, or has no memory (a limit, a container's, is smaller than two
+//! of us). That is no reason to know nothing: the check is made again, in place ([`NoResult`]).
+//!
 //! Contract: [`scan`] runs in the stopped world, [`result`] when the program runs again.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crate::arch::page_size;
 use crate::base::Errno;
@@ -15,8 +18,8 @@ use crate::harvest::uncarried;
 use crate::heap::Provider;
 use crate::init::options::{self, Options};
 use crate::mem::{ProcessMemory, ReadMemory, WithFile};
-use crate::stop::World;
 use crate::stop::snapshot::{self, Copies, Handover, Limits, Pending};
+use crate::stop::{CouldNotStop, Death, World};
 use crate::sys::process;
 
 use super::analysis::{self, Analysis, Failure, Seen};
@@ -24,15 +27,24 @@ use super::prospect::Prospect;
 
 /// What a fork does not carry over is read while the program stands still: no more than this.
 const MOST_UNCARRIED: usize = 64 << 20;
-/// The scan's own needs: bits, bytes and queues for each block, at most about half of what is scanned.
+/// The scan's own needs, of address space: for each number of a block, and whatever the heap is like. The worst is a heap of
+/// which every block is lost: lists of leaks are kept for each, and grow by doubling.
+const SCAN_MEMORY_PER_SLOT: usize = 240;
 const SCAN_MEMORY: usize = 512 << 20;
 /// Time for the scan.
 const DEADLINE_NS: u64 = 120_000_000_000;
-/// Checks that are made in place after one whose copy was for the most part written to.
+/// Checks that are made in place after one whose copy was for the most part written to, or came to nothing.
 const AFTER_COSTLY: u32 = 8;
 
-/// Checks that are still to be made in place since the program writes much.
+/// Checks that are still to be made in place since the program writes much, or the last snapshot came to nothing.
 static COSTLY: AtomicU32 = AtomicU32::new(0);
+/// It is the latter.
+static CAME_TO_NOTHING: AtomicBool = AtomicBool::new(false);
+
+fn avoid(came_to_nothing: bool) {
+    CAME_TO_NOTHING.store(came_to_nothing, Relaxed);
+    COSTLY.store(AFTER_COSTLY, Relaxed);
+}
 
 /// Why a check that might have been made on a copy was made in place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +55,8 @@ pub(super) enum InPlace {
     NotWorth,
     /// The last copy was for the most part written to.
     Costly,
+    /// The last copy came to nothing.
+    CameToNothing,
     /// Too much memory that a fork does not carry over: bytes.
     Uncarried(usize),
     /// The flags of mappings could not be read.
@@ -72,6 +86,7 @@ impl fmt::Display for InPlace {
             InPlace::Costly => {
                 f.write_str("the program wrote to most of its memory during the last snapshot")
             }
+            InPlace::CameToNothing => f.write_str("the last snapshot's process had no memory, or was killed"),
             InPlace::Uncarried(bytes) => {
                 write!(f, "a fork does not carry over {} MiB of its memory as they are", bytes >> 20)
             }
@@ -142,7 +157,8 @@ fn attempt(
             return Err(InPlace::NotWorth);
         }
         if COSTLY.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-            return Err(InPlace::Costly);
+            let nothing = CAME_TO_NOTHING.load(Relaxed);
+            return Err(if nothing { InPlace::CameToNothing } else { InPlace::Costly });
         }
         // A program that writes to a quarter of its memory meanwhile must not bring the system down.
         if let Some(left) = prospect.available.filter(|left| *left < resident / 4) {
@@ -166,12 +182,13 @@ fn attempt(
     let odd_pointers = options.pointer_mask != 0 || options.use_unaligned;
     let saved = uncarried::save(&uncarried, odd_pointers, &seen.harvest, &seen.heap, memory)
         .map_err(InPlace::NoMemory)?;
-    let handover = prospect.handover(seen.heap.slots()).map_err(InPlace::NoMemory)?;
+    let slots = seen.heap.slots();
+    let handover = prospect.handover(slots).map_err(InPlace::NoMemory)?;
     let put_back = uncarried.ranges.iter().map(|range| range.len()).sum::<usize>();
     let limits = Limits {
         deadline_ns: DEADLINE_NS,
         outlives_thread: wish.later,
-        memory: resident / 2 + SCAN_MEMORY + put_back,
+        memory: slots * SCAN_MEMORY_PER_SLOT + resident / 2 + SCAN_MEMORY + put_back,
     };
     snapshot::fork(world, handover, &limits, &saved, &mut |handover, copy| {
         // Tasks that take turns with the program's would cost it more than the copies of its pages.
@@ -210,15 +227,81 @@ fn look_again(world: &World, seen: &mut Seen) -> Result<(), Failure> {
     seen.find_pages(world)
 }
 
-/// What a finished snapshot came to. A hole says that the program marks memory unseen: from now on the flags are read.
-pub(super) fn result(handover: &Handover) -> Result<Analysis, Failure> {
-    let result = Analysis::take_over(handover);
-    match &result {
-        Err(Failure::Hole) => uncarried::note_advice(),
-        Ok(Analysis { counts, .. }) if 2 * counts.copied_pages > counts.resident_pages => {
-            COSTLY.store(AFTER_COSTLY, Relaxed);
+/// Why a snapshot came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NoResult {
+    /// Its work failed.
+    Failed(Failure),
+    /// Its process ended early.
+    Died(CouldNotStop),
+}
+
+impl NoResult {
+    /// Whether a check in place may do better. Not so when the time was up: the program would stand still as long, and its
+    /// memory may be what a task hangs on. Nor in a process that has no part in the snapshot: who began the check may
+    /// finish it.
+    pub(super) fn is_for_in_place(self) -> bool {
+        !matches!(
+            self,
+            NoResult::Died(CouldNotStop::SnapshotDied(Death::Deadline | Death::Stuck | Death::Orphaned))
+        )
+    }
+}
+
+impl fmt::Display for NoResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoResult::Failed(Failure::Hole) => f.write_str("the snapshot lacked memory that the program has"),
+            NoResult::Failed(Failure::Memory(errno)) => {
+                write!(f, "the snapshot's process had no memory for the scan ({errno})")
+            }
+            NoResult::Failed(Failure::Maps(errno)) => {
+                write!(f, "the snapshot's process could not read /proc/self/maps ({errno})")
+            }
+            NoResult::Failed(Failure::Worker) => {
+                f.write_str("a task that helped to scan the snapshot was killed")
+            }
+            NoResult::Died(why) => write!(f, "{why}"),
         }
+    }
+}
+
+/// Waits for a snapshot's end: what it came to. A hole says that the program marks memory unseen: from now on the flags are
+/// read.
+pub(super) fn result(pending: Pending) -> Result<Analysis, NoResult> {
+    let handover = pending.finish().map_err(NoResult::Died);
+    let result = handover.and_then(|handover| Analysis::take_over(&handover).map_err(NoResult::Failed));
+    match &result {
+        Err(NoResult::Failed(Failure::Hole)) => uncarried::note_advice(),
+        Err(why) if why.is_for_in_place() => avoid(true),
+        Ok(Analysis { counts, .. }) if 2 * counts.copied_pages > counts.resident_pages => avoid(false),
         _ => {}
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_becomes_of_a_snapshot_the_check_is_made_in_place_unless_that_would_not_help() {
+        let died = |death| NoResult::Died(CouldNotStop::SnapshotDied(death));
+        let enomem = Errno::new(libc::ENOMEM);
+        for why in [
+            NoResult::Failed(Failure::Memory(enomem)),
+            NoResult::Failed(Failure::Worker),
+            NoResult::Failed(Failure::Hole),
+            NoResult::Died(CouldNotStop::NoMemory(enomem)),
+            died(Death::Signal(libc::SIGKILL)),
+            died(Death::Fault(libc::SIGBUS, 0)),
+            died(Death::Setup("setitimer", enomem)),
+            died(Death::Exit(1)),
+        ] {
+            assert!(why.is_for_in_place(), "{why}");
+        }
+        for death in [Death::Deadline, Death::Stuck, Death::Orphaned] {
+            assert!(!died(death).is_for_in_place());
+        }
+    }
 }
