@@ -5,7 +5,9 @@
 //! others give it. No task waits for another between the floods: a flood is over when nobody holds a token of its sharing,
 //! and from then on nobody marks for it.
 //!
-//! A task that cannot be started or has no memory is done without; only the first must be able to work.
+//! A task that cannot be started or has no memory is done without; only the first must be able to work. A task that dies
+//! takes pieces with it that nobody else has: whoever notices says so to all, and each goes home when it has no work, with
+//! or without a token.
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -132,6 +134,7 @@ fn flood(
         bytes: AtomicUsize::new(0),
         unreadable: AtomicUsize::new(0),
         tasks: AtomicUsize::new(0),
+        one_died: AtomicBool::new(false),
     };
     let first = AtomicUsize::new(0);
     workers.run(&|task| {
@@ -141,6 +144,9 @@ fn flood(
             first.store(errno.get() as usize, Relaxed);
         }
     })?;
+    if world.one_died.into_inner() {
+        return Err(CouldNotMark::WorkerDied);
+    }
     if let Ok(errno @ 1..) = i32::try_from(first.into_inner()) {
         return Err(CouldNotMark::Memory(Errno::new(errno)));
     }
@@ -186,6 +192,18 @@ pub(super) struct World<'a, P, M, W> {
     bytes: AtomicUsize,
     unreadable: AtomicUsize,
     tasks: AtomicUsize,
+    /// Somebody has noticed that a task died: marking will come to nothing, and no flood to its end.
+    one_died: AtomicBool,
+}
+
+impl<P, M, W: Workers> World<'_, P, M, W> {
+    /// Lets a little time pass for a task that has nothing to do; false when it need not wait any longer, since one died.
+    fn rest(&self) -> bool {
+        if self.workers.rest().is_err() {
+            self.one_died.store(true, Relaxed);
+        }
+        !self.one_died.load(Relaxed)
+    }
 }
 
 impl<P, M, W> World<'_, P, M, W> {
@@ -246,7 +264,9 @@ fn work<P: Provider, M: ReadMemory, W: Workers>(
             continue;
         }
         seeds(&mut marker, flood, task == 0);
-        marker.until_all_is_done();
+        if !marker.until_all_is_done() {
+            return Ok(());
+        }
     }
     world.bytes.fetch_add(marker.bytes, Relaxed);
     world.unreadable.fetch_add(marker.unreadable, Relaxed);
@@ -293,17 +313,17 @@ fn seeds<P: Provider, M: ReadMemory, W: Workers>(
 }
 
 impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
-    /// Works until no task has work.
-    fn until_all_is_done(&mut self) {
-        let rest = |world: &World<'_, P, M, W>| world.workers.rest().is_ok();
+    /// Works until no task has work; false when one died, so that not all can be done any more.
+    fn until_all_is_done(&mut self) -> bool {
         loop {
             self.drain();
             if self.world.overflow.is_waiting() {
                 // Another task is about to note or to take it: a token must not be given up before that is settled.
-                if rest(self.world) {
+                if self.world.rest() {
                     continue;
                 }
-                return;
+                // With its token: the others must not take this flood for finished. They are told, too.
+                return false;
             }
             let (world, flood) = (self.world, self.flood);
             let each = |words| self.contents(Piece::from_words(words));
@@ -318,11 +338,11 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
                         return true;
                     }
                     patience = 1;
-                    rest(world)
+                    world.rest()
                 },
             );
             if !found {
-                return;
+                return !self.world.one_died.load(Relaxed);
             }
         }
     }

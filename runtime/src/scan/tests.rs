@@ -3,6 +3,7 @@
 //! `PROPTEST_CASES=100000 cargo test -p standstill-runtime --lib scan::` takes some minutes; fuzz/README.md goes further.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use proptest::prelude::*;
 
@@ -14,7 +15,7 @@ use crate::heap::{ChunkId, Tag};
 use super::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
 use super::mark::{Bounds, mark_with};
 use super::words::aligned;
-use super::{Marks, mark};
+use super::{CouldNotMark, Marks, mark};
 
 fn indices(world: &World, marks: &Marks) -> (BTreeSet<usize>, BTreeSet<usize>) {
     let all = |pick: &dyn Fn(ChunkId) -> bool| {
@@ -81,6 +82,58 @@ proptest! {
         let mut marks = Marks::new(&world.heap, &Alone).unwrap();
         mark_with(&world.heap, &world.memory, &world.harvest, &Alone, &mut marks, bounds(limit, patience)).unwrap();
         prop_assert_eq!(indices(&world, &marks), made_up::oracle(&world.heap, &world.memory, &world.harvest));
+    }
+}
+
+/// Threads of which one is taken to be dead from the given rest on.
+struct OneDies {
+    threads: usize,
+    rests: AtomicUsize,
+    at: usize,
+}
+
+impl Workers for OneDies {
+    fn count(&self) -> usize {
+        self.threads
+    }
+
+    fn run(&self, work: &(dyn Fn(usize) + Sync)) -> Result<(), WorkerDied> {
+        Threads(self.threads).run(work)
+    }
+
+    /// Only one of them is told.
+    fn rest(&self) -> Result<(), WorkerDied> {
+        std::thread::yield_now();
+        if self.rests.fetch_add(1, Relaxed) == self.at { Err(WorkerDied) } else { Ok(()) }
+    }
+}
+
+/// Whenever a death is noticed, and by whomever, all go home and there is no result; else the marks are what they should be.
+#[test]
+fn a_death_that_one_task_notices_ends_the_work_of_all() {
+    let mut w = world(8000);
+    let array = HEAP + 8000 * 64;
+    w.heap.add(array, 4000 * 8, Tag::Allocated);
+    for i in 0..4000 {
+        w.memory.write(array + i * 8, HEAP + (3999 - i) * 64);
+        w.memory.write(HEAP + i * 64 + 40, HEAP + (4000 + i) * 64);
+    }
+    w.harvest.words.push(made_up::root_word(array, Strength::Strong)).unwrap();
+    w.harvest.words.push(made_up::root_word(HEAP, Strength::Weak)).unwrap();
+    for (threads, limit) in [(2, 1), (3, 1), (4, 1000)] {
+        for at in [0, 1, 2, 3, 5, 10, 30, usize::MAX] {
+            let workers = OneDies { threads, rests: AtomicUsize::new(0), at };
+            let mut marks = Marks::new(&w.heap, &Alone).unwrap();
+            let bounds = bounds(limit, usize::MAX);
+            let result = mark_with(&w.heap, &w.memory, &w.harvest, &workers, &mut marks, bounds);
+            // A task may be so fast that the others never come to rest.
+            if workers.rests.into_inner() > at {
+                assert_eq!(result, Err(CouldNotMark::WorkerDied));
+            } else {
+                assert_eq!(result, Ok(()));
+                assert_eq!(indices(&w, &marks).0.len(), 8001);
+            }
+        }
     }
 }
 

@@ -46,6 +46,16 @@ const LOOK_NS: u64 = 50_000_000;
 const LOOKS: u32 = 40;
 
 /// What is known of a worker, outside of any memory that could be unmapped too early.
+///
+/// A worker that lives is told from one that died while others are still being started, so the order of stores matters:
+///
+/// | who | first | then |
+/// |---|---|---|
+/// | the maker, before clone(2) | alive = 1 | progress = STARTED |
+/// | the maker, where clone(2) failed | progress = NONE | alive = 0 |
+/// | the worker, and the kernel at its end | progress = DONE | alive = 0 |
+///
+/// [`Place::is_dead`] has the other half.
 struct Place {
     /// 1 while the task lives; cleared and woken by the kernel (CLONE_CHILD_CLEARTID).
     alive: AtomicU32,
@@ -56,6 +66,32 @@ struct Place {
 const NONE: u32 = 0;
 const STARTED: u32 = 1;
 const DONE: u32 = 2;
+
+impl Place {
+    /// A task is about to be made.
+    fn is_being_made(&self) {
+        self.alive.store(1, Release);
+        self.progress.store(STARTED, Release);
+    }
+
+    /// It could not be made.
+    fn was_not_made(&self) {
+        self.progress.store(NONE, Release);
+        self.alive.store(0, Release);
+    }
+
+    /// Its work is done, and its end near.
+    fn is_done(&self) {
+        self.progress.store(DONE, Release);
+    }
+
+    /// True when the task died before its work was done. Whoever has seen STARTED has also seen that it was alive; whoever
+    /// then sees it alive no more sees what was stored before that: NONE or DONE, unless it died.
+    fn is_dead(&self) -> bool {
+        let is_started = || self.progress.load(Acquire) == STARTED;
+        is_started() && self.alive.load(Acquire) == 0 && is_started()
+    }
+}
 
 static PLACES: [Place; MOST] =
     [const { Place { alive: AtomicU32::new(0), progress: AtomicU32::new(NONE) } }; MOST];
@@ -149,11 +185,8 @@ impl Workers for Crew {
     }
 
     fn rest(&self) -> Result<(), WorkerDied> {
-        for place in PLACES.iter().take(self.count) {
-            // Read in this order: a worker is done before it is dead.
-            if place.alive.load(Acquire) == 0 && place.progress.load(Acquire) == STARTED {
-                return Err(WorkerDied);
-            }
+        if PLACES.iter().take(self.count).any(Place::is_dead) {
+            return Err(WorkerDied);
         }
         timer::sleep(REST_NS);
         Ok(())
@@ -176,15 +209,13 @@ fn lay_out(start: Addr) -> Result<Layout, Errno> {
 
 fn start(job: &Job<'_>, stack_top: Addr) -> Result<i32, Errno> {
     let Some(place) = PLACES.get(job.number) else { return Err(Errno::new(libc::EAGAIN)) };
-    place.progress.store(STARTED, Release);
-    place.alive.store(1, Release);
+    place.is_being_made();
     let argument = core::ptr::from_ref(job).expose_provenance();
     // SAFETY: `run` keeps the job, the stack and what the job refers to until the task has ended; `main` uses no
     // thread-local storage; the word to clear is static.
     let made = unsafe { task::clone_helper(true, stack_top, &place.alive, main, argument) };
     if made.is_err() {
-        place.alive.store(0, Release);
-        place.progress.store(NONE, Release);
+        place.was_not_made();
     }
     made
 }
@@ -198,7 +229,7 @@ extern "C" fn main(argument: usize) -> ! {
         (job.work)(job.number);
     }
     if let Some(place) = PLACES.get(job.number) {
-        place.progress.store(DONE, Release);
+        place.is_done();
     }
     process::exit_group(0)
 }
@@ -303,6 +334,38 @@ mod tests {
             assert_eq!(result, Err(WorkerDied));
             assert!(await_none(process::pid()));
         }
+    }
+
+    /// Stores of one thread against looks of another. Each place is used once, as in a crew.
+    #[test]
+    fn a_worker_that_is_being_made_or_is_done_or_could_not_be_made_is_not_dead() {
+        let new = || Place { alive: AtomicU32::new(0), progress: AtomicU32::new(NONE) };
+        let places: Vec<Place> = (0..300_000).map(|_| new()).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (number, place) in places.iter().enumerate() {
+                    next.store(number, Release);
+                    place.is_being_made();
+                    if number % 2 == 0 {
+                        place.was_not_made();
+                    } else {
+                        place.is_done();
+                        // As the kernel.
+                        place.alive.store(0, Release);
+                    }
+                }
+                next.store(places.len(), Release);
+            });
+            while let Some(place) = places.get(next.load(Acquire)) {
+                assert!(!place.is_dead());
+            }
+        });
+        let place = new();
+        place.is_being_made();
+        assert!(!place.is_dead());
+        place.alive.store(0, Release);
+        assert!(place.is_dead());
     }
 
     #[cfg(feature = "fault-injection")]
