@@ -110,7 +110,7 @@ pub fn begin(occasion: &Occasion, later: bool, frame: &CallerFrame) -> Result<Be
     let Some(_turn) = Turn::wait() else { return Err(refused(occasion)) };
 
     let mut begun = Begun::new(occasion, later, options);
-    if heap::has_served() {
+    if heap::has_served() || options.report_mappings {
         begun.stop_and_scan(frame, options);
     }
     // Otherwise nothing was ever allocated, so nothing can be lost: most of the small programs that a build starts.
