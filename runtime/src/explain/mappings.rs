@@ -91,11 +91,15 @@ struct Groups {
     states: MapVec<State>,
     /// By runs; [`NO_GROUP`] for what nobody knows.
     of_run: MapVec<u32>,
+    /// By groups: the first of its runs. By runs: the next of the same group. [`NO_RUN`] where there is none.
+    first_run: MapVec<u32>,
+    next_run: MapVec<u32>,
     /// Whose flood this is.
     current: Option<u32>,
 }
 
 const NO_GROUP: u32 = u32::MAX;
+const NO_RUN: u32 = u32::MAX;
 
 impl Groups {
     fn new(harvest: &Harvest, marks: &Marks, mappings: &[Mapping]) -> Result<Groups, Errno> {
@@ -103,7 +107,10 @@ impl Groups {
         let (mut states, mut of_run) = (MapVec::new(), MapVec::new());
         states.resize(count, State::Absent)?;
         of_run.resize(harvest.runs as usize, NO_GROUP)?;
-        let mut groups = Groups { states, of_run, current: None };
+        let (mut first_run, mut next_run) = (MapVec::new(), MapVec::new());
+        first_run.resize(count, NO_RUN)?;
+        next_run.resize(harvest.runs as usize, NO_RUN)?;
+        let mut groups = Groups { states, of_run, first_run, next_run, current: None };
         for node in harvest.nodes.iter() {
             let Some(one) = covering(mappings, node.range.start) else { continue };
             if let Some(slot) = groups.of_run.get_mut(node.run as usize) {
@@ -116,6 +123,7 @@ impl Groups {
                 groups.set(one.group, State::Held);
             }
         }
+        groups.link_runs();
         for range in harvest.roots.iter().map(|root| root.range) {
             let first = mappings.partition_point(|one| one.range.end <= range.start);
             let behind = mappings.get(first..).unwrap_or_default().iter();
@@ -129,6 +137,25 @@ impl Groups {
             }
         }
         Ok(groups)
+    }
+
+    /// Links the runs of each group, so that nobody has to look through all of them for one group's.
+    fn link_runs(&mut self) {
+        let Groups { of_run, first_run, next_run, .. } = self;
+        for (run, (group, next)) in (0..).zip(of_run.iter().zip(next_run.iter_mut())) {
+            if let Some(first) = first_run.get_mut(*group as usize) {
+                *next = core::mem::replace(first, run);
+            }
+        }
+    }
+
+    /// The first run of a group, and the one behind a run of it.
+    fn first_run(&self, group: u32) -> Option<u32> {
+        self.first_run.get(group as usize).copied().filter(|run| *run != NO_RUN)
+    }
+
+    fn next_run(&self, run: u32) -> Option<u32> {
+        self.next_run.get(run as usize).copied().filter(|run| *run != NO_RUN)
     }
 
     fn state(&self, group: u32) -> State {
@@ -227,10 +254,10 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
             }
             // That it points to itself makes it no less a head.
             self.found.groups.current = Some(one.group);
-            for run in 0..self.leads.harvest.runs {
-                if self.found.groups.of_run.get(run as usize) == Some(&one.group) {
-                    self.found.run(run);
-                }
+            let mut next = self.found.groups.first_run(one.group);
+            while let Some(run) = next {
+                self.found.run(run);
+                next = self.found.groups.next_run(run);
             }
             let (objects, bytes) = self.drain(State::Indirect);
             self.found.groups.set(one.group, State::Head(objects, bytes));
@@ -354,5 +381,20 @@ mod tests {
         world.memory.write(at(4), HEAP);
         world.memory.write(at(5), HEAP + 32);
         assert_eq!(lost(&world, &mappings), [(3, 2), (4, 0), (5, 0), (6, 0), (7, 0)]);
+    }
+
+    #[test]
+    fn a_group_with_pieces_in_several_places_is_one_head_with_what_each_holds() {
+        let (mut world, mut mappings) = world();
+        for number in [1, 4, 7] {
+            mappings[number].group = 1;
+        }
+        for number in [0, 2, 3, 5, 6] {
+            hold(&mut world, at(number), Strength::Strong);
+        }
+        for (chunk, number) in [(0, 1), (1, 4), (2, 7)] {
+            world.memory.write(at(number) + 8, HEAP + chunk * 32);
+        }
+        assert_eq!(lost(&world, &mappings), [(1, 3), (4, 0), (7, 0)]);
     }
 }
