@@ -12,8 +12,8 @@ use crate::heap;
 use crate::init::options;
 use crate::mem::{ReadMemory, pool};
 use crate::report;
-use crate::stop::World;
 use crate::stop::snapshot::{Copies, Handover};
+use crate::stop::{World, cgroup};
 use crate::sys::file;
 
 use super::analysis;
@@ -44,8 +44,10 @@ pub(super) struct Prospect {
     pub(super) wish: Wish,
     /// Bytes of the process that are in memory.
     pub(super) resident: usize,
-    /// Bytes that processes can still get, where the system says and it matters.
+    /// Bytes that the process can still get, of the system or of its control group, where that is known and matters.
     pub(super) available: Option<usize>,
+    /// Should that be too little, it is not only the copy that is killed.
+    pub(super) dies_as_one: bool,
     /// Where a copy puts its results, if one may be made.
     handover: Option<Handover>,
     /// What is known of modules, if a copy may be made.
@@ -55,7 +57,14 @@ pub(super) struct Prospect {
 impl Prospect {
     /// Knows nothing: a copy is not wanted.
     pub(super) const fn none() -> Prospect {
-        Prospect { wish: Wish::NONE, resident: 0, available: None, handover: None, headers: Headers::none() }
+        Prospect {
+            wish: Wish::NONE,
+            resident: 0,
+            available: None,
+            dies_as_one: false,
+            handover: None,
+            headers: Headers::none(),
+        }
     }
 
     /// Looks.
@@ -71,7 +80,11 @@ impl Prospect {
             // Room for what is allocated before all stand still.
             const MORE: usize = 64 << 10;
             prospect.handover = Handover::new(most_bytes(slots + slots / 8 + MORE)).ok();
-            prospect.available = if auto { available() } else { None };
+            if auto {
+                let group = cgroup::memory();
+                prospect.available = available().into_iter().chain(group.left).min();
+                prospect.dies_as_one = group.dies_as_one;
+            }
             warm();
             // What it does not know is looked for when all stand.
             prospect.headers = analysis::maps_of(world)

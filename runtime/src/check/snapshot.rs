@@ -63,8 +63,10 @@ pub(super) enum InPlace {
     NoFlags(Errno),
     /// Pages are filled by userfaultfd.
     Watched,
-    /// The system has only so many bytes left.
+    /// Only so many bytes are left to the system, or to the control group.
     Scarce(usize),
+    /// The control group is killed as a whole when its memory runs out.
+    DiesAsOne,
     /// No memory for the results or for what has to be saved.
     NoMemory(Errno),
     /// The fork failed.
@@ -92,7 +94,10 @@ impl fmt::Display for InPlace {
             }
             InPlace::NoFlags(errno) => write!(f, "/proc/self/smaps cannot be read ({errno})"),
             InPlace::Watched => f.write_str("some of its memory is filled by userfaultfd"),
-            InPlace::Scarce(bytes) => write!(f, "the system has only {} MiB of memory left", bytes >> 20),
+            InPlace::Scarce(bytes) => write!(f, "only {} MiB of memory are left to it", bytes >> 20),
+            InPlace::DiesAsOne => {
+                f.write_str("its control group is killed as a whole when memory runs out (memory.oom.group)")
+            }
             InPlace::NoMemory(errno) => write!(f, "there is no memory for a snapshot's results ({errno})"),
             InPlace::NoFork(errno) => write!(f, "the process could not be forked ({errno})"),
         }
@@ -163,6 +168,10 @@ fn attempt(
         // A program that writes to a quarter of its memory meanwhile must not bring the system down.
         if let Some(left) = prospect.available.filter(|left| *left < resident / 4) {
             return Err(InPlace::Scarce(left));
+        }
+        // The copy offers itself to the kernel as the first to be killed, which saves the program only where it dies alone.
+        if prospect.dies_as_one {
+            return Err(InPlace::DiesAsOne);
         }
     }
     let marked = uncarried::was_advised() || seen.faults_elsewhere;

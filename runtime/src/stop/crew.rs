@@ -26,7 +26,7 @@ use crate::sys::signals::{self, SignalSet};
 use crate::sys::wait::{self, Block};
 use crate::sys::{futex, memory, process, task, timer};
 
-use super::watchdog;
+use super::{cgroup, watchdog};
 
 /// Most tasks that work at once. More than this, memory is the limit.
 pub const MOST: usize = 64;
@@ -122,17 +122,21 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Of at most `count` tasks, the caller included; 0 for as many as the caller may use CPUs, but for `busy` ones which
-    /// others need, and at least one.
+    /// Of at most `count` tasks, the caller included; 0 for as many as the caller may use CPUs and its control group has
+    /// time for, but for `busy` ones which others need, and at least one.
     ///
     /// Under a seccomp filter there is nobody but the caller: a filter that kills on clone(2) cannot be asked.
     pub fn new(count: usize, busy: usize) -> Crew {
         if task::seccomp_mode() != 0 {
             return Crew { count: 1 };
         }
-        let count = if count == 0 { task::usable_cpus().saturating_sub(busy) } else { count };
+        let count = if count == 0 { cpus().saturating_sub(busy) } else { count };
         Crew { count: count.clamp(1, MOST) }
     }
+}
+
+fn cpus() -> usize {
+    task::usable_cpus().min(cgroup::cpus().unwrap_or(usize::MAX))
 }
 
 /// What a worker gets.
@@ -275,7 +279,7 @@ mod tests {
     #[test]
     fn every_task_works_once_and_none_is_left() {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
-        assert_eq!(Crew::new(0, 0).count(), task::usable_cpus().min(MOST));
+        assert_eq!(Crew::new(0, 0).count(), cpus().min(MOST));
         assert_eq!(Crew::new(0, task::usable_cpus()).count(), 1);
         for count in [1, 2, 5] {
             let worked = [const { AtomicUsize::new(0) }; 5];

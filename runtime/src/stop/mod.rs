@@ -24,6 +24,7 @@
 mod await_end;
 mod blocked;
 pub mod call;
+pub mod cgroup;
 mod collect;
 mod crew;
 mod ending;
