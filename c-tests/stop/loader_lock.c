@@ -3,7 +3,6 @@
 // PLUGIN: lib_waits.c
 // TIMEOUT: 60
 // REFERENCE: takes the lock
-// NOT-IN: aarch64: there the loader's list could not be read without its lock in the one guest that was tried
 // EXPECT: clean
 // EXPECT-WITH ptrace=0: clean
 #define _GNU_SOURCE

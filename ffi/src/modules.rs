@@ -3,7 +3,7 @@
 //! dlopen loses one flag and is then jumped to, not called: it looks at its caller to find libraries (RUNPATH,
 //! `$ORIGIN`), and would find us. A module that was opened is entered at the next dlclose or check; with musl at once.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use standstill_runtime::trace::modules::Loaded;
@@ -33,7 +33,11 @@ pub(crate) fn start() {
     trace::init(&trace::Setup {
         depth: init::options().malloc_context_size as usize,
         find_object: finder(),
-        main_stack_top: above_main(),
+        program_headers: auxiliary(libc::AT_PHDR),
+        // The random bytes that the kernel lays beside the environment are above all frames of the main thread. The
+        // environment itself will not do: libc has not heard of it when a library's first constructor runs, and a program may
+        // have moved it.
+        main_stack_top: auxiliary(libc::AT_RANDOM),
         depot_bytes: usize::MAX,
         stack_every: init::options().stack_every as usize,
         replay: if init::options().verify_stacks { trace::Mode::Verify } else { trace::Mode::Use },
@@ -45,15 +49,13 @@ pub(crate) fn start() {
     }
 }
 
-/// An address above all frames of the main thread: of the random bytes that the kernel lays beside the environment
-/// (getauxval(3), AT_RANDOM). The environment itself will not do: libc has not heard of it when a library's first
-/// constructor runs, and a program may have moved it.
-fn above_main() -> usize {
+/// An entry of the auxiliary vector (getauxval(3)), 0 where it is missing.
+fn auxiliary(kind: c_ulong) -> usize {
     unsafe extern "C" {
         fn getauxval(kind: usize) -> usize;
     }
     // SAFETY: getauxval(3) only looks in the auxiliary vector.
-    unsafe { getauxval(libc::AT_RANDOM as usize) }
+    unsafe { getauxval(kind as usize) }
 }
 
 /// Who finds the unwind table of a pc. In a static program libc's function knows of no table, or not of the program; the

@@ -71,6 +71,7 @@ fn setup(depth: usize, replay: Mode) {
     trace::init(&Setup {
         depth,
         find_object: Some(_dl_find_object),
+        program_headers: 0,
         main_stack_top: 0,
         depot_bytes: 1 << 30,
         replay,

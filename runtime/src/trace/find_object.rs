@@ -23,6 +23,16 @@ pub struct DlFindObject {
     reserved: [u64; 7],
 }
 
+impl DlFindObject {
+    fn range(&self) -> AddrRange {
+        AddrRange::new(Addr::new(self.map_start), Addr::new(self.map_end))
+    }
+
+    fn tables_in(&self, image: AddrRange) -> UnwindTables {
+        UnwindTables { search_table: AddrRange::new(Addr::new(self.eh_frame), image.end), image }
+    }
+}
+
 /// `int _dl_find_object(void *pc, struct dl_find_object *result)`: 0 if an object was found.
 pub type FindObject = unsafe extern "C" fn(usize, *mut DlFindObject) -> i32;
 
@@ -33,7 +43,7 @@ static FIND_OBJECT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 pub struct UnwindTables {
     /// The table for binary search, in the form of .eh_frame_hdr; it may end before.
     pub search_table: AddrRange,
-    /// The image, from its first to its last segment.
+    /// Where they lie: the image, from its first to its last segment, or a segment of it.
     pub image: AddrRange,
 }
 
@@ -42,7 +52,8 @@ pub fn set(function: Option<FindObject>) {
     FIND_OBJECT.store(function.map_or(core::ptr::null_mut(), |f| f as *mut ()), Relaxed);
 }
 
-/// The image that the code at `pc` is in: where it begins, and where the loader describes it (`struct link_map`, link.h).
+/// The image that `pc` is in: where it begins, or, of a program whose segments lie apart, the segment; and where the loader
+/// describes it (`struct link_map`, link.h).
 pub fn image_at(pc: usize) -> Option<(Addr, Addr)> {
     let found = ask(pc)?;
     Some((Addr::new(found.map_start), Addr::new(found.link_map)))
@@ -72,7 +83,11 @@ pub fn unwind_tables(pc: usize) -> Option<UnwindTables> {
         // A static program, perhaps, for which we have made a table.
         return modules::unwind_tables(Addr::new(pc));
     }
-    let image = AddrRange::new(Addr::new(found.map_start), Addr::new(found.map_end));
-    let search_table = AddrRange::new(Addr::new(found.eh_frame), image.end);
-    image.contains(search_table.start).then_some(UnwindTables { search_table, image })
+    let image = found.range();
+    if image.contains(Addr::new(found.eh_frame)) {
+        return Some(found.tables_in(image));
+    }
+    // The loader knows a program whose segments lie apart segment by segment: another has the tables.
+    let segment = ask(found.eh_frame)?.range();
+    segment.contains(Addr::new(found.eh_frame)).then_some(found.tables_in(segment))
 }

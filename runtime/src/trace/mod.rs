@@ -99,6 +99,8 @@ pub struct Setup {
     pub depth: usize,
     /// `_dl_find_object`, where the libc has it.
     pub find_object: Option<find_object::FindObject>,
+    /// Where the program's headers are (AT_PHDR), or 0 if it is not known.
+    pub program_headers: usize,
     /// An address just past the main thread's stack, or 0 if it is not known.
     pub main_stack_top: usize,
     /// At most this many bytes of stacks.
@@ -113,6 +115,7 @@ pub struct Setup {
 pub fn init(setup: &Setup) {
     DEPTH.store(setup.depth.clamp(1, MAX_DEPTH), Relaxed);
     find_object::set(setup.find_object);
+    running::set_program_headers(setup.program_headers);
     stack_read::set_main_stack(setup.main_stack_top);
     depot::set_limit(setup.depot_bytes);
     REPLAY.store(setup.replay as u8, Relaxed);

@@ -256,16 +256,11 @@ pub fn all() -> impl DoubleEndedIterator<Item = Module> {
     SLOTS.iter().take(used).enumerate().map(|(index, slot)| Module { slot, index })
 }
 
-/// The image that `pc` lies in: a loaded one, else the one that was there last.
+/// The image that `pc` lies in: a loaded one, else the one that was there last. One may lie in a gap between the segments of
+/// another (on aarch64 the vdso in the loader's): the smallest.
 pub fn find(pc: Addr) -> Option<Module> {
-    let mut gone = None;
-    for module in all().rev().filter(|module| module.range().contains(pc)) {
-        if module.is_loaded() {
-            return Some(module);
-        }
-        gone = gone.or(Some(module));
-    }
-    gone
+    let all = || all().rev().filter(|module| module.range().contains(pc));
+    all().filter(Module::is_loaded).min_by_key(|module| module.range().len()).or_else(|| all().next())
 }
 
 /// The unwind tables for the code at `pc`, by this table.

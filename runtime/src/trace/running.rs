@@ -6,12 +6,18 @@
 //! leads to all others. It is read by a system call that fails where nothing is mapped: an image that another thread is
 //! opening or closing at this moment costs a name, no crash.
 //!
+//! A program whose segments lie apart (linked for larger pages than the kernel's, as is usual on aarch64) is known to that
+//! function segment by segment: what it calls the start is not where the ELF header is. Neither is the bias, at fixed
+//! addresses. So each of the places where the header may be is tried; the right one leads to the `l_ld` that the loader has.
+//!
 //! Contract: inside malloc. Waits for nobody.
 //!
 //! Not promised: without that function (glibc before 2.35) an image that was opened since the last update stays unknown.
 //! musl's list is always up to date (`ffi/src/modules.rs`).
 //!
-//! References: `struct link_map` in link.h, whose first members debuggers read as well.
+//! References: `struct link_map` in link.h, whose first members debuggers read as well; getauxval(3), AT_PHDR.
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::base::{Addr, Errno};
 use crate::sys::{file, memory, task};
@@ -23,6 +29,15 @@ use super::{MAX_DEPTH, StackId, frames};
 /// More headers or longer notes than this no linker makes.
 const HEADERS: usize = 32;
 const NOTES: usize = 1024;
+/// Bytes of an ELF header; in programs the program headers follow.
+const ELF_HEADER: usize = 64;
+
+static PROGRAM_HEADERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes the address of the program's headers (AT_PHDR), at init.
+pub(super) fn set_program_headers(at: usize) {
+    PROGRAM_HEADERS.store(at, Relaxed);
+}
 
 /// Enters the images of all frames of `stacks` that are not entered yet.
 pub fn enter_images_of(stacks: &[StackId]) {
@@ -38,9 +53,9 @@ pub fn enter_images_of(stacks: &[StackId]) {
 }
 
 fn enter(pc: usize) -> Option<()> {
-    let (start, description) = image_at(pc)?;
+    let (piece, description) = image_at(pc)?;
     let map = LinkMap::read(description)?;
-    map.tell(start, false, &mut |loaded| modules::enter(loaded))
+    map.tell(piece, false, &mut |loaded| modules::enter(loaded))
 }
 
 /// Calls `each` for every image of the program, as dl_iterate_phdr(3) does, without the loader's lock. `own` is the address
@@ -63,7 +78,7 @@ fn walk(own: usize, each: &mut dyn FnMut(&Loaded<'_>)) -> Option<()> {
     let mut is_program = true;
     for _ in 0..CAPACITY {
         let found = image_at(map.dynamic.get()).filter(|(_, description)| *description == at);
-        map.tell(found.map_or(Addr::new(map.bias), |(start, _)| start), is_program, each)?;
+        map.tell(found.map_or(Addr::new(map.bias), |(piece, _)| piece), is_program, each)?;
         is_program = false;
         if map.next.is_null() {
             return Some(());
@@ -101,16 +116,32 @@ impl LinkMap {
         })
     }
 
-    /// Calls `each` with the image, whose ELF header is at `start`. The program has no name.
-    fn tell(&self, start: Addr, is_program: bool, each: &mut dyn FnMut(&Loaded<'_>)) -> Option<()> {
+    /// Calls `each` with the image, of which `piece` is the start, or that of a segment. The program has no name.
+    fn tell(&self, piece: Addr, is_program: bool, each: &mut dyn FnMut(&Loaded<'_>)) -> Option<()> {
         let mut name = [0; PATH];
         let name = if is_program { &[] } else { read_name(self.name, &mut name)? };
         let mut headers = [NO_HEADER; HEADERS];
-        let headers = read_headers(start, &mut headers)?;
+        let headers = self.read_headers(piece, &mut headers)?;
         let mut build_id = [0; BUILD_ID];
         let build_id = read_build_id(self.bias, headers, &mut build_id);
         each(&Loaded::told(name, self.bias, headers, build_id));
         Some(())
+    }
+
+    fn read_headers<'a>(
+        &self,
+        piece: Addr,
+        into: &'a mut [libc::Elf64_Phdr; HEADERS],
+    ) -> Option<&'a [libc::Elf64_Phdr]> {
+        let before_program_headers = Addr::new(PROGRAM_HEADERS.load(Relaxed).wrapping_sub(ELF_HEADER));
+        let count =
+            [piece, Addr::new(self.bias), before_program_headers].into_iter().find_map(|start| {
+                let count = read_headers(start, into)?;
+                let mut headers = into.iter().take(count);
+                let dynamic = headers.find(|header| header.p_type == libc::PT_DYNAMIC)?;
+                (self.bias.wrapping_add(dynamic.p_vaddr as usize) == self.dynamic.get()).then_some(count)
+            })?;
+        into.get(..count)
     }
 }
 
@@ -140,10 +171,10 @@ const NO_HEADER: libc::Elf64_Phdr = libc::Elf64_Phdr {
     p_align: 0,
 };
 
-/// The program headers of the image whose ELF header is at `start` (ELF gABI, "ELF Header", "Program Header").
-fn read_headers(start: Addr, into: &mut [libc::Elf64_Phdr; HEADERS]) -> Option<&[libc::Elf64_Phdr]> {
+/// The program headers of the image whose ELF header is at `start`, and how many (ELF gABI, "ELF Header", "Program Header").
+fn read_headers(start: Addr, into: &mut [libc::Elf64_Phdr; HEADERS]) -> Option<usize> {
     const SIZE: usize = size_of::<libc::Elf64_Phdr>();
-    let mut header = [0; 64];
+    let mut header = [0; ELF_HEADER];
     read(start, &mut header)?;
     let (table, count) = (word(&header, 32)?, usize::from(half(&header, 56)?));
     if !header.starts_with(b"\x7fELF") || usize::from(half(&header, 54)?) != SIZE || count > HEADERS {
@@ -158,7 +189,7 @@ fn read_headers(start: Addr, into: &mut [libc::Elf64_Phdr; HEADERS]) -> Option<&
         (to.p_offset, to.p_vaddr) = (long(8)?, long(16)?);
         (to.p_filesz, to.p_memsz, to.p_align) = (long(32)?, long(40)?, long(48)?);
     }
-    into.get(..count)
+    Some(count)
 }
 
 fn read_build_id<'a>(bias: usize, headers: &[libc::Elf64_Phdr], into: &'a mut [u8; BUILD_ID]) -> &'a [u8] {
@@ -214,8 +245,6 @@ mod tests {
         }));
     }
 
-    // Not so in aarch64's guest: docs/LIMITS.md.
-    #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_list_is_the_same_with_and_without_the_lock() {
         ask_the_loader();
