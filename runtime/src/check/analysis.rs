@@ -168,8 +168,10 @@ impl Seen {
             let late = harvest.words.get(first..).unwrap_or_default();
             scan::mark_late(heap, memory, harvest, late, &mut marks)?;
         }
-        if world.threads().iter().any(|thread| thread.runs_on()) {
-            // It moves pointers about while we look, and has some in registers that nobody sees.
+        // A thread that runs on moves pointers about while we look, and has some in registers that nobody sees. What
+        // could not be read may hold the one pointer to any chunk.
+        let is_moving = world.threads().iter().any(|thread| thread.runs_on());
+        if is_moving || marks.statistics.unreadable > 0 || self.harvest.notes.lack_roots() {
             marks.doubt_all();
         }
         let Seen { heap, harvest, only, baseline, mappings, .. } = &*self;
@@ -272,6 +274,7 @@ pub(super) fn collect(
         maps: world.open_file(ProcFile::Maps),
         pagemap: world.open_file(ProcFile::Pagemap),
         headers: early.unwrap_or(&unknown),
+        faults_elsewhere,
         early: early.is_some(),
     };
     Ok((harvest::collect(input, heap, memory)?, faults_elsewhere))

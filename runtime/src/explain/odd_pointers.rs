@@ -149,7 +149,22 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
                 before = None;
             }
         }
+        if let Some(low) = before.filter(|_| self.forms.unaligned) {
+            self.tail(low, end, range.end);
+        }
         self.buffer = buffer;
+    }
+
+    /// The words that reach into the last bytes of a range whose length is no multiple of a word's: `from` up to `end`, behind
+    /// the word `low`. They lie in one block with the bytes behind them.
+    fn tail(&mut self, low: usize, from: Addr, end: Addr) {
+        let mut last = [0];
+        if from < end && self.leads.memory.read_words(from, &mut last) == 1 {
+            let bits = AddrRange::new(from, end).len() as u32 * 8;
+            for bits in (8..=bits).step_by(8) {
+                self.word(low >> bits | last[0] << (usize::BITS - bits), false);
+            }
+        }
     }
 
     fn word(&mut self, word: usize, is_aligned: bool) {

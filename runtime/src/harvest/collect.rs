@@ -71,6 +71,8 @@ pub struct Input<'a> {
     pub pagemap: Result<Fd, Errno>,
     /// What [`look_ahead`] found; or [`Headers::none`].
     pub headers: &'a Headers,
+    /// A page that is not there may be somebody else's to fill ([`super::kernel::words`]).
+    pub faults_elsewhere: bool,
     /// Find present pages only as far as a forked copy could not; [`find_pages`] finds the rest.
     pub early: bool,
 }
@@ -116,7 +118,7 @@ pub fn look_ahead(
 /// read: this one, or a copy, where what the fork did not carry over was put back.
 pub fn find_pages(harvest: &mut Harvest, maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<(), Errno> {
     let presence = presence::find(maps, pagemap)?;
-    harvest.resident = presence.readable;
+    harvest.resident = presence.readable.instead_of(&harvest.resident);
     harvest.notes.presence = presence.why_not_scan;
     Ok(())
 }
@@ -158,6 +160,9 @@ fn steps(
 
     let mut gather =
         Gather { harvest: Harvest::new(presence.readable), claims: Claims::new(), excluded: Claims::new() };
+    if input.faults_elsewhere {
+        gather.harvest.resident.grant_nothing();
+    }
     gather.harvest.weak_nodes = switches.mappings;
     gather.harvest.notes.odd_lines = maps.odd_lines;
     gather.harvest.notes.presence = presence.why_not_scan;

@@ -87,6 +87,13 @@ pub struct Notes {
     pub presence: Option<Errno>,
 }
 
+impl Notes {
+    /// Whether roots are missing that there must be.
+    pub fn lack_roots(&self) -> bool {
+        self.odd_lines + self.lost_stacks + self.lost_tls > 0
+    }
+}
+
 /// All that the marker starts from.
 pub struct Harvest {
     /// Ranges.

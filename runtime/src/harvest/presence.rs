@@ -43,7 +43,12 @@ pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> 
         Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
     let why = match &pagemap {
         Ok(pagemap) => match by_scan(maps, pagemap, &mut presence) {
-            Ok(()) => return with_memory_files(maps, presence),
+            Ok(()) => {
+                if pagemap::tells_guards() {
+                    presence.readable.say_without_guards();
+                }
+                return with_memory_files(maps, presence);
+            }
             Err(errno) => {
                 presence = fresh(errno);
                 match by_entries(maps, pagemap, &mut presence) {
@@ -169,6 +174,10 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
             }
             at = piece.end;
         }
+    }
+    // A guard is not in core (mm/mincore.c, pte_none_mostly).
+    if !all {
+        presence.readable.say_without_guards();
     }
     Ok(())
 }

@@ -118,6 +118,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),
         headers: &UNKNOWN,
+        faults_elsewhere: false,
         early: false,
     }
 }

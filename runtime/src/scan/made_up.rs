@@ -173,7 +173,7 @@ pub(crate) fn words(memory: &Memory, resident: &Resident, range: AddrRange) -> V
     (start..range.end.get().saturating_sub(7))
         .step_by(8)
         .filter(|at| {
-            aligned_len(range) <= page_size()
+            aligned_len(range) <= 512
                 || resident.extents().iter().any(|extent| extent.contains(Addr::new(*at)))
         })
         .filter_map(|at| memory.word(at))

@@ -157,7 +157,7 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
     /// Reads a piece, or as much of it as the frontier has room for.
     #[inline]
     pub(super) fn contents(&mut self, piece: Piece) {
-        if words::is_small(piece.range()) {
+        if self.world.harvest.resident.is_granted(piece.len()) {
             self.read(piece);
         } else {
             self.long_contents(piece);
@@ -188,9 +188,13 @@ impl<'a, P: Provider, M: ReadMemory, W: Workers> Marker<'a, P, M, W> {
             words::for_each(world.memory, piece.range(), &mut buffer, world.filter, |word| self.word(word));
         self.buffer = buffer;
         self.bytes += read;
-        if read < piece.len() && !piece.is_of_mapping() {
-            self.unreadable += piece.len() - read;
-        }
+        self.unreadable += self.lost(piece, read);
+    }
+
+    /// Bytes of a piece that should have been read and could not be. In a mapping what cannot be read may be a guard.
+    pub(super) fn lost(&self, piece: Piece, read: usize) -> usize {
+        let may_be_guard = piece.is_of_mapping() && !self.world.harvest.resident.is_without_guards();
+        if may_be_guard { 0 } else { piece.len() - read }
     }
 
     /// Another task has nothing to do: gives it pieces, those that would be read last.

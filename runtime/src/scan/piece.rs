@@ -25,7 +25,7 @@ impl Piece {
         Piece { start: start.get(), end: end.get() }
     }
 
-    /// Of a mapping that something reached: guards that cannot be read are no loss there.
+    /// Of a mapping that something reached.
     pub(super) fn of_mapping(range: AddrRange) -> Piece {
         let Piece { start, end } = Piece::of_chunk(range);
         Piece { start: start | OF_MAPPING, end }

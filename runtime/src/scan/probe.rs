@@ -153,7 +153,7 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
                 && probe.chains.find(id) == Finding::Free
                 && let Some(range) = provider.live(id)
                 && range.len() >= WORD
-                && words::is_small(range)
+                && self.is_small(range)
                 && let Some(color) = probe.chains.start(id, range.start)
             {
                 probe.misses = 0;
@@ -172,7 +172,7 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
             self.follow(probe, walker, word);
         }
         if let Some(piece) = walker.pop() {
-            if words::is_small(piece.range()) {
+            if self.is_small(piece.range()) {
                 self.read_for(probe, walker, piece);
             } else {
                 // Only of what is reached.
@@ -186,6 +186,11 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
                 probe.chains.end(walker.color);
             }
         }
+    }
+
+    /// To be read whole, in one step.
+    fn is_small(&self, range: AddrRange) -> bool {
+        self.world.harvest.resident.is_granted(range.len())
     }
 
     fn read_for(&mut self, probe: &mut Probe, walker: &mut Walker, piece: Piece) {
@@ -204,7 +209,7 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
         });
         self.buffer = buffer;
         self.bytes += read;
-        let lost = if piece.is_of_mapping() { 0 } else { piece.len() - read };
+        let lost = self.lost(piece, read);
         if walker.color == REACHED {
             self.unreadable += lost;
         } else {
@@ -254,7 +259,7 @@ impl<P: Provider, M: ReadMemory, W: Workers> Marker<'_, P, M, W> {
             Finding::Middle(color) | Finding::Start(color) if color == walker.color => {}
             Finding::Start(color) => probe.chains.link(walker.color, color),
             Finding::Free if range.len() < WORD => probe.chains.extend(walker.color, id),
-            Finding::Free if words::is_small(range) && walker.push(Piece::of_chunk(range)) => {
+            Finding::Free if self.is_small(range) && walker.push(Piece::of_chunk(range)) => {
                 probe.chains.extend(walker.color, id);
             }
             Finding::Free | Finding::Middle(_) => probe.chains.put_off(walker.color, word),

@@ -26,16 +26,10 @@ pub(crate) fn aligned(range: AddrRange) -> AddrRange {
     AddrRange::new(range.start.align_up(WORD), range.end.align_down(WORD))
 }
 
-/// Shares its page with others, or fills it: read without asking whether the page is resident.
-#[inline]
-pub(crate) fn is_small(range: AddrRange) -> bool {
-    aligned(range).len() <= page_size()
-}
-
 /// The parts of a chunk to read: all of a small one, which shares its page with others; of a larger one what is
 /// resident.
 pub(crate) fn parts_of_chunk(resident: &Resident, range: AddrRange) -> impl Iterator<Item = AddrRange> + '_ {
-    let small = is_small(range);
+    let small = resident.is_granted(aligned(range).len());
     let paged = if small { AddrRange::default() } else { range };
     core::iter::once(range).filter(move |_| small).chain(resident.within(paged))
 }

@@ -1,5 +1,7 @@
 //! Presence of pages: ioctl(PAGEMAP_SCAN), /proc/PID/pagemap, mincore(2); and whether anything is swapped: sysinfo(2).
 
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use crate::base::{Addr, AddrRange, Errno};
 
 use super::file::{self, Fd};
@@ -15,6 +17,8 @@ pub mod category {
     pub const SWAPPED: u64 = 1 << 4;
     /// The page of zeros that all never-written pages share.
     pub const ZERO: u64 = 1 << 5;
+    /// A guard (MADV_GUARD_INSTALL), which is "swapped" as well; Linux 6.16.
+    pub const GUARD: u64 = 1 << 8;
 }
 
 /// `struct page_region`: neighbouring pages of equal categories.
@@ -52,11 +56,34 @@ static_assertions::const_assert_eq!(size_of::<PageRegion>(), 24);
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 
-/// `ioctl(pagemap, PAGEMAP_SCAN, …)`: pages of `range` that are present or swapped and not the shared page of zeros.
-/// Returns how many regions it wrote; as many as fit say that there may be more behind the last (`walk_end` is not
+/// The kernel has refused the category of guards: it is older.
+static NO_GUARDS: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`scan`] leaves guards out, as far as it was tried.
+pub fn tells_guards() -> bool {
+    !NO_GUARDS.load(Relaxed)
+}
+
+/// `ioctl(pagemap, PAGEMAP_SCAN, …)`: pages of `range` that are present or swapped and neither the shared page of zeros nor
+/// a guard, as far as the kernel tells guards apart. Returns how many regions it wrote; as many as fit say that there may be more behind the last (`walk_end` is not
 /// reliable). Linux 6.7; before it ENOTTY. PAGEMAP_SCAN(2const).
 pub fn scan(pagemap: &Fd, range: AddrRange, into: &mut [PageRegion]) -> Result<usize, Errno> {
-    use category::{FILE, PRESENT, SWAPPED, ZERO};
+    if tells_guards() {
+        match scan_without(category::ZERO | category::GUARD, pagemap, range, into) {
+            Err(errno) if errno.get() == libc::EINVAL => NO_GUARDS.store(true, Relaxed),
+            result => return result,
+        }
+    }
+    scan_without(category::ZERO, pagemap, range, into)
+}
+
+fn scan_without(
+    left_out: u64,
+    pagemap: &Fd,
+    range: AddrRange,
+    into: &mut [PageRegion],
+) -> Result<usize, Errno> {
+    use category::{FILE, PRESENT, SWAPPED};
     let mut argument = ScanArgument {
         size: size_of::<ScanArgument>() as u64,
         flags: 0,
@@ -66,8 +93,8 @@ pub fn scan(pagemap: &Fd, range: AddrRange, into: &mut [PageRegion]) -> Result<u
         vec: into.as_mut_ptr().addr() as u64,
         vec_len: into.len() as u64,
         max_pages: 0,
-        category_inverted: ZERO,
-        category_mask: ZERO,
+        category_inverted: left_out,
+        category_mask: left_out,
         category_anyof_mask: PRESENT | SWAPPED,
         return_mask: FILE | PRESENT | SWAPPED,
     };

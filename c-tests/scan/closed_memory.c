@@ -1,0 +1,37 @@
+// What may hold the only pointer and can be read by nobody, not even through /proc, makes a check incomplete: nothing is
+// called a leak. A process that gave up its privileges may not open its own memory.
+// EXPECT: status 0
+// STDERR: incomplete: no leak .* 4242 byte\(s\) in 1 object\(s\) are possibly leaked
+// STDERR: bytes of reachable memory could not be read
+// EXPECT: status 0
+// ARGS: mapping
+// STDERR: incomplete: no leak .* 4242 byte\(s\) in 1 object\(s\) are possibly leaked
+#include "support.h"
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+static void **volatile holder;
+static int in_mapping;
+
+static void build(void *unused) {
+  (void)unused;
+  void *memory;
+  if (in_mapping) {
+    memory = mmap((void *)0x100000000000, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+  } else {
+    CHECK(posix_memalign(&memory, PAGE, PAGE) == 0);
+  }
+  holder = memory;
+  holder[3] = malloc(4242);
+  CHECK(mprotect(memory, PAGE, PROT_NONE) == 0);
+}
+
+int main(int count, char **arguments) {
+  (void)arguments;
+  in_mapping = count > 1;
+  if (geteuid() == 0) CHECK(setuid(65534) == 0);
+  CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
+  clean_call(build, NULL);
+  return 0;
+}
