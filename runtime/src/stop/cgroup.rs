@@ -35,7 +35,7 @@ pub fn cpus() -> Option<usize> {
     cpus_of(&read)
 }
 
-fn memory_of(read: &dyn Fn(&str) -> Option<Contents>) -> Memory {
+fn memory_of(read: &ReadFile<'_>) -> Memory {
     let mut memory = Memory { left: None, dies_as_one: false };
     each_group(read, &mut |file| {
         if let Some(most) = file("memory.max").and_then(number) {
@@ -50,7 +50,7 @@ fn memory_of(read: &dyn Fn(&str) -> Option<Contents>) -> Memory {
     memory
 }
 
-fn cpus_of(read: &dyn Fn(&str) -> Option<Contents>) -> Option<usize> {
+fn cpus_of(read: &ReadFile<'_>) -> Option<usize> {
     let mut least = None;
     each_group(read, &mut |file| {
         if let Some(cpus) = file("cpu.max").and_then(cpus_in) {
@@ -60,11 +60,11 @@ fn cpus_of(read: &dyn Fn(&str) -> Option<Contents>) -> Option<usize> {
     least
 }
 
+/// What a file of that name holds.
+type ReadFile<'r> = dyn Fn(&str) -> Option<Contents> + 'r;
+
 /// Calls `each` for the group and all above it, with what reads a file of that group.
-fn each_group(
-    read: &dyn Fn(&str) -> Option<Contents>,
-    each: &mut dyn FnMut(&dyn Fn(&str) -> Option<Contents>),
-) {
+fn each_group(read: &ReadFile<'_>, each: &mut dyn FnMut(&ReadFile<'_>)) {
     let Some(groups) = read("/proc/self/cgroup") else { return };
     let own = groups.as_str().lines().find_map(|line| line.strip_prefix("0::"));
     let mut path = own.map(|own| own.trim_end_matches('/'));

@@ -134,13 +134,12 @@ impl LinkMap {
         into: &'a mut [libc::Elf64_Phdr; HEADERS],
     ) -> Option<&'a [libc::Elf64_Phdr]> {
         let before_program_headers = Addr::new(PROGRAM_HEADERS.load(Relaxed).wrapping_sub(ELF_HEADER));
-        let count =
-            [piece, Addr::new(self.bias), before_program_headers].into_iter().find_map(|start| {
-                let count = read_headers(start, into)?;
-                let mut headers = into.iter().take(count);
-                let dynamic = headers.find(|header| header.p_type == libc::PT_DYNAMIC)?;
-                (self.bias.wrapping_add(dynamic.p_vaddr as usize) == self.dynamic.get()).then_some(count)
-            })?;
+        let count = [piece, Addr::new(self.bias), before_program_headers].into_iter().find_map(|start| {
+            let count = read_headers(start, into)?;
+            let mut headers = into.iter().take(count);
+            let dynamic = headers.find(|header| header.p_type == libc::PT_DYNAMIC)?;
+            (self.bias.wrapping_add(dynamic.p_vaddr as usize) == self.dynamic.get()).then_some(count)
+        })?;
         into.get(..count)
     }
 }
