@@ -44,6 +44,10 @@ fn main() -> ExitCode {
         (with.is_empty() || with.iter().any(|word| case.name.contains(word)))
             && !without.iter().any(|word| case.name.contains(&word[1..]))
     });
+    if let Some(unknown) = with.iter().find(|word| !cases.iter().any(|case| case.name.contains(**word))) {
+        println!("c-tests: no test has {unknown} in its name");
+        return ExitCode::FAILURE;
+    }
     if std::env::args().any(|arg| arg == "--list") {
         cases.iter().for_each(|case| println!("{}: test", case.name));
         return ExitCode::SUCCESS;
@@ -62,6 +66,10 @@ fn main() -> ExitCode {
             part.split_whitespace().all(|word| title.split_whitespace().any(|own| own == word))
         };
         columns.retain(|column| wanted.split(',').any(|part| has_all(&column.title(), part)));
+        if columns.is_empty() {
+            println!("c-tests: no column is called {wanted}");
+            return ExitCode::FAILURE;
+        }
     }
     if !reference {
         library();
@@ -150,7 +158,7 @@ fn not_in<'c>(case: &'c Case, column: &Column) -> Option<&'c str> {
 }
 
 /// What a reader of docs/LIMITS.md would not learn there: reasons of cells that are never run.
-fn reasons_not_in_limits(cases: &[Case], columns: &[Column]) -> Vec<String> {
+fn reasons_not_in_limits(cases: &[Case], columns: &[Column], cells: &[Vec<Cell>]) -> Vec<String> {
     let path = support::root().join("docs/LIMITS.md");
     let limits = std::fs::read_to_string(&path).unwrap_or_default();
     // Lines of the file are filled; reasons are not.
@@ -161,6 +169,11 @@ fn reasons_not_in_limits(cases: &[Case], columns: &[Column]) -> Vec<String> {
             let of_runs = case.runs.iter().flat_map(|run| &run.not_in).map(|(_, why)| why.as_str());
             columns.iter().filter_map(|column| not_in(case, column)).chain(of_runs)
         })
+        .chain(cells.iter().flatten().filter_map(|cell| match cell {
+            // What a program says itself before it ends with 77.
+            Cell::Skipped(why) => why.lines().find_map(|line| line.strip_prefix("skipped: ")),
+            Cell::Passed | Cell::Failed(_) => None,
+        }))
         .filter(|why| !limits.contains(why))
         .map(|why| format!("FAILED docs/LIMITS.md does not say: {why}"))
         .collect();
@@ -299,7 +312,7 @@ fn mark(cell: &Cell) -> &'static str {
 fn print_end(cases: &[Case], columns: &[Column], cells: &[Vec<Cell>], took: Duration) -> ExitCode {
     let mut sums = vec![[0; 3]; columns.len()];
     let mut reasons: Vec<(String, Vec<String>)> = vec![];
-    let mut details = reasons_not_in_limits(cases, columns);
+    let mut details = reasons_not_in_limits(cases, columns, cells);
     for (case, row) in cases.iter().zip(cells) {
         for ((column, cell), sum) in columns.iter().zip(row).zip(&mut sums) {
             match cell {

@@ -48,10 +48,20 @@ fn told_by_nothing(vector: Vector) -> Layout {
 const MOST_OF_A_BLOCK: usize = 16 << 10;
 
 /// The thread-local storage of all modules: of the one that a static program is; with musl of those that were loaded at
-/// the start, whose storage each thread has below its control block, and of those that came later.
+/// the start, whose storage each thread has beside its control block, and of those that came later (TLS ABI, variants I, where
+/// the first storage begins behind a head of two words, and II).
 fn static_tls_of_modules() -> usize {
-    let mut size = 0;
-    for_each_module(&mut |module| size += module.static_tls());
+    const HEAD: usize = 2 * size_of::<usize>();
+    let mut size = if arch::TLS_BELOW { 0 } else { HEAD };
+    for_each_module(&mut |module| {
+        if let Some((bytes, align)) = module.thread_local_storage() {
+            size = if arch::TLS_BELOW {
+                size + bytes.next_multiple_of(align)
+            } else {
+                size.next_multiple_of(align) + bytes
+            };
+        }
+    });
     size
 }
 

@@ -94,11 +94,10 @@ impl<'a> Loaded<'a> {
         search_table::of_program(self.bias, is_loaded)
     }
 
-    /// Bytes of its thread-local storage, where the thread library allocates it beside the control block (TLS ABI).
-    pub fn static_tls(&self) -> usize {
-        let segment = self.headers.iter().find(|header| header.p_type == libc::PT_TLS);
-        segment
-            .map_or(0, |header| (header.p_memsz as usize).next_multiple_of((header.p_align as usize).max(1)))
+    /// Bytes of its thread-local storage, and their alignment.
+    pub fn thread_local_storage(&self) -> Option<(usize, usize)> {
+        let segment = self.headers.iter().find(|header| header.p_type == libc::PT_TLS)?;
+        Some((segment.p_memsz as usize, (segment.p_align as usize).max(1)))
     }
 
     fn image(&self) -> AddrRange {
