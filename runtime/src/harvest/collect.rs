@@ -258,6 +258,11 @@ impl Gather {
             self.excluded.add(*range)?;
         }
         let mut full = Ok(());
+        provider.records(&mut |range| {
+            if full.is_ok() {
+                full = self.claims.add(range).and_then(|()| self.excluded.add(range));
+            }
+        });
         provider.ranges(&mut |range| {
             if full.is_ok() {
                 full = self.claims.add(range);

@@ -132,6 +132,7 @@ pub fn is_whole(harvest: &Harvest, provider: &impl Provider, maps: &Maps) -> boo
     let mut whole = roots.into_iter().all(|root| is_mapped(maps, root.range));
     whole &= harvest.nodes.iter().all(|node| is_mapped(maps, node.range));
     provider.ranges(&mut |range| whole &= is_mapped(maps, range));
+    provider.records(&mut |range| whole &= is_mapped(maps, range));
     whole
 }
 

@@ -164,6 +164,10 @@ pub trait Provider {
     /// node by itself.
     fn ranges(&self, each: &mut dyn FnMut(AddrRange));
 
+    /// Calls `each` for the memory of the provider's records about chunks: no part of it is a root, though it may touch what
+    /// is taken for a thread's control block.
+    fn records(&self, _each: &mut dyn FnMut(AddrRange)) {}
+
     /// One more than the largest ordinal.
     fn slots(&self) -> usize;
 

@@ -51,8 +51,10 @@ pub struct HeapView {
     groups: MapVec<Owner>,
     units: UnitTable,
     bounds: AddrRange,
-    /// All memory of the heap: blocks, free memory and metadata.
+    /// Blocks and free memory.
     own: MapVec<AddrRange>,
+    /// Where the heap keeps what it knows of them.
+    records: MapVec<AddrRange>,
 }
 
 impl HeapView {
@@ -60,8 +62,13 @@ impl HeapView {
     /// 2^32 blocks (EOVERFLOW).
     pub fn new() -> Result<HeapView, Errno> {
         let empty = AddrRange::new(Addr::new(usize::MAX), Addr::NULL);
-        let mut view =
-            HeapView { groups: MapVec::new(), units: UnitTable::empty(), bounds: empty, own: MapVec::new() };
+        let mut view = HeapView {
+            groups: MapVec::new(),
+            units: UnitTable::empty(),
+            bounds: empty,
+            own: MapVec::new(),
+            records: MapVec::new(),
+        };
         let mut result = Ok(());
         RADIX.for_each(|step, entry| {
             if result.is_ok() {
@@ -121,7 +128,7 @@ impl HeapView {
     fn add_segment(&mut self, segment: &'static Segment) -> Result<(), Errno> {
         let data = segment.data();
         self.own.push(data)?;
-        self.own.push(segment.area())?;
+        self.records.push(segment.area())?;
         self.cover(data);
         for unit in &segment.units {
             let capacity = unit.capacity.load(Relaxed) as usize;
@@ -244,6 +251,10 @@ impl Provider for HeapView {
 
     fn ranges(&self, each: &mut dyn FnMut(AddrRange)) {
         self.own.iter().copied().for_each(each);
+    }
+
+    fn records(&self, each: &mut dyn FnMut(AddrRange)) {
+        self.records.iter().copied().for_each(each);
     }
 
     fn slots(&self) -> usize {
