@@ -2,6 +2,8 @@
 // FLAGS: -pthread
 // TIMEOUT: 120
 // REFERENCE: gives a spurious EINTR
+// NOT-IN: archive: without the preload's functions a handler may run between a call's end by a stop and its beginning anew
+// NOT-IN: static: without the preload's functions a handler may run between a call's end by a stop and its beginning anew
 // EXPECT: clean
 // EXPECT-WITH ptrace=0: clean
 #include "support.h"
