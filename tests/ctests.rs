@@ -157,8 +157,8 @@ fn not_in<'c>(case: &'c Case, column: &Column) -> Option<&'c str> {
     column.excluded(&case.not_in).or_else(|| column.lacks(case))
 }
 
-/// What a reader of docs/LIMITS.md would not learn there: reasons of cells that are never run.
-fn reasons_not_in_limits(cases: &[Case], columns: &[Column], cells: &[Vec<Cell>]) -> Vec<String> {
+/// What a reader of docs/LIMITS.md would not learn there: reasons of cells that are never run, here or on another machine.
+fn reasons_not_in_limits(cases: &[Case], columns: &[Column]) -> Vec<String> {
     let path = support::root().join("docs/LIMITS.md");
     let limits = std::fs::read_to_string(&path).unwrap_or_default();
     // Lines of the file are filled; reasons are not.
@@ -167,13 +167,9 @@ fn reasons_not_in_limits(cases: &[Case], columns: &[Column], cells: &[Vec<Cell>]
         .iter()
         .flat_map(|case| {
             let of_runs = case.runs.iter().flat_map(|run| &run.not_in).map(|(_, why)| why.as_str());
-            columns.iter().filter_map(|column| not_in(case, column)).chain(of_runs)
+            let of_programs = case.skips.iter().map(String::as_str);
+            columns.iter().filter_map(|column| not_in(case, column)).chain(of_runs).chain(of_programs)
         })
-        .chain(cells.iter().flatten().filter_map(|cell| match cell {
-            // What a program says itself before it ends with 77.
-            Cell::Skipped(why) => why.lines().find_map(|line| line.strip_prefix("skipped: ")),
-            Cell::Passed | Cell::Failed(_) => None,
-        }))
         .filter(|why| !limits.contains(why))
         .map(|why| format!("FAILED docs/LIMITS.md does not say: {why}"))
         .collect();
@@ -312,7 +308,7 @@ fn mark(cell: &Cell) -> &'static str {
 fn print_end(cases: &[Case], columns: &[Column], cells: &[Vec<Cell>], took: Duration) -> ExitCode {
     let mut sums = vec![[0; 3]; columns.len()];
     let mut reasons: Vec<(String, Vec<String>)> = vec![];
-    let mut details = reasons_not_in_limits(cases, columns, cells);
+    let mut details = reasons_not_in_limits(cases, columns);
     for (case, row) in cases.iter().zip(cells) {
         for ((column, cell), sum) in columns.iter().zip(row).zip(&mut sums) {
             match cell {

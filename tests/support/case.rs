@@ -21,7 +21,7 @@
 //! | `TIMEOUT: seconds` | instead of 30 |
 //! | `REFERENCE: why` | LeakSanitizer is known to say otherwise |
 //!
-//! A program that exits with 77 was skipped and has printed the reason.
+//! A program that exits with 77 was skipped and has printed the reason, by `skip("reason")`; docs/LIMITS.md has it.
 
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,8 @@ pub struct Case {
     pub levels: Vec<String>,
     pub timeout: u64,
     pub reference: Option<String>,
+    /// What it may say as it ends with 77.
+    pub skips: Vec<String>,
     pub runs: Vec<Run>,
 }
 
@@ -106,6 +108,7 @@ impl Case {
             levels: vec!["-O0".into(), "-O2".into()],
             timeout: 30,
             reference: None,
+            skips: literals_of_skip(&text),
             runs: vec![],
         };
         for line in head {
@@ -195,6 +198,11 @@ impl Case {
     fn last(&mut self) -> Result<&mut Run, String> {
         self.runs.last_mut().ok_or_else(|| "a directive of a run before the first EXPECT".into())
     }
+}
+
+/// The reasons that a test's source may end with: what stands in each `skip("...")`.
+fn literals_of_skip(text: &str) -> Vec<String> {
+    text.split("skip(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
 }
 
 /// All tests below c-tests, sorted by name.
