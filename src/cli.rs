@@ -23,7 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a program and report its leaks and those of its child processes
     Run(Run),
-    /// Run a program and say, when it exits, why objects are alive: who holds them, from a variable or a stack on
+    /// Run a program and say, when it exits, why objects are alive: who holds them, from a variable or a stack on; or who
+    /// points to them (--who-points-here)
     Explain(Explain),
     /// Compare the JSON reports of two runs: what is new, what grew, what shrank, what is gone
     Diff(Diff),
@@ -110,6 +111,18 @@ pub struct Run {
     /// function, source file or library that matches (as in suppressions); `all`: every one. One object of each call stack
     #[arg(long, value_name = "WHAT", value_parser = explainable)]
     pub explain: Option<String>,
+    /// Say also which words point to each object that is explained, whoever holds them: roots, mappings, other objects,
+    /// lost ones too. N of each at most, 32 without a number, and how many there are
+    #[arg(
+        long,
+        visible_alias = "referrers",
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "32",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub who_points_here: Option<u32>,
     /// List address and size of each leaked object
     #[arg(long)]
     pub objects: bool,
@@ -147,6 +160,7 @@ The same as `standstill run --explain WHAT -- PROGRAM`, with all its options.
 Examples:
   standstill explain make_node -- ./server --config test.conf
   standstill explain 4096 -- ./server
+  standstill explain --who-points-here make_node -- ./server
   setarch -R standstill explain 0x7ffff7a03c40 -- ./server";
 
 /// The text goes into an option of the library, in quotes.

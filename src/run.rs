@@ -72,6 +72,11 @@ pub fn run(options: &Run) -> Result<ExitCode, Problem> {
     // All that can be wrong with the arguments is found before the program runs.
     symbols::check_directories(&options.shape.debug_dir)?;
     let told = told::options();
+    if options.who_points_here.is_some() && options.explain.is_none() && told.explain.as_str().is_empty() {
+        let how =
+            "--who-points-here says more of --explain WHAT: give that too (or `standstill explain WHAT`)";
+        return Err(Problem::new(how.to_owned()));
+    }
     let suppressions = render::suppressions(&options.shape, &mut |line| crate::say(format_args!("{line}")))?;
     let log = options.log.as_ref().map(|path| {
         let new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o666).open(path);
@@ -182,6 +187,9 @@ fn environment(
     }
     if let Some(what) = &options.explain {
         ours += &format!(":explain='{what}'");
+    }
+    if let Some(count) = options.who_points_here {
+        ours += &format!(":explain_referrers={count}");
     }
     set("STANDSTILL_OPTIONS", &|old| match old {
         Some(old) => [old.as_os_str(), ":".as_ref(), ours.as_ref()].iter().copied().collect(),

@@ -122,19 +122,88 @@ fn reachable_objects_and_what_each_variable_holds_alone() {
     assert_eq!(document["leaked"]["objects"], 0);
 }
 
+#[test]
+fn who_points_to_an_object_is_told_of_roots_and_of_other_objects() {
+    let program = program();
+    let json = support::scratch("explain").join("pointers.json");
+    let words = ["explain", "--who-points-here", "5000", "--json", json.to_str().unwrap()];
+    let out = standstill(&words, &program, &[]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(0), "{text}");
+    // Two variables and the node; a stale word on a stack may be a fourth.
+    let told = text.split_once("  pointed to by ").unwrap_or_else(|| panic!("{text}")).1;
+    for words in [
+        " word(s)\n",
+        "    variable shared_by_two (",
+        "    variable shared_by_two+0x8 (",
+        "    16 byte(s) at 0x",
+        ", in offset 8, allocated in make_node ",
+    ] {
+        assert!(told.contains(words), "no '{words}' in\n{text}");
+    }
+    let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let path = &document["processes"][0]["survey"]["paths"][0];
+    let referrers = path["referrers"].as_array().unwrap();
+    assert_eq!(path["pointers"].as_u64().unwrap() as usize, referrers.len());
+    let is_node = |one: &Value| one["holder"] == "object" && one["offset"] == 8 && one["bytes"] == 16;
+    assert_eq!(referrers.iter().filter(|one| is_node(one)).count(), 1, "{path}");
+    let is_variable =
+        |one: &Value| one["variable"]["name"] == "shared_by_two" && one["word"] == path["address"];
+    assert_eq!(referrers.iter().filter(|one| is_variable(one)).count(), 2, "{path}");
+
+    // Fewer than there are.
+    let out = standstill(&["explain", "--referrers=1", "5000"], &program, &[]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(text.contains("    and 2 more\n") || text.contains("    and 3 more\n"), "{text}");
+    // Of many call stacks at once, and of what is lost.
+    let out = standstill(&["run", "--explain", "all", "--who-points-here"], &program, &["lose"]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(text.contains("nothing holds it: a leak\n  no word points to it\n"), "{text}");
+    assert!(
+        text.contains("variable shared_by_two+0x8 (") && text.contains("variable second_list ("),
+        "{text}"
+    );
+}
+
+#[test]
+fn who_points_here_needs_an_object_and_a_number() {
+    let program = program();
+    let out = standstill(&["run", "--who-points-here"], &program, &[]);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(125), "{text}");
+    assert!(text.contains("--who-points-here says more of --explain WHAT"), "{text}");
+    for bad in ["--who-points-here=0", "--who-points-here=many"] {
+        let out = standstill(&["explain", bad, "all"], &program, &[]);
+        assert_eq!(out.status.code(), Some(2), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    // Not asked: not told, and null in JSON.
+    let out = standstill(&["explain", "5000", "--json", "-"], &program, &[]);
+    let document: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(document["processes"][0]["survey"]["paths"][0]["pointers"].is_null());
+    assert!(!String::from_utf8_lossy(&out.stderr).contains("pointed to"));
+}
+
 /// Without the command the library itself prints: modules and offsets.
 #[test]
 fn the_library_alone_explains_by_module_and_offset() {
     let program = program();
     let mut command = Command::new(&program);
     command.env("LD_PRELOAD", &library().shared).env_remove("LSAN_OPTIONS").stdin(Stdio::null());
-    command.env("STANDSTILL_OPTIONS", "symbolize=0:explain=5000:report_reachable=1:report_retained=3");
+    command.env(
+        "STANDSTILL_OPTIONS",
+        "symbolize=0:explain=5000:explain_referrers=9:report_reachable=1:report_retained=3",
+    );
     let out = command.output().unwrap();
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(0), "{text}");
-    for words in
-        ["Alive: 5000 byte(s)", "    a variable at 0x", "shelf+0x", "Still reachable: ", "Retained by roots"]
-    {
+    for words in [
+        "Alive: 5000 byte(s)",
+        "    a variable at 0x",
+        "shelf+0x",
+        "  pointed to by ",
+        "Still reachable: ",
+        "Retained by roots",
+    ] {
         assert!(text.contains(words), "no '{words}' in\n{text}");
     }
 }

@@ -47,11 +47,11 @@ impl Named {
         }
         named.choose();
         let survey = &named.survey;
-        for hop in survey.hops.iter().filter(|hop| hop.pc != 0) {
+        for hop in survey.words().filter(|hop| hop.pc != 0) {
             let name = || frames(&[hop.pc as u64], &check.modules, symbolizer);
             named.code.entry(hop.pc).or_insert_with(name);
         }
-        let roots = survey.hops.iter().filter(|hop| hop.is_root()).map(|hop| hop.at);
+        let roots = survey.words().filter(|hop| hop.is_root()).map(|hop| hop.at);
         for at in roots.chain(survey.places.iter().map(|place| place.at)) {
             if let Some(variable) = variable(at.get() as u64, &check.modules, symbolizer) {
                 named.variables.insert(at.get(), variable);

@@ -60,6 +60,8 @@ struct OnePath<'a> {
     held: bool,
     frames: Vec<OneFrame<'a>>,
     steps: Vec<OneStep<'a>>,
+    pointers: Option<usize>,
+    referrers: Vec<OneStep<'a>>,
 }
 
 #[derive(Serialize)]
@@ -122,12 +124,18 @@ pub(super) fn survey(named: &Named) -> Option<OneSurvey<'_>> {
             .iter()
             .map(|path| {
                 let hops = survey.hops.get(path.first..path.first + path.hops).unwrap_or_default();
+                let words = path.pointers.and_then(|pointers| {
+                    survey.referrers.get(pointers.first..pointers.first + pointers.told)
+                });
+                let words = words.unwrap_or_default();
                 OnePath {
                     address: hex(path.object.get() as u64),
                     bytes: path.size,
                     held: !hops.is_empty(),
                     frames: stack(path.stack).iter().map(frame).collect(),
                     steps: hops.iter().map(|hop| step(named, hop)).collect(),
+                    pointers: path.pointers.map(|pointers| pointers.count),
+                    referrers: words.iter().map(|hop| step(named, hop)).collect(),
                 }
             })
             .collect(),

@@ -6,7 +6,7 @@ use standstill_runtime::harvest::Strength;
 use standstill_runtime::report;
 use standstill_runtime::report::mappings::Mappings;
 use standstill_runtime::report::resources::Resources;
-use standstill_runtime::report::survey::{Grown, Path, Place, Reachable, Retained};
+use standstill_runtime::report::survey::{Grown, Path, Place, Pointers, Reachable, Retained};
 use standstill_runtime::threads::resources::Kind;
 use standstill_runtime::trace::StackId;
 
@@ -23,6 +23,8 @@ pub struct Survey {
     pub paths: Vec<Path>,
     /// Of all paths.
     pub hops: Vec<Hop>,
+    /// Words that point to the objects of paths.
+    pub referrers: Vec<Hop>,
     /// Root words.
     pub places: Vec<Place>,
     /// What they hold.
@@ -45,6 +47,7 @@ impl Survey {
             wanted: &self.wanted,
             paths: &self.paths,
             hops: &self.hops,
+            referrers: &self.referrers,
             places: &self.places,
             retained: &self.retained,
             grown: &self.grown,
@@ -61,7 +64,12 @@ impl Survey {
         let groups = groups.chain(self.grown.iter().map(|group| group.stack));
         let groups = groups.chain(self.resources.iter().map(|group| group.stack));
         let groups = groups.chain(self.mappings.iter().map(|group| group.stack));
-        groups.chain(paths).chain(self.hops.iter().map(|hop| hop.stack.0))
+        groups.chain(paths).chain(self.words().map(|hop| hop.stack.0))
+    }
+
+    /// Every word that it tells of, but for those of roots.
+    pub fn words(&self) -> impl Iterator<Item = &Hop> {
+        self.hops.iter().chain(&self.referrers)
     }
 
     /// A line of it. `None` for a bad one; `Some(false)` for one that is of something else.
@@ -84,11 +92,21 @@ impl Survey {
                 stack: fields.decimal()?,
                 first: self.hops.len(),
                 hops: 0,
+                pointers: None,
             }),
             b"hop" => {
                 let hop = hop(fields)?;
                 self.paths.last_mut()?.hops += 1;
                 self.hops.push(hop);
+            }
+            b"pointers" => {
+                let (count, first) = (fields.decimal()?, self.referrers.len());
+                self.paths.last_mut()?.pointers = Some(Pointers { count, first, told: 0 });
+            }
+            b"referrer" => {
+                let hop = hop(fields)?;
+                self.paths.last_mut()?.pointers.as_mut()?.told += 1;
+                self.referrers.push(hop);
             }
             b"place" => {
                 let (holder, tid) = (holder(fields)?, fields.decimal()?);

@@ -142,7 +142,7 @@ fn leak() -> impl Strategy<Value = report::Leak> {
 fn survey() -> impl Strategy<Value = Survey> {
     use standstill_runtime::explain::{Holder, Hop};
     use standstill_runtime::harvest::Strength;
-    use standstill_runtime::report::survey::{Grown, Path, Place, Reachable, Retained};
+    use standstill_runtime::report::survey::{Grown, Path, Place, Pointers, Reachable, Retained};
     use standstill_runtime::trace::StackId;
     let holder = || prop::sample::select(Holder::ALL.to_vec());
     let hop = (holder(), any::<i32>(), any::<bool>(), any::<u32>(), 0u32..4, any::<usize>()).prop_map(
@@ -176,7 +176,12 @@ fn survey() -> impl Strategy<Value = Survey> {
             }
             for (object, size, stack, hops) in paths {
                 let (object, first) = (Addr::new(object as usize), survey.hops.len());
-                survey.paths.push(Path { object, size, stack, first, hops: hops.len() });
+                // Of every second one it was asked who points to it.
+                let told = hops.len() / 2;
+                let asked =
+                    (size % 2 == 1).then_some(Pointers { count: size, first: survey.referrers.len(), told });
+                survey.paths.push(Path { object, size, stack, first, hops: hops.len(), pointers: asked });
+                survey.referrers.extend(hops.iter().take(asked.map_or(0, |_| told)).copied());
                 survey.hops.extend(hops);
             }
             for (holder, tid, at) in places {

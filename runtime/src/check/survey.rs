@@ -2,15 +2,15 @@
 
 use crate::base::text::parse_number;
 use crate::base::{Addr, Errno};
-use crate::explain::{Holder, Hop, Owners, Paths, frames, mappings};
+use crate::explain::{Holder, Hop, Owners, Paths, frames, mappings, referrers};
 use crate::harvest::Harvest;
-use crate::heap::{Chunk, HeapView, Provider, Tag};
+use crate::heap::{Chunk, ChunkId, HeapView, Provider, Tag};
 use crate::init::options::Options;
 use crate::mem::{Lists, MapVec, ReadMemory, Tally};
 use crate::report;
 use crate::report::mappings::Mappings;
 use crate::report::resources::Resources;
-use crate::report::survey::{Grown, Path, Place, Reachable, Retained};
+use crate::report::survey::{Grown, Path, Place, Pointers, Reachable, Retained};
 use crate::scan::{Bits, Marks};
 use crate::stop::World;
 use crate::stop::snapshot::{Handover, Head};
@@ -24,6 +24,7 @@ pub(super) struct Survey {
     reachable: MapVec<Reachable>,
     paths: MapVec<Path>,
     hops: MapVec<Hop>,
+    referrers: MapVec<Hop>,
     places: MapVec<Place>,
     retained: MapVec<Retained>,
     grown: MapVec<Grown>,
@@ -84,8 +85,12 @@ pub(super) fn make(
         }
     }
     if let Some(wanted) = Wanted::read(options.explain.as_str()) {
-        survey.add_paths(heap, memory, harvest, &wanted)?;
+        let objects = survey.add_paths(heap, memory, harvest, &wanted)?;
+        if options.explain_referrers > 0 {
+            survey.add_referrers(heap, memory, harvest, &objects, options.explain_referrers as usize)?;
+        }
         frames::name(world, &mut survey.hops);
+        frames::name(world, &mut survey.referrers);
     }
     Ok(survey)
 }
@@ -94,10 +99,11 @@ impl Survey {
     /// From a snapshot; see [`super::analysis::Analysis::hand_over`].
     pub(super) fn hand_over(&self, handover: &Handover) -> Result<(), Errno> {
         // What grew is told of checks in place only, what was not given back is found afterwards.
-        let Survey { reachable, paths, hops, places, retained, mappings, .. } = self;
+        let Survey { reachable, paths, hops, referrers, places, retained, mappings, .. } = self;
         handover.write::<Reachable>(reachable)?;
         handover.write::<Path>(paths)?;
         handover.write::<Hop>(hops)?;
+        handover.write::<Hop>(referrers)?;
         handover.write::<Place>(places)?;
         handover.write::<Retained>(retained)?;
         handover.write::<Mappings>(mappings)
@@ -105,9 +111,10 @@ impl Survey {
 
     /// In the program.
     pub(super) fn take_over(lists: &mut Lists<'_, Head>) -> Result<Survey, Errno> {
-        let (reachable, paths, hops) = (lists.take()?, lists.take()?, lists.take()?);
+        let (reachable, paths, hops, referrers) =
+            (lists.take()?, lists.take()?, lists.take()?, lists.take()?);
         let (places, retained, mappings) = (lists.take()?, lists.take()?, lists.take()?);
-        Ok(Survey { reachable, paths, hops, places, retained, mappings, ..Survey::default() })
+        Ok(Survey { reachable, paths, hops, referrers, places, retained, mappings, ..Survey::default() })
     }
 
     /// For the report.
@@ -117,6 +124,7 @@ impl Survey {
             wanted: options.explain.as_str(),
             paths: &self.paths,
             hops: &self.hops,
+            referrers: &self.referrers,
             places: &self.places,
             retained: &self.retained,
             grown: &self.grown,
@@ -197,29 +205,68 @@ impl Survey {
         Ok(())
     }
 
+    /// The objects that are wanted, one for each path.
     fn add_paths(
         &mut self,
         heap: &HeapView,
         memory: &impl ReadMemory,
         harvest: &Harvest,
         wanted: &Wanted,
-    ) -> Result<(), Errno> {
+    ) -> Result<MapVec<ChunkId>, Errno> {
         let paths = Paths::new(heap, memory, harvest)?;
         let mut last_stack = 0;
         heap.for_each(&mut |_, chunk| last_stack = last_stack.max(chunk.stack.0));
         let mut told = Bits::new(last_stack as usize + 1)?;
-        let mut full = Ok(());
+        let (mut objects, mut full) = (MapVec::new(), Ok(()));
         heap.for_each(&mut |id, chunk| {
             if full.is_ok() && wanted.is(&chunk) && told.insert(chunk.stack.0 as usize) {
                 let first = self.hops.len();
                 full = paths.chain(heap, memory, harvest, id, &mut self.hops).and_then(|()| {
                     let hops = self.hops.len() - first;
                     let (object, size, stack) = (chunk.base, chunk.size, chunk.stack.0);
-                    self.paths.push(Path { object, size, stack, first, hops })
+                    objects.push(id)?;
+                    self.paths.push(Path { object, size, stack, first, hops, pointers: None })
                 });
             }
         });
-        full
+        full.map(|()| objects)
+    }
+
+    /// Who points to the objects of the paths: at most `limit` words for each.
+    fn add_referrers(
+        &mut self,
+        heap: &HeapView,
+        memory: &impl ReadMemory,
+        harvest: &Harvest,
+        objects: &[ChunkId],
+        limit: usize,
+    ) -> Result<(), Errno> {
+        // Ids are found again in a sorted list; an index tells which path they are of.
+        let (mut sorted, mut wanted) = (MapVec::new(), MapVec::new());
+        for (index, id) in objects.iter().enumerate() {
+            sorted.push((*id, index))?;
+        }
+        sorted.sort_unstable();
+        for (id, _) in sorted.iter() {
+            wanted.push(*id)?;
+        }
+        let mut words = MapVec::<(usize, usize, Hop)>::new();
+        let counts = referrers::find_each(heap, memory, harvest, &wanted, limit, &mut |index, hop| {
+            words.push((index, words.len(), hop))
+        })?;
+        words.sort_unstable_by_key(|(index, order, _)| (*index, *order));
+        for (index, ((_, path), count)) in sorted.iter().zip(counts.iter()).enumerate() {
+            let first = self.referrers.len();
+            let start = words.partition_point(|(of, ..)| *of < index);
+            for (.., hop) in words.iter().skip(start).take_while(|(of, ..)| *of == index) {
+                self.referrers.push(*hop)?;
+            }
+            if let Some(path) = self.paths.get_mut(*path) {
+                let told = self.referrers.len() - first;
+                path.pointers = Some(Pointers { count: *count, first, told });
+            }
+        }
+        Ok(())
     }
 }
 

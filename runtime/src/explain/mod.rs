@@ -5,7 +5,7 @@
 //! takes eight bytes a chunk and a second pass over the heap.
 //!
 //! - [`paths`] floods breadth first and remembers for each chunk one word that led to it: shortest chains;
-//! - [`referrers`] looks the other way: every word that points into one chunk;
+//! - [`referrers`] looks the other way: every word that points into one chunk, or into one of several;
 //! - [`owners`] tells of each chunk the first and the last root word that reach it, and so what only one variable,
 //!   thread or module holds;
 //! - [`doubt_interior`] tells what is held by pointers into the middle only;

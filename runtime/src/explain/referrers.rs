@@ -1,6 +1,8 @@
-//! Who points here: every word that leads to one chunk.
+//! Who points here: every word that leads to one chunk, or to one of several.
 //!
 //! Roots first, then mappings, then chunks, live ones and leaked ones alike: a pointer in a leaked chunk is a pointer.
+//!
+//! Contract: reads all that can be read once, however many chunks are asked for.
 
 use crate::base::{Addr, Errno};
 use crate::harvest::Harvest;
@@ -20,25 +22,47 @@ pub fn find(
     id: ChunkId,
     limit: usize,
 ) -> Result<(MapVec<Hop>, usize), Errno> {
+    let mut hops = MapVec::new();
+    let counts = find_each(provider, memory, harvest, &[id], limit, &mut |_, hop| hops.push(hop))?;
+    Ok((hops, counts.first().copied().unwrap_or(0)))
+}
+
+/// The words that lead to each of `wanted`, which is sorted: how many there are. At most `limit` of them for each are given
+/// to `each`, with the index of the chunk in `wanted`; not those of one chunk together.
+pub fn find_each(
+    provider: &impl Provider,
+    memory: &impl ReadMemory,
+    harvest: &Harvest,
+    wanted: &[ChunkId],
+    limit: usize,
+    each: &mut dyn FnMut(usize, Hop) -> Result<(), Errno>,
+) -> Result<MapVec<usize>, Errno> {
     let mut leads = Leads::new(provider, memory, harvest)?;
-    let own = provider.chunk(id).range();
-    let mut found = Found { hops: MapVec::new(), count: 0, limit, full: Ok(()) };
-    for (index, root) in harvest.words.iter().enumerate() {
-        if leads.of(root.word) == Some(Lead::Chunk(id)) {
-            found.add(word_of(harvest, index));
+    let index_of = |lead: Lead| match lead {
+        Lead::Chunk(id) => wanted.binary_search(&id).ok(),
+        Lead::Run(_) => None,
+    };
+    let mut counts = MapVec::new();
+    counts.resize(wanted.len(), 0)?;
+    let mut found = Found { counts, limit, each, full: Ok(()) };
+    for (number, root) in harvest.words.iter().enumerate() {
+        if let Some(index) = leads.of(root.word).and_then(index_of) {
+            found.add(index, || word_of(harvest, number));
         }
     }
     for root in harvest.roots.iter() {
         leads.in_memory(root.range, |at, word, lead| {
-            if lead == Lead::Chunk(id) {
-                found.add(holder(provider, harvest, at, &word).0);
+            if let Some(index) = index_of(lead) {
+                found.add(index, || holder(provider, harvest, at, &word).0);
             }
         });
     }
     let mut add = |at: Addr, word: usize, lead: Lead| {
+        let Some(index) = index_of(lead) else { return };
+        let own = wanted.get(index).is_some_and(|id| provider.chunk(*id).range().contains(at));
         // What lies in a root was counted there.
-        if lead == Lead::Chunk(id) && !own.contains(at) && super::paths::root_at(harvest, at).is_none() {
-            found.add(holder(provider, harvest, at, &word).0);
+        if !own && super::paths::root_at(harvest, at).is_none() {
+            found.add(index, || holder(provider, harvest, at, &word).0);
         }
     };
     for run in 0..harvest.runs {
@@ -55,21 +79,23 @@ pub fn find(
     for range in chunks.iter() {
         leads.in_chunk(*range, &mut add);
     }
-    found.full.map(|()| (found.hops, found.count))
+    found.full.map(|()| found.counts)
 }
 
-struct Found {
-    hops: MapVec<Hop>,
-    count: usize,
+struct Found<'a> {
+    /// For each that is wanted.
+    counts: MapVec<usize>,
     limit: usize,
+    each: &'a mut dyn FnMut(usize, Hop) -> Result<(), Errno>,
     full: Result<(), Errno>,
 }
 
-impl Found {
-    fn add(&mut self, hop: Hop) {
-        self.count += 1;
-        if self.hops.len() < self.limit && self.full.is_ok() {
-            self.full = self.hops.push(hop);
+impl Found<'_> {
+    fn add(&mut self, index: usize, hop: impl FnOnce() -> Hop) {
+        let Some(count) = self.counts.get_mut(index) else { return };
+        if *count < self.limit && self.full.is_ok() {
+            self.full = (self.each)(index, hop());
         }
+        *count += 1;
     }
 }

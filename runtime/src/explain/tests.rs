@@ -135,6 +135,19 @@ proptest! {
         let expected = in_chunks.sum::<usize>() + in_roots.count() + in_words.count() + in_nodes.sum::<usize>();
         let cookies = hops.iter().filter(|hop| !is_there(hop.word)).count();
         prop_assert_eq!(count - cookies, expected);
+        // Of all at once the same is told as of each alone.
+        let all: Vec<_> = (0..heap.chunks.len()).map(|index| heap.id(index)).collect();
+        let mut of_each = vec![Vec::new(); all.len()];
+        let counts = referrers::find_each(heap, memory, harvest, &all, 3, &mut |index, hop| {
+            of_each[index].push(hop);
+            Ok(())
+        })
+        .unwrap();
+        for (index, id) in all.iter().enumerate() {
+            let (hops, count) = referrers::find(heap, memory, harvest, *id, 3).unwrap();
+            prop_assert_eq!(counts[index], count);
+            prop_assert_eq!(&of_each[index][..], &hops[..]);
+        }
     }
 }
 

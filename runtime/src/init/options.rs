@@ -280,6 +280,8 @@ options! {
     report_mappings: bool = "0" => false;
     /// Say why objects are alive: the one at an address (0x..), those of a size, or those that a matching function allocated (needs the command standstill; patterns as in suppressions). One object of each call stack.
     explain: Word = "" => Word::new();
+    /// Say also who points to each object that explain tells of: so many words of each, and how many there are; 0 says nothing of it.
+    explain_referrers: u32 = "0" => 0;
     /// Bits of a word that are an address, as in 0x7fffffffffff, for programs that keep tags in pointers: what only a word with other bits set leads to is "possible". 0: all.
     pointer_mask: u64 = "0" => 0;
     /// What only a word at an address that is no multiple of its size leads to is "possible".

@@ -30,6 +30,8 @@
 //! explain TEXT                      which paths were asked for
 //! path ADDRESS SIZE STACK           why an object is alive
 //! hop HOLDER TID WEAK START LENGTH AT WORD STACK PC TIMES   each of the last `path`, root first
+//! pointers COUNT                    how many words point to the object of the last `path`, where that was asked
+//! referrer ..                       the first of them, as `hop`
 //! place HOLDER TID AT               each root word, in order
 //! retained FIRST LAST OBJECTS BYTES what is reached from place FIRST to LAST and from no other
 //! grown STACK OBJECTS BYTES NOW-OBJECTS NOW-BYTES SINCE   since a baseline
@@ -48,6 +50,7 @@
 //! Why lines of text and no binary form: they can be read when something went wrong, and a torn one is seen.
 
 use crate::base::Addr;
+use crate::explain::Hop;
 use crate::harvest::Strength;
 use crate::mem::MapVec;
 use crate::trace::{self, MAX_DEPTH, StackId};
@@ -55,6 +58,7 @@ use crate::trace::{self, MAX_DEPTH, StackId};
 use super::misuse::MisuseReport;
 use super::model::{MAX_FRAMES, Module, Modules, Outcome, Report};
 use super::sink::{Sink, write_to};
+use super::survey::Pointers;
 use super::text::Style;
 
 macro_rules! say {
@@ -232,7 +236,7 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     let all = all.chain(survey.resources.iter().map(|group| group.stack));
     let all = all.chain(survey.mappings.iter().map(|group| group.stack));
     let all = all.chain(survey.paths.iter().map(|path| path.stack));
-    for number in all.chain(survey.hops.iter().map(|hop| hop.stack.0)) {
+    for number in all.chain(survey.hops.iter().chain(survey.referrers).map(|hop| hop.stack.0)) {
         // Without memory the frames are missing from the report.
         let _ = stacks.push(number);
     }
@@ -265,10 +269,13 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     for path in survey.paths {
         say!(out, "path {:x} {} {}\n", path.object.get(), path.size, path.stack);
         for hop in survey.hops.get(path.first..path.first + path.hops).unwrap_or_default() {
-            let weak = u8::from(hop.strength == Strength::Weak);
-            let (start, len, at) = (hop.range.start.get(), hop.range.len(), hop.at.get());
-            say!(out, "hop {} {} {weak} {start:x} {len} {at:x} ", hop.holder.name(), hop.tid);
-            say!(out, "{:x} {} {:x} {}\n", hop.word, hop.stack.0, hop.pc, hop.times);
+            one_hop("hop", hop, out);
+        }
+        if let Some(Pointers { count, first, told }) = path.pointers {
+            say!(out, "pointers {count}\n");
+            for hop in survey.referrers.get(first..first + told).unwrap_or_default() {
+                one_hop("referrer", hop, out);
+            }
         }
     }
     for place in survey.places {
@@ -277,6 +284,13 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     for sum in survey.retained {
         say!(out, "retained {} {} {} {}\n", sum.first, sum.last, sum.objects, sum.bytes);
     }
+}
+
+fn one_hop(word: &str, hop: &Hop, out: &mut dyn Sink) {
+    let weak = u8::from(hop.strength == Strength::Weak);
+    let (start, len, at) = (hop.range.start.get(), hop.range.len(), hop.at.get());
+    say!(out, "{word} {} {} {weak} {start:x} {len} {at:x} ", hop.holder.name(), hop.tid);
+    say!(out, "{:x} {} {:x} {}\n", hop.word, hop.stack.0, hop.pc, hop.times);
 }
 
 fn leaks(report: &Report<'_>, style: &Style, out: &mut dyn Sink) {

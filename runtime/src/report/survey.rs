@@ -1,5 +1,5 @@
-//! What a check tells of objects that are no leaks: which are reachable and from where, why single ones are alive, what
-//! each root holds alone. Plain data and its text; made only when an option asks for it.
+//! What a check tells of objects that are no leaks: which are reachable and from where, why single ones are alive, who
+//! points to them, what each root holds alone. Plain data and its text; made only when an option asks for it.
 
 use crate::base::Addr;
 use crate::base::Errno;
@@ -41,6 +41,19 @@ pub struct Path {
     pub first: usize,
     /// How many they are; 0: nothing holds it.
     pub hops: usize,
+    /// Who points to it; `None` where that was not asked.
+    pub pointers: Option<Pointers>,
+}
+
+/// The words that point to one object, itself left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pointers {
+    /// How many there are.
+    pub count: usize,
+    /// Where those that are told begin in the list of all referrers.
+    pub first: usize,
+    /// How many are told.
+    pub told: usize,
 }
 
 /// A root word.
@@ -93,6 +106,8 @@ pub struct Survey<'a> {
     pub paths: &'a [Path],
     /// Of all paths.
     pub hops: &'a [Hop],
+    /// Words that point to the objects of paths.
+    pub referrers: &'a [Hop],
     /// In the order of [`crate::explain::Owners`].
     pub places: &'a [Place],
     /// Sums, by first and last place.
@@ -178,6 +193,12 @@ pub fn render(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &
     for path in survey.paths {
         let hops = survey.hops.get(path.first..path.first + path.hops).unwrap_or_default();
         one_path(path, hops, names, out);
+        if let Some(pointers) = &path.pointers {
+            let end = pointers.first.saturating_add(pointers.told);
+            let words = survey.referrers.get(pointers.first..end).unwrap_or_default();
+            pointed_to(path, pointers.count, words, names, out);
+        }
+        out.bytes(b"\n");
     }
     super::mappings::render(survey.mappings, names, out);
     super::resources::render(survey.resources, names, out);
@@ -221,7 +242,7 @@ fn one_path(path: &Path, hops: &[Hop], names: &dyn StackText, out: &mut dyn Sink
     say!(out, "{state}: {size} byte(s) at {object:#x} allocated from:\n");
     names.print(stack, out);
     if hops.is_empty() {
-        out.bytes(b"  nothing holds it: a leak\n\n");
+        out.bytes(b"  nothing holds it: a leak\n");
         return;
     }
     out.bytes(b"  held by\n");
@@ -233,7 +254,50 @@ fn one_path(path: &Path, hops: &[Hop], names: &dyn StackText, out: &mut dyn Sink
     if inside > 0 && inside <= size {
         say!(out, ", at offset {inside}");
     }
-    out.bytes(b"\n\n");
+    out.bytes(b"\n");
+}
+
+/// Who points to an object: `words`, and how many there are with those that are not told.
+fn pointed_to(path: &Path, count: usize, words: &[Hop], names: &dyn StackText, out: &mut dyn Sink) {
+    if count == 0 {
+        return out.bytes(b"  no word points to it\n");
+    }
+    say!(out, "  pointed to by {count} word(s)\n");
+    for hop in words {
+        one_word(hop, names, out);
+        let inside = hop.word.wrapping_sub(path.object.get());
+        if inside > 0 && inside <= path.size {
+            say!(out, ", to offset {inside}");
+        }
+        out.bytes(b"\n");
+    }
+    let more = count.saturating_sub(words.len());
+    if more > 0 {
+        say!(out, "    and {more} more\n");
+    }
+}
+
+fn one_word(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
+    let (offset, len) = (hop.offset(), hop.range.len());
+    match hop.holder {
+        Holder::Chunk => {
+            say!(out, "    {len} byte(s) at {:#x}, in offset {offset}", hop.range.start);
+            names.allocated(hop.stack.0, out);
+        }
+        Holder::Mapping | Holder::UnreachedMapping => {
+            say!(out, "    {} at {:#x}, in offset {offset}", hop.holder.phrase(), hop.range.start);
+        }
+        _ => root_word(hop, names, out),
+    }
+}
+
+fn root_word(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
+    let doubt = hop.strength == crate::harvest::Strength::Weak;
+    say!(out, "    {}", if doubt { "possibly " } else { "" });
+    names.place(&Place { holder: hop.holder, tid: hop.tid, at: hop.at }, out);
+    if hop.pc != 0 {
+        names.frame(hop.pc, out);
+    }
 }
 
 fn one_hop(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
@@ -251,14 +315,7 @@ fn one_hop(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
         Holder::UnreachedMapping => {
             say!(out, "    possibly {} at {:#x}, in offset {offset}", hop.holder.phrase(), hop.range.start);
         }
-        _ => {
-            let doubt = hop.strength == crate::harvest::Strength::Weak;
-            say!(out, "    {}", if doubt { "possibly " } else { "" });
-            names.place(&Place { holder: hop.holder, tid: hop.tid, at: hop.at }, out);
-            if hop.pc != 0 {
-                names.frame(hop.pc, out);
-            }
-        }
+        _ => root_word(hop, names, out),
     }
     out.bytes(b"\n");
 }

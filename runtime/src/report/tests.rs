@@ -4,7 +4,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::suppressions::Suppressions;
-use super::survey::{Extent, Grown, Path, Place, Reachable, Retained};
+use super::survey::{Extent, Grown, Path, Place, Pointers, Reachable, Retained};
 use super::text::{Style, Unsymbolized, render};
 use super::*;
 use crate::base::{Addr, AddrRange};
@@ -289,15 +289,24 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         bytes,
     });
     let reachable = [Reachable { stack: 1, root: Holder::Root(RootKind::Tls), objects: 2, bytes: 20 }];
+    let pointers = Pointers { count: 7, first: 0, told: 2 };
     let paths = [
-        Path { object: Addr::new(0x6000), size: 8, stack: 1, first: 0, hops: 2 },
-        Path { object: Addr::new(0x6100), size: 16, stack: 1, first: 2, hops: 0 },
+        Path { object: Addr::new(0x6000), size: 8, stack: 1, first: 0, hops: 2, pointers: Some(pointers) },
+        Path {
+            object: Addr::new(0x6100),
+            size: 16,
+            stack: 1,
+            first: 2,
+            hops: 0,
+            pointers: Some(Pointers { count: 0, first: 2, told: 0 }),
+        },
     ];
     let survey = Survey {
         reachable: &reachable,
         wanted: "f",
         paths: &paths,
         hops: &hops,
+        referrers: &hops,
         places: &places,
         retained: &retained,
         grown: &[Grown { stack: 1, objects: -1, bytes: 30, now_objects: 2, now_bytes: 20 }],
@@ -328,7 +337,10 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         "    a variable at 0x70002010 (/lib/s.so+0x2010)",
         "    -> 64 byte(s) at 0x5000, in offset 24, allocated in",
         ", the first of a list of 3",
-        "    -> the object, at offset 4",
+        "    -> the object, at offset 4\n  pointed to by 7 word(s)\n    a variable at 0x70002010 (/lib/s.so+0x2010)\n",
+        "    64 byte(s) at 0x5000, in offset 24, allocated in",
+        ", to offset 4\n    and 5 more\n",
+        "  nothing holds it: a leak\n  no word points to it\n\n",
         "Grew by 30 byte(s) in -1 object(s) since baseline 4, now 20 in 2, allocated from:",
         "Lost: 16 byte(s) at 0x6100 allocated from:",
         // The two words of one library belong together here, so what both reach is its own.
@@ -342,7 +354,8 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         "image 1 70000000 70003000\n",
         "reachable 1 thread-local 2 20\n",
         "explain f\npath 6000 8 1\nhop global 0 0 70002000 4096 70002010 5000 0 0 1\n",
-        "hop object 0 0 5000 64 5018 6004 2 0 3\npath 6100 16 1\n",
+        "hop object 0 0 5000 64 5018 6004 2 0 3\npointers 7\nreferrer global 0 0 70002000 4096 70002010 5000 0 0 1\n",
+        "referrer object 0 0 5000 64 5018 6004 2 0 3\npath 6100 16 1\n",
         "grown 1 -1 30 2 20 4\n",
         "place stack 9 9000\nretained 0 0 1 1\n",
     ] {
