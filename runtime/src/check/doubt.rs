@@ -25,6 +25,7 @@ pub(super) fn doubt(
         mask: options.pointer_mask as usize,
         unaligned: options.use_unaligned,
         past_end: options.use_past_end,
+        compressed: options.compressed_pointers,
     };
     odd.mark(heap, memory, harvest, marks)
 }

@@ -188,7 +188,8 @@ fn attempt(
     if auto && unsaved > MOST_UNCARRIED {
         return Err(InPlace::Uncarried(unsaved));
     }
-    let odd_pointers = options.pointer_mask != 0 || options.use_unaligned;
+    let odd_pointers =
+        options.pointer_mask != 0 || options.use_unaligned || options.compressed_pointers.is_some();
     let saved = uncarried::save(&uncarried, odd_pointers, &seen.harvest, &seen.heap, memory)
         .map_err(InPlace::NoMemory)?;
     let slots = seen.heap.slots();

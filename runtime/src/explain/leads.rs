@@ -36,6 +36,12 @@ impl<'a, P: Provider, M: ReadMemory> Leads<'a, P, M> {
         Ok(Leads { provider, memory, harvest, bounds, hull, buffer: words::buffer()? })
     }
 
+    /// False for a word that certainly leads nowhere.
+    #[inline]
+    pub(super) fn is_near(&self, word: usize) -> bool {
+        word.wrapping_sub(self.hull.start.get()) < self.hull.len()
+    }
+
     /// Where `word` leads.
     #[inline]
     pub(super) fn of(&self, word: usize) -> Option<Lead> {
@@ -81,7 +87,7 @@ impl<'a, P: Provider, M: ReadMemory> Leads<'a, P, M> {
             let Some(into) = buffer.get_mut(..want) else { break };
             let got = self.memory.read_words(at, into).min(want);
             for (index, word) in into.iter().take(got).enumerate() {
-                if word.wrapping_sub(self.hull.start.get()) < self.hull.len()
+                if self.is_near(*word)
                     && let Some(lead) = self.of(*word)
                 {
                     each(at.plus(index * WORD), *word, lead);

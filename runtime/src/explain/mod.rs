@@ -9,7 +9,7 @@
 //! - [`owners`] tells of each chunk the first and the last root word that reach it, and so what only one variable,
 //!   thread or module holds;
 //! - [`doubt_interior`] tells what is held by pointers into the middle only;
-//! - [`OddPointers`] finds what only words with a tag, unaligned words or pointers past the end lead to;
+//! - [`OddPointers`] finds what only words with a tag, unaligned words, pointers past the end or compressed ones lead to;
 //! - [`mappings`] are those that the program made and nothing holds;
 //! - [`hop`] is what they hand on, [`frames`] names the frames of those that lie in a stack.
 

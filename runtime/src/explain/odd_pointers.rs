@@ -5,6 +5,7 @@
 //! | with a tag | the bits of the word that a mask leaves |
 //! | not aligned | the eight bytes at every address, not only at multiples of eight |
 //! | past the end | the address of the first byte behind a chunk, whatever lies there |
+//! | compressed | each half of a word, shifted, as an offset from a base, as virtual machines and engines keep references |
 //!
 //! Each form is found by chance too, the more often the larger the heap: that is why it is an option, and why its finds
 //! are possible and not reachable. What such a chunk points to, in any form, is possible as well.
@@ -15,11 +16,39 @@ use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::Harvest;
 use crate::heap::{ChunkId, Provider};
+use crate::init::compressed::{Base, Compressed};
 use crate::mem::{MapVec, ReadMemory};
 use crate::scan::Marks;
 use crate::scan::words::{self, WORD};
 
 use super::leads::{Lead, Leads};
+
+/// Bytes of a compressed pointer.
+const HALF: usize = 4;
+
+/// The addresses that compressed pointers may count from.
+fn bases(of: Compressed, provider: &impl Provider) -> Result<MapVec<usize>, Errno> {
+    let mut bases = MapVec::<usize>::new();
+    match of.base {
+        Base::At(at) => bases.push(at)?,
+        Base::Heap => {
+            let reach = 1usize << (u32::BITS + of.shift);
+            let mut full = Ok(());
+            provider.ranges(&mut |range| {
+                let mut at = range.start.get() & !(reach - 1);
+                // Most heaps have one or two.
+                while at < range.end.get() && full.is_ok() {
+                    if !bases.contains(&at) {
+                        full = bases.push(at);
+                    }
+                    at += reach;
+                }
+            });
+            full?;
+        }
+    }
+    Ok(bases)
+}
 
 /// Which forms are tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -30,6 +59,8 @@ pub struct OddPointers {
     pub unaligned: bool,
     /// Addresses of the first byte behind a chunk.
     pub past_end: bool,
+    /// Halves of words.
+    pub compressed: Option<Compressed>,
 }
 
 impl OddPointers {
@@ -45,6 +76,7 @@ impl OddPointers {
             return Ok(());
         }
         let leads = Leads::new(provider, memory, harvest)?;
+        let bases = self.compressed.map_or(Ok(MapVec::new()), |compressed| bases(compressed, provider))?;
         let mut kept = MapVec::new();
         for word in harvest.kept.iter() {
             if let Some(id) = provider.find(Addr::new(*word)) {
@@ -54,6 +86,7 @@ impl OddPointers {
         kept.sort_unstable();
         let mut flood = Flood {
             forms: self,
+            bases,
             leads,
             marks,
             kept,
@@ -90,6 +123,8 @@ impl OddPointers {
 
 struct Flood<'a, P, M> {
     forms: OddPointers,
+    /// What compressed pointers may count from.
+    bases: MapVec<usize>,
     leads: Leads<'a, P, M>,
     marks: &'a Marks,
     /// Chunks that are never read, sorted (see [`Harvest::kept`]).
@@ -152,6 +187,13 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
         if let Some(low) = before.filter(|_| self.forms.unaligned) {
             self.tail(low, end, range.end);
         }
+        if self.forms.compressed.is_some() && AddrRange::new(end, range.end).len() >= HALF {
+            // Half a word is left, of a block with the bytes behind it.
+            let mut last = [0];
+            if self.leads.memory.read_words(end, &mut last) == 1 {
+                self.half(last[0] as u32);
+            }
+        }
         self.buffer = buffer;
     }
 
@@ -182,9 +224,25 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
         {
             self.reach(id);
         }
+        if self.forms.compressed.is_some() {
+            self.half(word as u32);
+            self.half((word >> u32::BITS) as u32);
+        }
+    }
+
+    /// Looks at 32 bits as a compressed pointer.
+    fn half(&mut self, number: u32) {
+        let Some(Compressed { shift, .. }) = self.forms.compressed.filter(|_| number != 0) else { return };
+        for index in 0..self.bases.len() {
+            let base = self.bases.get(index).copied().unwrap_or(0);
+            self.plain(base.wrapping_add((number as usize) << shift));
+        }
     }
 
     fn plain(&mut self, word: usize) {
+        if !self.leads.is_near(word) {
+            return;
+        }
         match self.leads.of(word) {
             Some(Lead::Chunk(id)) => self.reach(id),
             Some(Lead::Run(run)) if self.marks.reach_run_weakly(run) && self.full.is_ok() => {

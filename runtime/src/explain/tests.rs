@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use crate::base::{Addr, Alone};
 use crate::harvest::{Harvest, Resident, RootKind, Strength};
 use crate::heap::Tag;
+use crate::init::compressed::{Base, Compressed};
 use crate::mem::MapVec;
 use crate::mem::ReadMemory;
 use crate::scan::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
@@ -253,7 +254,8 @@ fn odd_forms_are_found_in_what_is_reached_and_what_they_reach_is_read_in_all_for
     world.memory.write(HEAP + 32, (HEAP + 64) << 8);
     world.memory.write(HEAP + 64 + 8, HEAP + 96 + 16);
     world.memory.write(HEAP + 128, (HEAP + 160) | TAG);
-    let all = OddPointers { mask: usize::MAX >> 8, unaligned: true, past_end: true };
+    let all =
+        OddPointers { mask: usize::MAX >> 8, unaligned: true, past_end: true, ..OddPointers::default() };
     // A processor that ignores the top byte itself takes the tag for none.
     let mut expected = [vec![0], vec![], vec![0], vec![1, 2, 3]];
     if crate::arch::untagged(TAG) == 0 {
@@ -263,6 +265,35 @@ fn odd_forms_are_found_in_what_is_reached_and_what_they_reach_is_read_in_all_for
     let cut = odd(&world, OddPointers { past_end: false, ..all });
     assert!(!cut[3].contains(&3) && cut[3].contains(&2));
     assert_eq!(odd(&world, OddPointers::default())[3], []);
+}
+
+/// Halves of words, in a chunk that ends in the middle of a word too, from an address and from wherever the heap lies.
+#[test]
+fn compressed_pointers_are_found_in_both_halves_of_words_and_at_the_end_of_a_chunk() {
+    let mut world = six();
+    world.heap.chunks[2].size = 12;
+    world.harvest.words.push(made_up::root_word(HEAP, Strength::Strong)).unwrap();
+    let number = |index: usize| (index * 32 + 64) >> 3;
+    world.memory.write(HEAP, number(1) << 32);
+    world.memory.write(HEAP + 32 + 8, number(2));
+    // The half behind the end of that chunk is not its own.
+    world.memory.write(HEAP + 64 + 8, number(3) | number(4) << 32);
+    let odd_of =
+        |base, shift| OddPointers { compressed: Some(Compressed { base, shift }), ..OddPointers::default() };
+    assert_eq!(odd(&world, odd_of(Base::At(HEAP - 64), 3)), [vec![0], vec![], vec![0], vec![1, 2, 3]]);
+    assert_eq!(odd(&world, odd_of(Base::At(HEAP - 64), 5))[3], []);
+    // 0 stands for no pointer, not for what lies at the base.
+    assert_eq!(odd(&world, odd_of(Base::At(HEAP + 128), 3))[3], []);
+
+    let mut world = six();
+    world.harvest.words.push(made_up::root_word(HEAP, Strength::Strong)).unwrap();
+    world.memory.write(HEAP, (HEAP + 32) & 0xffff_ffff);
+    world.memory.write(HEAP + 32, ((HEAP + 160) & 0xffff_ffff) << 32);
+    let low = |of: OddPointers| odd(&world, of)[3].clone();
+    // What is small enough is an address itself, here and there.
+    assert!(low(odd_of(Base::Heap, 0)).contains(&5));
+    world.memory.write(HEAP, ((HEAP + 64) & 0x7_ffff_ffff) >> 3);
+    assert!(odd(&world, odd_of(Base::Heap, 3))[3].contains(&2));
 }
 
 /// What a stack for signals or storage that is not to be looked at holds, in whatever form, is not held.

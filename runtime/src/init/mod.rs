@@ -3,6 +3,7 @@
 //! Contract: [`start`] runs once, on the only thread, from `.preinit_array` (static library) or a constructor (shared
 //! library); allocations may come before it and work with the defaults. Afterwards everything here is read-only.
 
+pub mod compressed;
 pub mod options;
 mod syntax;
 

@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::base::text::{Text, parse_number};
 
+use super::compressed::Compressed;
 use super::syntax;
 
 /// A path or a word given by the user.
@@ -196,6 +197,13 @@ impl Value for Heuristics {
     }
 }
 
+impl Value for Option<Compressed> {
+    const KIND: &'static str = Compressed::KIND;
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(None) } else { Compressed::parse(text).map(Some) }
+    }
+}
+
 macro_rules! options {
     ($($(#[doc = $sentence:literal])+ $name:ident: $type:ty = $default:literal => $value:expr;)+) => {
         /// The options in force, one field a row of the table.
@@ -222,7 +230,7 @@ macro_rules! options {
                 }
                 None => Err(Problem::new(format_args!(
                     "'{text}' is not a value for {}, which takes: {}. Ignored; the default is {}",
-                    stringify!($name), <$type as Value>::KIND, $default
+                    stringify!($name), <$type as Value>::KIND, if $default.is_empty() { "none" } else { $default }
                 ))),
             },
         },)+];
@@ -288,6 +296,8 @@ options! {
     use_unaligned: bool = "0" => false;
     /// What only a pointer to the first byte behind it leads to is "possible".
     use_past_end: bool = "0" => false;
+    /// Pointers that are kept in 32 bits: what only such a half of a word leads to, shifted left by SHIFT and added to BASE, is "possible". heap: the bits above are those of any block, for programs that keep the low 32 bits of an address.
+    compressed_pointers: Option<Compressed> = "" => None;
     /// What only pointers into the middle of objects hold is possibly leaked, as Valgrind has it.
     interior_possible: bool = "0" => false;
     /// Pointers into the middle that count all the same with interior_possible; all of these kinds without a value.
@@ -503,6 +513,11 @@ mod tests {
         let problem = options.set("interior_heuristics", "stdstring+vector").unwrap_err().to_string();
         assert!(problem.contains("newarray"), "{problem}");
         assert_eq!(options.interior_heuristics, some);
+        let problem = options.set("compressed_pointers", "heap").unwrap_err().to_string();
+        assert!(problem.contains("BASE+SHIFT") && problem.ends_with("the default is none"), "{problem}");
+        assert!(
+            options.set("compressed_pointers", "heap+3").is_ok() && options.compressed_pointers.is_some()
+        );
         assert!(options.set("no_such", "1").unwrap_err().to_string().contains("help=1"));
         assert!(options.set("handle_segv", "1").is_ok());
     }
