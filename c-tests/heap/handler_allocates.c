@@ -37,11 +37,11 @@ static void on_signal(int signal) {
   forks++;
 }
 
-/* Replaces blocks, of all kinds of size. */
-static void work(void) {
+/* Replaces blocks, of all kinds of size, until so many signals have come. */
+static void work(int wanted) {
   char *slots[SLOTS] = {0};
   size_t held[SLOTS] = {0};
-  for (int i = 0; i < 20000; i++) {
+  while (handled < wanted) {
     unsigned r = (seed = seed * 1103515245u + 12345u) >> 8, slot = r % SLOTS, kind = r / SLOTS % 100;
     CHECK(!slots[slot] || slots[slot][held[slot] - 1] == (char)slot);
     free(slots[slot]);
@@ -58,7 +58,7 @@ int main(void) {
   struct itimerval often = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
   sigaction(SIGPROF, &action, NULL);
   setitimer(ITIMER_PROF, &often, NULL);
-  while (handled < repeats(400)) work();
+  work(repeats(400));
   setitimer(ITIMER_PROF, &never, NULL);
   CHECK(forks > 0);
   return 0;
