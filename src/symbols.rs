@@ -8,6 +8,7 @@ mod debug_file;
 mod demangle;
 mod table;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -16,9 +17,9 @@ use addr2line::Loader;
 
 use crate::run::Problem;
 
+use debug_file::DebugFile;
 pub use demangle::demangle;
-use object::SymbolKind;
-use table::Table;
+use table::{Kind, Table};
 
 /// One function that was executing at an address. An address has several when calls were inlined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,9 +76,11 @@ pub struct Symbolizer {
 }
 
 struct Source {
+    files: DebugFile,
     dwarf: Option<Loader>,
-    table: Table,
-    variables: Table,
+    /// Read when they are asked for: most frames have their names from DWARF.
+    functions: OnceCell<Table>,
+    variables: OnceCell<Table>,
 }
 
 impl Symbolizer {
@@ -109,7 +112,7 @@ impl Symbolizer {
     /// table names one.
     pub fn variable(&mut self, path: &Path, build_id: &[u8], address: u64) -> Option<(String, u64)> {
         let source = self.source(path, build_id)?;
-        let (name, start) = source.variables.find(address)?;
+        let (name, start) = source.variables().find(address)?;
         Some((demangle(name), address - start))
     }
 
@@ -137,8 +140,6 @@ impl Symbolizer {
                 return None;
             }
         };
-        let table = Table::read(debug.tables(), SymbolKind::Text);
-        let variables = Table::read(debug.tables(), SymbolKind::Data);
         let dwarf = debug.dwarf.as_ref().and_then(|dwarf| {
             Loader::new_with_sup(dwarf, debug.supplement.as_ref())
                 .inspect_err(|error| {
@@ -146,14 +147,22 @@ impl Symbolizer {
                 })
                 .ok()
         });
-        Some(Source { dwarf, table, variables })
+        Some(Source { files: debug, dwarf, functions: OnceCell::new(), variables: OnceCell::new() })
     }
 }
 
 impl Source {
+    fn functions(&self) -> &Table {
+        self.functions.get_or_init(|| Table::read(self.files.tables(), Kind::Function))
+    }
+
+    fn variables(&self) -> &Table {
+        self.variables.get_or_init(|| Table::read(self.files.tables(), Kind::Variable))
+    }
+
     fn find(&self, address: u64) -> Vec<Symbol> {
         let mut list = self.frames(address);
-        let name = || self.table.find(address).map(|(name, _)| demangle(name));
+        let name = || self.functions().find(address).map(|(name, _)| demangle(name));
         match list.last_mut() {
             None => list.extend(name().map(|name| Symbol { function: Some(name), ..Symbol::default() })),
             Some(outermost) if outermost.function.is_none() => outermost.function = name(),

@@ -3,8 +3,18 @@
 use std::fs::File;
 use std::path::Path;
 
-use object::read::ReadCache;
-use object::{Object, ObjectSymbol, SymbolKind};
+use object::elf;
+use object::read::elf::{FileHeader, SectionHeader, Sym};
+use object::read::{FileKind, ReadCache, StringTable};
+
+/// What a symbol names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Code.
+    Function,
+    /// Data.
+    Variable,
+}
 
 /// Symbols of one kind, sorted by address.
 #[derive(Default)]
@@ -22,22 +32,11 @@ struct Named {
 impl Table {
     /// The symbols of one kind of all of `files`, which describe the same addresses (a file and its debug file). A file that
     /// cannot be read adds nothing.
-    pub fn read<'a>(files: impl Iterator<Item = &'a Path>, kind: SymbolKind) -> Table {
-        let mut symbols = Vec::new();
-        for path in files {
-            let Ok(file) = File::open(path) else { continue };
-            let cache = ReadCache::new(file);
-            let Ok(object) = object::File::parse(&cache) else { continue };
-            for symbol in object.symbols().chain(object.dynamic_symbols()) {
-                let wanted = symbol.kind() == kind && symbol.is_definition();
-                let Ok(name) = symbol.name() else { continue };
-                if wanted && !name.is_empty() {
-                    let (start, size) = (symbol.address(), symbol.size());
-                    let end = if size > 0 { start.saturating_add(size) } else { 0 };
-                    symbols.push(Named { start, end, name: name.to_owned() });
-                }
-            }
-        }
+    pub fn read<'a>(files: impl Iterator<Item = &'a Path>, kind: Kind) -> Table {
+        Table::sorted(files.filter_map(|path| symbols(path, kind)).flatten().collect())
+    }
+
+    fn sorted(mut symbols: Vec<Named>) -> Table {
         // Of aliases at one address the first by name is taken, so that a report is the same in every run; names
         // with leading underscores are the internal ones and come last.
         symbols.sort_by(|a, b| {
@@ -51,9 +50,7 @@ impl Table {
 
     /// The functions of one file; `None` if it cannot be read.
     pub fn read_known(path: &Path) -> Option<Table> {
-        let cache = ReadCache::new(File::open(path).ok()?);
-        object::File::parse(&cache).ok()?;
-        Some(Table::read(std::iter::once(path), SymbolKind::Text))
+        symbols(path, Kind::Function).map(Table::sorted)
     }
 
     /// Their names; of several names for one function only one.
@@ -68,4 +65,51 @@ impl Table {
         let function = &self.symbols[index];
         (function.end == 0 || address < function.end).then_some((function.name.as_str(), function.start))
     }
+}
+
+/// What the tables of a file hold of one kind; `None` if it is no ELF file or a table is damaged.
+fn symbols(path: &Path, kind: Kind) -> Option<Vec<Named>> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    match FileKind::parse(&cache).ok()? {
+        FileKind::Elf64 => symbols_of::<elf::FileHeader64<object::Endianness>>(&cache, kind),
+        FileKind::Elf32 => symbols_of::<elf::FileHeader32<object::Endianness>>(&cache, kind),
+        _ => None,
+    }
+}
+
+/// The strings are read all at once: name by name each costs two system calls, and libc with its debug file has 14,000.
+fn symbols_of<Elf: FileHeader<Endian = object::Endianness>>(
+    cache: &ReadCache<File>,
+    kind: Kind,
+) -> Option<Vec<Named>> {
+    let header = Elf::parse(cache).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, cache).ok()?;
+    let wanted = match kind {
+        Kind::Function => elf::STT_FUNC,
+        Kind::Variable => elf::STT_OBJECT,
+    };
+    let mut list = Vec::new();
+    for table in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
+        let table = sections.symbols(endian, cache, table).ok()?;
+        if table.is_empty() {
+            continue;
+        }
+        let strings = sections.section(table.string_section()).ok()?.data(endian, cache).ok()?;
+        let strings = StringTable::new(strings, 0, strings.len() as u64);
+        for symbol in table.iter().filter(|symbol| symbol.st_type() == wanted) {
+            let section = symbol.st_shndx(endian);
+            let is_elsewhere =
+                section == elf::SHN_UNDEF || section >= elf::SHN_LORESERVE && section != elf::SHN_XINDEX;
+            let Ok(name) = symbol.name(endian, strings) else { continue };
+            let Ok(name) = std::str::from_utf8(name) else { continue };
+            if is_elsewhere || name.is_empty() {
+                continue;
+            }
+            let (start, size): (u64, u64) = (symbol.st_value(endian).into(), symbol.st_size(endian).into());
+            let end = if size > 0 { start.saturating_add(size) } else { 0 };
+            list.push(Named { start, end, name: name.to_owned() });
+        }
+    }
+    Some(list)
 }
