@@ -22,11 +22,7 @@ static void allocate(size_t size) {
   free(block);
 }
 
-static void on_signal(int signal) {
-  (void)signal;
-  handled++;
-  for (int i = 0; i < KINDS; i++) allocate(sizes[i]);
-  if (handled % 16) return;
+static void fork_one(void) {
   pid_t child = fork();
   if (child == 0) {
     allocate(64);
@@ -35,6 +31,20 @@ static void on_signal(int signal) {
   int status;
   CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
   forks++;
+}
+
+/* The next signal is asked for when this one is done with, so that the work goes on between the two on a slow machine too. */
+static void arm(void) {
+  struct itimerval once = {{0, 0}, {0, 50 + handled * 37 % 500}};
+  CHECK(setitimer(ITIMER_REAL, &once, NULL) == 0);
+}
+
+static void on_signal(int signal) {
+  (void)signal;
+  handled++;
+  for (int i = 0; i < KINDS - (handled % 4 != 0); i++) allocate(sizes[i]);
+  if (handled % 16 == 0) fork_one();
+  arm();
 }
 
 /* Replaces blocks, of all kinds of size, until so many signals have come. */
@@ -55,11 +65,11 @@ static void work(int wanted) {
 
 int main(void) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  struct itimerval often = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}};
-  sigaction(SIGPROF, &action, NULL);
-  setitimer(ITIMER_PROF, &often, NULL);
-  work(repeats(400));
-  setitimer(ITIMER_PROF, &never, NULL);
+  struct itimerval never = {{0, 0}, {0, 0}};
+  sigaction(SIGALRM, &action, NULL);
+  arm();
+  work(repeats(1000));
+  setitimer(ITIMER_REAL, &never, NULL);
   CHECK(forks > 0);
   return 0;
 }
