@@ -100,10 +100,18 @@ fn the_shared_library_needs_libc_only() {
     assert!(foreign.is_empty(), "{foreign:?}");
 }
 
-/// TLS of our own is initial-exec: the general-dynamic model calls __tls_get_addr, which can allocate, inside malloc.
+/// TLS of our own is initial-exec: the general-dynamic model calls __tls_get_addr, or what a descriptor names (the usual way on
+/// aarch64), and both can allocate, inside malloc.
 #[test]
 fn no_thread_local_access_that_allocates() {
     let undefined =
         lines_of(Command::new("nm").args(["-D", "--undefined-only"]).arg(&library().shared)).join("\n");
     assert!(!undefined.contains("__tls_get_addr"), "{undefined}");
+    let relocations = lines_of(Command::new("readelf").arg("-rW").arg(&library().shared));
+    let tls: Vec<_> =
+        relocations.iter().filter(|line| ["TLS", "TPOFF"].iter().any(|word| line.contains(word))).collect();
+    // R_X86_64_TPOFF64 and R_AARCH64_TLS_TPREL64: the offset from the thread pointer, which is known when the program starts.
+    let other: Vec<_> =
+        tls.iter().filter(|line| ["TPOFF", "TPREL"].iter().all(|word| !line.contains(word))).collect();
+    assert!(!tls.is_empty() && other.is_empty(), "{tls:#?}");
 }
