@@ -371,19 +371,4 @@ mod tests {
         place.alive.store(0, Release);
         assert!(place.is_dead());
     }
-
-    #[cfg(feature = "fault-injection")]
-    #[test]
-    fn without_clone_the_caller_works_alone() {
-        use crate::sys::invoke::injection;
-        let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
-        let worked = AtomicUsize::new(0);
-        injection::arm(libc::SYS_clone, libc::EAGAIN, 0, 1);
-        Crew::new(3, 0)
-            .run(&|_| {
-                worked.fetch_add(1, Relaxed);
-            })
-            .unwrap();
-        assert_eq!(worked.into_inner(), 1);
-    }
 }

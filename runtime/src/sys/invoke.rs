@@ -1,7 +1,7 @@
 //! The one door to the kernel.
 //!
-//! With the feature `fault-injection` a test can let the next calls of a number fail with an error without their being
-//! made; the rest of the runtime then shows what it does about it. Without the feature this is the bare instruction.
+//! In unit tests the next calls of a number can be let fail with an error without their being made; the rest of the runtime
+//! then shows what it does about it. Elsewhere this is the bare instruction.
 
 use crate::arch;
 use crate::base::Errno;
@@ -13,7 +13,7 @@ use crate::base::Errno;
 /// - The call and its arguments must be sound for the process: pointers valid for what the kernel does with them.
 #[inline(always)]
 pub unsafe fn syscall(nr: libc::c_long, arguments: [usize; 6]) -> Result<usize, Errno> {
-    #[cfg(feature = "fault-injection")]
+    #[cfg(test)]
     if let Some(errno) = injection::take(nr) {
         return Err(errno);
     }
@@ -21,8 +21,8 @@ pub unsafe fn syscall(nr: libc::c_long, arguments: [usize; 6]) -> Result<usize, 
     Errno::split(unsafe { arch::syscall6(nr as usize, arguments) })
 }
 
-/// Chosen failures of system calls, for tests.
-#[cfg(feature = "fault-injection")]
+/// Chosen failures of system calls, of the whole process: for tests that run in a process of their own.
+#[cfg(test)]
 pub mod injection {
     use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 

@@ -23,7 +23,7 @@ pub unsafe fn clone_helper(
     entry: extern "C" fn(usize) -> !,
     argument: usize,
 ) -> Result<i32, Errno> {
-    #[cfg(feature = "fault-injection")]
+    #[cfg(test)]
     if let Some(errno) = super::invoke::injection::take(libc::SYS_clone) {
         return Err(errno);
     }

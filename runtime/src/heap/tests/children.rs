@@ -268,7 +268,6 @@ fn a_limit_on_address_space_is_used_up_and_survived() {
     });
 }
 
-#[cfg(feature = "fault-injection")]
 #[test]
 fn every_growth_step_may_fail() {
     use crate::sys::invoke::injection;
@@ -307,7 +306,6 @@ fn every_growth_step_may_fail() {
 }
 
 /// The view needs its numbers, and does without the table of units: what the table would know is asked of the heap.
-#[cfg(feature = "fault-injection")]
 #[test]
 fn a_view_does_without_the_table_of_units() {
     use crate::sys::invoke::injection;
@@ -338,7 +336,6 @@ fn a_view_does_without_the_table_of_units() {
     });
 }
 
-#[cfg(feature = "fault-injection")]
 impl Model {
     /// A step of any kind that may fail for want of memory; false when it did. Nothing has changed then.
     fn try_step(&mut self) -> bool {

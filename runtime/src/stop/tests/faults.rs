@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use super::super::crew::Crew;
 use super::super::{Means, Options};
 use super::child::{Crowd, in_child, stop};
 use super::threads::no_child_is_left;
+use crate::base::Workers;
 use crate::sys::invoke::injection;
 
 const ERRORS: [i32; 11] = [
@@ -105,6 +107,16 @@ fn every_call_fails_once() {
     for means in [Means::Ptrace, Means::Signal] {
         in_child(240, || fail_everything(means, &CALLS, 4, 40));
     }
+}
+
+#[test]
+fn a_crew_that_gets_no_task_is_its_caller_alone() {
+    in_child(60, || {
+        let worked = AtomicU64::new(0);
+        injection::arm(libc::SYS_clone, libc::EAGAIN, 0, 1);
+        Crew::new(3, 0).run(&|_| _ = worked.fetch_add(1, SeqCst)).unwrap();
+        assert_eq!((worked.into_inner(), injection::left()), (1, 0));
+    });
 }
 
 /// With many threads, only the calls that are made for each.

@@ -4,7 +4,7 @@
 mod by_signal;
 mod calls;
 mod child;
-#[cfg(feature = "fault-injection")]
+#[cfg(test)]
 mod faults;
 mod odd;
 mod refused;
