@@ -105,7 +105,9 @@ fn surveys(findings: &Findings, style: &Style, out: &mut Buffer) {
     }
     let asked = findings.processes.iter().map(|process| &process.survey.survey);
     let wanted = asked.clone().map(|survey| &survey.wanted).find(|wanted| !wanted.is_empty());
-    if let Some(wanted) = wanted.filter(|_| asked.clone().all(|survey| survey.paths.is_empty())) {
+    if let Some(wanted) =
+        wanted.filter(|_| asked.clone().all(|survey| survey.paths.is_empty() && survey.short.is_empty()))
+    {
         out.bytes(format!("Standstill: explain: no live object matches {}\n", printable(wanted)).as_bytes());
     }
 }

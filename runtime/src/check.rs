@@ -15,6 +15,7 @@ mod dump;
 mod hooks;
 mod only;
 mod outcome;
+mod patience;
 mod prospect;
 mod question;
 mod remarks;

@@ -17,6 +17,7 @@ pub(super) struct OneSurvey<'a> {
     since: Option<u32>,
     not_returned: Vec<OneResource<'a>>,
     not_unmapped: Vec<OneMapping<'a>>,
+    cut_short: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -173,6 +174,7 @@ pub(super) fn survey(named: &Named) -> Option<OneSurvey<'_>> {
                 frames: stack(group.stack).iter().map(frame).collect(),
             })
             .collect(),
+        cut_short: (!survey.short.is_empty()).then_some(survey.short.as_str()),
     })
 }
 

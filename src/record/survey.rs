@@ -37,6 +37,8 @@ pub struct Survey {
     pub resources: Vec<Resources>,
     /// Mappings that nothing holds.
     pub mappings: Vec<Mappings>,
+    /// Why something is missing.
+    pub short: String,
 }
 
 impl Survey {
@@ -54,6 +56,7 @@ impl Survey {
             since: self.since,
             resources: &self.resources,
             mappings: &self.mappings,
+            short: &self.short,
         }
     }
 
@@ -85,6 +88,7 @@ impl Survey {
                 objects: fields.decimal()?,
                 bytes: fields.decimal()?,
             }),
+            b"short" => self.short = fields.text()?,
             b"explain" => self.wanted = fields.text()?,
             b"path" => self.paths.push(Path {
                 object: address(fields)?,

@@ -170,7 +170,7 @@ fn survey() -> impl Strategy<Value = Survey> {
         "[ -~]{0,9}",
     )
         .prop_map(|(reachable, paths, places, retained, wanted)| {
-            let mut survey = Survey { wanted, ..Survey::default() };
+            let mut survey = Survey { short: wanted.clone(), wanted, ..Survey::default() };
             for (stack, root, n) in reachable {
                 survey.reachable.push(Reachable { stack, root, objects: n as usize, bytes: n as usize });
             }

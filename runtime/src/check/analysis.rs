@@ -23,6 +23,7 @@ use super::doubt::doubt;
 use super::hooks;
 use super::only::{self, Only};
 use super::outcome::Counts;
+use super::patience::Patience;
 use super::remarks::Remarks;
 use super::stopped::Prepared;
 use super::survey::{self, Survey};
@@ -36,6 +37,8 @@ pub(super) struct Analysis {
     pub(super) harvest: harvest::Notes,
     /// Bytes that should have been read and could not be.
     pub(super) unreadable: usize,
+    /// There was no time for the second look that the options want.
+    pub(super) looked_short: bool,
     pub(super) survey: Survey,
 }
 
@@ -50,6 +53,8 @@ pub(super) enum Failure {
     Worker,
     /// A snapshot lacked memory that it should have had.
     Hole,
+    /// It would have taken longer than the option allows.
+    Time,
 }
 
 impl From<Errno> for Failure {
@@ -96,6 +101,8 @@ pub(super) struct Seen {
     registers_left: bool,
     /// CPUs that the program itself uses meanwhile: none while it stands.
     pub(super) busy: usize,
+    /// Since the work began: in a copy, since the fork.
+    pub(super) patience: Patience,
 }
 
 /// Harvests. `early`: present pages are left to [`Seen::find_pages`]; what is known of modules' headers.
@@ -108,14 +115,25 @@ pub(super) fn look(
     only: Only,
     baseline: MapVec<Sum<u32>>,
 ) -> Result<Seen, Failure> {
+    let patience = Patience::new(options);
     let heap = HeapView::new()?;
     let (harvest, faults_elsewhere) = collect(world, memory, &heap, prepared, options, early)?;
     let early = early.is_some();
     let registers_left = options.use_registers;
     let mut mappings = MapVec::new();
     mappings.extend(prepared.mappings)?;
-    let mut seen =
-        Seen { heap, harvest, faults_elsewhere, early, only, baseline, mappings, registers_left, busy: 0 };
+    let mut seen = Seen {
+        heap,
+        harvest,
+        faults_elsewhere,
+        early,
+        only,
+        baseline,
+        mappings,
+        registers_left,
+        busy: 0,
+        patience,
+    };
     if early {
         // A copy cannot ask.
         seen.take_registers(world)?;
@@ -174,12 +192,14 @@ impl Seen {
         if is_moving || marks.statistics.unreadable > 0 || self.harvest.notes.lack_roots() {
             marks.doubt_all();
         }
-        let Seen { heap, harvest, only, baseline, mappings, .. } = &*self;
-        doubt(heap, memory, harvest, options, &marks)?;
+        let Seen { heap, harvest, only, baseline, mappings, patience, .. } = &*self;
+        let looked_short = !doubt(heap, memory, harvest, options, &marks, patience.second_look())?;
+        if looked_short {
+            marks.doubt_all();
+        }
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
-        let mut survey = survey::make(world, heap, memory, harvest, &marks, options)?;
-        survey.add_mappings(heap, memory, harvest, &marks, mappings)?;
-        let mut analysis = Analysis { harvest: harvest.notes, survey, ..Analysis::default() };
+        let survey = survey::make(world, heap, memory, harvest, &marks, mappings, options, *patience)?;
+        let mut analysis = Analysis { harvest: harvest.notes, survey, looked_short, ..Analysis::default() };
         analysis.unreadable = marks.statistics.unreadable;
         analysis.totals.threads = world.threads().len();
         analysis.totals.served = crate::heap::has_served();
@@ -295,15 +315,17 @@ struct Rest {
     totals: Totals,
     harvest: harvest::Notes,
     unreadable: usize,
+    looked_short: bool,
 }
 
 impl Analysis {
     /// From a snapshot: puts all of it, or why there is none, where the program finds it.
     pub(super) fn hand_over(result: &Result<Analysis, Failure>, handover: &Handover) -> Result<(), Errno> {
         match result {
-            Ok(Analysis { leaks, counts, totals, harvest, unreadable, survey }) => {
+            Ok(Analysis { leaks, counts, totals, harvest, unreadable, looked_short, survey }) => {
+                let (unreadable, looked_short) = (*unreadable, *looked_short);
                 let rest =
-                    Rest { counts: *counts, totals: *totals, harvest: *harvest, unreadable: *unreadable };
+                    Rest { counts: *counts, totals: *totals, harvest: *harvest, unreadable, looked_short };
                 handover.write::<Result<Rest, Failure>>(&[Ok(rest)])?;
                 handover.write::<report::Leak>(leaks)?;
                 survey.hand_over(handover)
@@ -316,11 +338,11 @@ impl Analysis {
     pub(super) fn take_over(handover: &Handover) -> Result<Analysis, Failure> {
         let mut lists = handover.lists();
         let head = lists.take::<Result<Rest, Failure>>()?;
-        let Rest { counts, totals, harvest, unreadable } =
+        let Rest { counts, totals, harvest, unreadable, looked_short } =
             head.first().copied().unwrap_or(Err(Failure::Memory(Errno::new(libc::ENOSPC))))?;
         let leaks = lists.take()?;
         let survey = Survey::take_over(&mut lists)?;
-        Ok(Analysis { leaks, counts, totals, harvest, unreadable, survey })
+        Ok(Analysis { leaks, counts, totals, harvest, unreadable, looked_short, survey })
     }
 
     fn enter(&mut self, heap: &HeapView, leak: &classify::Leak) -> Result<(), Errno> {
@@ -396,6 +418,12 @@ pub(super) fn remark(analysis: &Analysis, remarks: &mut Remarks) {
         remarks.reason(format_args!(
             "{} bytes of reachable memory could not be read: pages that are broken, or closed to the kernel too",
             analysis.unreadable
+        ));
+    }
+    if analysis.looked_short {
+        remarks.reason(format_args!(
+            "there was no time for the second look at pointers that the options want (pointer_mask, use_unaligned, \
+             use_past_end, compressed_pointers, interior_possible): allow more by survey_deadline_ms"
         ));
     }
     if notes.lost_stacks > 0 {

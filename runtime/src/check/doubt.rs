@@ -7,17 +7,20 @@ use crate::explain::{self, OddPointers};
 use crate::harvest::Harvest;
 use crate::heap::Provider;
 use crate::init::options::Options;
-use crate::mem::ReadMemory;
+use crate::mem::{ReadMemory, UpTo};
 use crate::scan::Marks;
 
-/// Makes possible what only doubtful words hold.
+/// Makes possible what only doubtful words hold. False when the time was up before all was looked at: whatever was not
+/// reached may then be held by a word in another form.
 pub(super) fn doubt(
     heap: &impl Provider,
     memory: &impl ReadMemory,
     harvest: &Harvest,
     options: &Options,
     marks: &Marks,
-) -> Result<(), Errno> {
+    deadline_ns: u64,
+) -> Result<bool, Errno> {
+    let memory = &UpTo::new(memory, deadline_ns);
     if options.interior_possible {
         explain::doubt_interior(heap, memory, harvest, options.interior_heuristics, marks)?;
     }
@@ -27,5 +30,6 @@ pub(super) fn doubt(
         past_end: options.use_past_end,
         compressed: options.compressed_pointers,
     };
-    odd.mark(heap, memory, harvest, marks)
+    odd.mark(heap, memory, harvest, marks)?;
+    Ok(!memory.passed())
 }

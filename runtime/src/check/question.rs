@@ -5,10 +5,11 @@ use crate::base::Addr;
 use crate::explain::{Hop, Paths, frames, referrers};
 use crate::heap::{Chunk, HeapView, Provider};
 use crate::init;
-use crate::mem::{MapVec, ProcessMemory, WithFile};
+use crate::mem::{MapVec, ProcessMemory, UpTo, WithFile};
 use crate::stop::World;
 
 use super::analysis::{self, Failure};
+use super::patience::Patience;
 use super::remarks::Remarks;
 use super::stopped::{Prepared, Way, in_stopped_world};
 use super::turn::Turn;
@@ -70,12 +71,14 @@ fn look(
     memory: &ProcessMemory<'_>,
     prepared: &Prepared<'_>,
 ) -> Result<Answer, Failure> {
+    let patience = Patience::new(init::options());
     let heap = HeapView::new()?;
     let memory = &WithFile::new(memory, world.proc().open_of_memory("mem").ok());
     let mut answer = Answer { object: None, hops: MapVec::new(), count: 0, held: false };
     let Some(id) = heap.find(object) else { return Ok(answer) };
     answer.object = Some(heap.chunk(id));
     let (harvest, _) = analysis::collect(world, memory, &heap, prepared, init::options(), None)?;
+    let memory = &UpTo::new(memory, patience.survey());
     match question {
         Question::Referrers => {
             (answer.hops, answer.count) = referrers::find(&heap, memory, &harvest, id, limit)?;
@@ -96,6 +99,9 @@ fn look(
             full?;
             answer.hops.reverse();
         }
+    }
+    if memory.passed() {
+        return Err(Failure::Time);
     }
     frames::name(world, &mut answer.hops);
     Ok(answer)

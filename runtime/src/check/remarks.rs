@@ -71,6 +71,7 @@ impl Remarks {
             Failure::Worker => self.fail(format_args!(
                 "a task that helped to scan was killed; scan_threads=1 does without"
             )),
+            Failure::Time => self.fail(format_args!("it would take longer than survey_deadline_ms allows: allow more")),
             Failure::Hole => self.fail(format_args!("the snapshot lacks memory that the program has (snapshot=0 does without)")),
         }
     }

@@ -23,6 +23,7 @@ use crate::stop::{CouldNotStop, Death, World};
 use crate::sys::process;
 
 use super::analysis::{self, Analysis, Failure, Seen};
+use super::patience::Patience;
 use super::prospect::Prospect;
 
 /// What a fork does not carry over is read while the program stands still: no more than this.
@@ -217,6 +218,7 @@ fn on_copy(
     options: &Options,
 ) {
     let copies = Copies::begin();
+    seen.patience = Patience::new(options);
     // Of this process: it has a map and a memory of its own.
     let memory = WithFile::new(&memory, world.proc().open_of_memory("mem").ok());
     let mut result = look_again(world, seen).and_then(|()| timed(world, seen, &memory, options));
@@ -268,6 +270,7 @@ impl fmt::Display for NoResult {
             NoResult::Failed(Failure::Maps(errno)) => {
                 write!(f, "the snapshot's process could not read /proc/self/maps ({errno})")
             }
+            NoResult::Failed(Failure::Time) => f.write_str("the scan of the snapshot took too long"),
             NoResult::Failed(Failure::Worker) => {
                 f.write_str("a task that helped to scan the snapshot was killed")
             }

@@ -6,8 +6,9 @@ use crate::explain::{Holder, Hop, Owners, Paths, frames, mappings, referrers};
 use crate::harvest::Harvest;
 use crate::heap::{Chunk, ChunkId, HeapView, Provider, Tag};
 use crate::init::options::Options;
-use crate::mem::{Lists, MapVec, ReadMemory, Tally};
+use crate::mem::{Lists, MapVec, ReadMemory, Tally, UpTo};
 use crate::report;
+use crate::report::Sentence;
 use crate::report::mappings::Mappings;
 use crate::report::resources::Resources;
 use crate::report::survey::{Grown, Path, Place, Pointers, Reachable, Retained};
@@ -17,6 +18,8 @@ use crate::stop::snapshot::{Handover, Head};
 use crate::sys::file;
 use crate::threads::mappings::Mapping;
 use crate::threads::resources::{self, Kind, Resource};
+
+use super::patience::Patience;
 
 /// See [`report::Survey`].
 #[derive(Default)]
@@ -31,6 +34,8 @@ pub(super) struct Survey {
     since: u32,
     resources: MapVec<Resources>,
     mappings: MapVec<Mappings>,
+    /// Why something is missing; empty when nothing is.
+    short: Sentence,
 }
 
 /// Of which objects the option `explain` wants the chain.
@@ -65,48 +70,94 @@ impl Wanted {
     }
 }
 
-/// Makes it, as far as the options want it.
+/// Makes it, as far as the options want it and the time allows: a part that it ends in is left out, since half of one would
+/// say of what was not reached that nothing holds it; and so are those after it.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn make(
     world: &World,
     heap: &HeapView,
     memory: &impl ReadMemory,
     harvest: &Harvest,
     marks: &Marks,
+    mapped: &[Mapping],
     options: &Options,
+    patience: Patience,
 ) -> Result<Survey, Errno> {
+    let memory = &UpTo::new(memory, patience.survey());
     let mut survey = Survey::default();
-    if options.report_reachable || options.report_retained > 0 {
-        let owners = Owners::new(heap, memory, harvest, options.report_retained > 0)?;
-        if options.report_reachable {
-            survey.add_reachable(heap, marks, &owners)?;
-        }
-        if options.report_retained > 0 {
-            survey.add_retained(heap, marks, &owners)?;
-        }
-    }
     if let Some(wanted) = Wanted::read(options.explain.as_str()) {
         let objects = survey.add_paths(heap, memory, harvest, &wanted)?;
-        if options.explain_referrers > 0 {
+        if memory.passed() {
+            survey.forget_paths();
+            survey.cut_short("why objects are alive (explain)", options);
+        } else if options.explain_referrers > 0 {
             survey.add_referrers(heap, memory, harvest, &objects, options.explain_referrers as usize)?;
+            if memory.passed() {
+                survey.forget_referrers();
+                survey.cut_short("who points to objects (explain_referrers)", options);
+            }
         }
         frames::name(world, &mut survey.hops);
         frames::name(world, &mut survey.referrers);
+    }
+    if options.report_reachable || options.report_retained > 0 {
+        let owners = Owners::new(heap, memory, harvest, options.report_retained > 0)?;
+        if memory.passed() {
+            survey
+                .cut_short("what is reachable, and from where (report_reachable, report_retained)", options);
+        } else {
+            if options.report_reachable {
+                survey.add_reachable(heap, marks, &owners)?;
+            }
+            if options.report_retained > 0 {
+                survey.add_retained(heap, marks, &owners)?;
+            }
+        }
+    }
+    if !mapped.is_empty() {
+        survey.add_mappings(heap, memory, harvest, marks, mapped)?;
+        if memory.passed() {
+            survey.mappings.clear();
+            survey.cut_short("mappings that nothing holds (report_mappings)", options);
+        }
     }
     Ok(survey)
 }
 
 impl Survey {
+    /// There was no time for `what`; of several parts the first is named.
+    fn cut_short(&mut self, what: &str, options: &Options) {
+        if self.short.as_str().is_empty() {
+            let allowed = options.survey_deadline_ms;
+            self.short = Sentence::of(format_args!(
+                "the survey was cut short: there was no time for {what}, nor for what follows it; the verdict on leaks holds. \
+                 survey_deadline_ms={allowed} can be made longer"
+            ));
+        }
+    }
+
+    fn forget_paths(&mut self) {
+        self.paths.clear();
+        self.hops.clear();
+    }
+
+    fn forget_referrers(&mut self) {
+        self.referrers.clear();
+        self.paths.iter_mut().for_each(|path| path.pointers = None);
+    }
+
     /// From a snapshot; see [`super::analysis::Analysis::hand_over`].
     pub(super) fn hand_over(&self, handover: &Handover) -> Result<(), Errno> {
         // What grew is told of checks in place only, what was not given back is found afterwards.
-        let Survey { reachable, paths, hops, referrers, places, retained, mappings, .. } = self;
+        let Survey { reachable, paths, hops, referrers, places, retained, mappings, short, .. } = self;
         handover.write::<Reachable>(reachable)?;
         handover.write::<Path>(paths)?;
         handover.write::<Hop>(hops)?;
         handover.write::<Hop>(referrers)?;
         handover.write::<Place>(places)?;
         handover.write::<Retained>(retained)?;
-        handover.write::<Mappings>(mappings)
+        handover.write::<Mappings>(mappings)?;
+        handover.write::<Sentence>(&[*short])
     }
 
     /// In the program.
@@ -114,7 +165,10 @@ impl Survey {
         let (reachable, paths, hops, referrers) =
             (lists.take()?, lists.take()?, lists.take()?, lists.take()?);
         let (places, retained, mappings) = (lists.take()?, lists.take()?, lists.take()?);
-        Ok(Survey { reachable, paths, hops, referrers, places, retained, mappings, ..Survey::default() })
+        let short = lists.take::<Sentence>()?.first().copied().unwrap_or_default();
+        let survey =
+            Survey { reachable, paths, hops, referrers, places, retained, mappings, ..Survey::default() };
+        Ok(Survey { short, ..survey })
     }
 
     /// For the report.
@@ -131,6 +185,7 @@ impl Survey {
             since: self.since,
             resources: &self.resources,
             mappings: &self.mappings,
+            short: self.short.as_str(),
         }
     }
 
@@ -140,7 +195,7 @@ impl Survey {
     }
 
     /// Mappings that nothing holds.
-    pub(super) fn add_mappings(
+    fn add_mappings(
         &mut self,
         heap: &HeapView,
         memory: &impl ReadMemory,

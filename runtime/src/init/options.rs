@@ -296,6 +296,8 @@ options! {
     use_unaligned: bool = "0" => false;
     /// What only a pointer to the first byte behind it leads to is "possible".
     use_past_end: bool = "0" => false;
+    /// Time in milliseconds for all that is asked beside the verdict (explain, report_reachable, report_retained, report_mappings), and as much for a second look at what seems lost (pointer_mask, use_unaligned, use_past_end, compressed_pointers, interior_possible). What takes longer is left out, and that is said. 0, and at the latest: 100 seconds after the check began, and 60 for the second look.
+    survey_deadline_ms: u32 = "30000" => 30_000;
     /// Pointers that are kept in 32 bits: what only such a half of a word leads to, shifted left by SHIFT and added to BASE, is "possible". heap: the bits above are those of any block, for programs that keep the low 32 bits of an address.
     compressed_pointers: Option<Compressed> = "" => None;
     /// What only pointers into the middle of objects hold is possibly leaked, as Valgrind has it.

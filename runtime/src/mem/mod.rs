@@ -16,6 +16,7 @@ pub mod pool;
 mod read;
 mod shared;
 mod tally;
+mod up_to;
 mod vec;
 mod words;
 
@@ -26,5 +27,6 @@ pub use map::{OwnMap, map_own, map_own_reserved};
 pub use read::{FaultGuard, OwnMemory, ProcessMemory, ReadMemory};
 pub use shared::{Lists, SharedMap, Zeroed};
 pub use tally::{Sum, Tally};
+pub use up_to::UpTo;
 pub use vec::MapVec;
 pub use words::ForeverWords;

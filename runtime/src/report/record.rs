@@ -37,6 +37,7 @@
 //! grown STACK OBJECTS BYTES NOW-OBJECTS NOW-BYTES SINCE   since a baseline
 //! resource KIND STACK COUNT FIRST   descriptors and threads that were not given back
 //! mapping KIND STACK COUNT BYTES FIRST OBJECTS OBJECT-BYTES   mappings that nothing holds, and what only they hold
+//! short TEXT                        why something is missing that was asked for
 //! end
 //! ```
 //!
@@ -283,6 +284,11 @@ fn survey(report: &Report<'_>, out: &mut dyn Sink) {
     }
     for sum in survey.retained {
         say!(out, "retained {} {} {} {}\n", sum.first, sum.last, sum.objects, sum.bytes);
+    }
+    if !survey.short.is_empty() {
+        out.bytes(b"short ");
+        escaped(survey.short.as_bytes(), out);
+        out.bytes(b"\n");
     }
 }
 

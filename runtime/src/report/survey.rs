@@ -120,6 +120,8 @@ pub struct Survey<'a> {
     pub resources: &'a [Resources],
     /// Mappings that nothing holds.
     pub mappings: &'a [Mappings],
+    /// Why something that was asked for is missing: a sentence; empty when nothing is.
+    pub short: &'a str,
 }
 
 impl Survey<'_> {
@@ -131,6 +133,7 @@ impl Survey<'_> {
             && self.grown.is_empty()
             && self.resources.is_empty()
             && self.mappings.is_empty()
+            && self.short.is_empty()
     }
 }
 
@@ -204,6 +207,9 @@ pub fn render(survey: &Survey<'_>, extent: Extent, names: &dyn StackText, out: &
     super::resources::render(survey.resources, names, out);
     if extent.retained > 0 && !survey.places.is_empty() {
         retained(survey, extent.retained, names, out);
+    }
+    if !survey.short.is_empty() {
+        say!(out, "Standstill: {}\n\n", survey.short);
     }
 }
 

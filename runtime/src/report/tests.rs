@@ -313,6 +313,7 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         since: 4,
         resources: &[],
         mappings: &[],
+        short: "cut short",
     };
     let (text, record) = with_report(vec![], Outcome::Checked, |report| {
         let report = Report { survey, ..*report };
@@ -347,6 +348,7 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         "          11          2 a variable at 0x70002010 (/lib/s.so+0x2010)",
         "        1000          1 a stack of thread 9 at 0x9000",
         "         100          1 several roots together",
+        "Standstill: cut short\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
@@ -358,6 +360,7 @@ fn what_is_alive_is_told_from_the_root_on_and_roots_by_what_they_hold_alone() {
         "referrer object 0 0 5000 64 5018 6004 2 0 3\npath 6100 16 1\n",
         "grown 1 -1 30 2 20 4\n",
         "place stack 9 9000\nretained 0 0 1 1\n",
+        "short cut%20short\n",
     ] {
         assert!(record.contains(line), "{line}\n{record}");
     }
