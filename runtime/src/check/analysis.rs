@@ -435,6 +435,13 @@ pub(super) fn remark(analysis: &Analysis, remarks: &mut Remarks) {
             notes.lost_tls
         ));
     }
+    if notes.devices > 0 {
+        remarks.note(format_args!(
+            "{} writable mapping(s) of devices, {} bytes, were not read: what only they hold is called leaked. Register \
+             such memory as a root region if it may be read (standstill_register_root_region)",
+            notes.devices, notes.device_bytes
+        ));
+    }
     if notes.odd_lines > 0 {
         remarks.reason(format_args!("{} lines of /proc/self/maps could not be understood", notes.odd_lines));
     }

@@ -166,8 +166,10 @@ fn steps(
     gather.harvest.weak_nodes = switches.mappings;
     gather.harvest.notes.odd_lines = maps.odd_lines;
     gather.harvest.notes.presence = presence.why_not_scan;
-    gather.harvest.notes.device_bytes =
-        maps.all().iter().filter(|m| m.backing == Backing::Device).map(|m| m.range.len()).sum();
+    for device in maps.all().iter().filter(|mapping| mapping.backing == Backing::Device && mapping.write) {
+        gather.harvest.notes.devices += 1;
+        gather.harvest.notes.device_bytes += device.range.len();
+    }
     add_ours(&mut ours)?;
     gather.exclude(&ours, input.exclude, provider)?;
 

@@ -77,7 +77,9 @@ pub struct Node {
 pub struct Notes {
     /// Lines of the memory map that could not be understood.
     pub odd_lines: usize,
-    /// Mappings of devices, never read: bytes.
+    /// Mappings of devices that the program can write: never read, for a read may be a command to the device.
+    pub devices: usize,
+    /// Their bytes.
     pub device_bytes: usize,
     /// Threads whose stack could not be found: only the page at the stack pointer was taken.
     pub lost_stacks: usize,
@@ -129,7 +131,14 @@ impl Harvest {
             resident,
             shared: MapVec::new(),
             weak_nodes: true,
-            notes: Notes { odd_lines: 0, device_bytes: 0, lost_stacks: 0, lost_tls: 0, presence: None },
+            notes: Notes {
+                odd_lines: 0,
+                devices: 0,
+                device_bytes: 0,
+                lost_stacks: 0,
+                lost_tls: 0,
+                presence: None,
+            },
         }
     }
 
