@@ -3,6 +3,10 @@
 // EXPECT: direct 48 bytes in 1 object, indirect 95952 bytes in 1999 objects
 // EXPECT: direct 48 bytes in 1 object, indirect 95952 bytes in 1999 objects
 // ARGS: threads
+// EXPECT-WITH scan_threads=1000:verbosity=1: direct 48 bytes in 1 object, indirect 95952 bytes in 1999 objects
+// STDERR: note: scan_threads=1000 is more than two for each CPU that can be used: not more than \d+ tasks scan
+// EXPECT-WITH scan_threads=2:verbosity=1: direct 48 bytes in 1 object, indirect 95952 bytes in 1999 objects
+// STDERR-NOT: scan_threads
 #include <pthread.h>
 #include <unistd.h>
 #include "support.h"

@@ -14,7 +14,7 @@ use crate::mem::{MapVec, ReadMemory, Sum};
 use crate::report::{self, Totals};
 use crate::scan::{self, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
-use crate::stop::{Crew, ProcFile, World};
+use crate::stop::{self, Crew, ProcFile, World};
 use crate::sys::file;
 use crate::threads::{self, mappings::Mapping};
 use crate::trace::{self, StackId};
@@ -412,8 +412,14 @@ impl report::Modules for Known {
 }
 
 /// What the report says beside the leaks.
-pub(super) fn remark(analysis: &Analysis, remarks: &mut Remarks) {
+pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remarks) {
     let notes = &analysis.harvest;
+    let (wanted, most) = (options.scan_threads as usize, stop::most_tasks());
+    if wanted > most {
+        remarks.note(format_args!(
+            "scan_threads={wanted} is more than two for each CPU that can be used: not more than {most} tasks scan"
+        ));
+    }
     if analysis.unreadable > 0 {
         remarks.reason(format_args!(
             "{} bytes of reachable memory could not be read: pages that are broken, or closed to the kernel too",

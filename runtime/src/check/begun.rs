@@ -142,7 +142,7 @@ impl Begun {
                 counts.resident_pages,
             ));
         }
-        analysis::remark(&analysis, &mut self.remarks);
+        analysis::remark(&analysis, options, &mut self.remarks);
         conclude(&self.occasion, options, analysis, &self.remarks)
     }
 

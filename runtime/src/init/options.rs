@@ -268,7 +268,7 @@ options! {
     use_mappings: bool = "1" => true;
     /// Regions that the program registered are roots.
     use_root_regions: bool = "1" => true;
-    /// Tasks that scan a large heap at once; 0 takes as many as the checking thread may use CPUs (beside a running program: as it leaves idle), 1 makes no further task.
+    /// Tasks that scan a large heap at once; 0 takes as many as the checking thread may use CPUs (beside a running program: as it leaves idle), 1 makes no further task. Never more than two for each CPU, nor than 64.
     scan_threads: u32 = "0" => 0;
     /// Merge leaks whose first so many frames are the same; 0 compares whole call stacks.
     resolution: u32 = "0" => 0;

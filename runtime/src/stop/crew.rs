@@ -122,8 +122,8 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Of at most `count` tasks, the caller included; 0 for as many as the caller may use CPUs and its control group has
-    /// time for, but for `busy` ones which others need, and at least one.
+    /// Of at most `count` tasks, the caller included, and not more than [`most`]; 0 for as many as the caller may use CPUs and
+    /// its control group has time for, but for `busy` ones which others need, and at least one.
     ///
     /// Under a seccomp filter there is nobody but the caller: a filter that kills on clone(2) cannot be asked.
     pub fn new(count: usize, busy: usize) -> Crew {
@@ -131,8 +131,14 @@ impl Crew {
             return Crew { count: 1 };
         }
         let count = if count == 0 { cpus().saturating_sub(busy) } else { count };
-        Crew { count: count.clamp(1, MOST) }
+        Crew { count: count.clamp(1, most()) }
     }
+}
+
+/// How many tasks work at once at most: two for each CPU that the caller may use. More would only take turns, while the
+/// program stands still, and wait for each other; two are of use where a control group's share is guessed too low.
+pub fn most() -> usize {
+    task::usable_cpus().saturating_mul(2).clamp(1, MOST)
 }
 
 fn cpus() -> usize {
@@ -281,9 +287,12 @@ mod tests {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
         assert_eq!(Crew::new(0, 0).count(), cpus().min(MOST));
         assert_eq!(Crew::new(0, task::usable_cpus()).count(), 1);
+        // What is asked for is had, within reason, whoever else is busy.
+        assert_eq!(Crew::new(2, 100).count(), 2);
+        assert_eq!(Crew::new(usize::MAX, 0).count(), (2 * task::usable_cpus()).min(MOST));
         for count in [1, 2, 5] {
             let worked = [const { AtomicUsize::new(0) }; 5];
-            let crew = Crew::new(count, 100);
+            let crew = Crew { count };
             crew.run(&|number| {
                 worked[number].fetch_add(1, Relaxed);
             })
@@ -297,7 +306,7 @@ mod tests {
     fn a_worker_blocks_signals_and_has_no_handler_of_the_program() {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
         let (blocked, caught) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        Crew::new(2, 0)
+        Crew { count: 2 }
             .run(&|number| {
                 if number == 1 {
                     let mut text = [0; 4096];
@@ -324,7 +333,7 @@ mod tests {
     fn the_death_of_a_worker_is_noticed_by_who_waits() {
         let _turn = TURN.lock().unwrap_or_else(|poison| poison.into_inner());
         for fault in [true, false] {
-            let crew = Crew::new(3, 0);
+            let crew = Crew { count: 3 };
             let result = crew.run(&|number| {
                 if number == 1 {
                     if fault {

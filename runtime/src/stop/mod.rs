@@ -55,7 +55,7 @@ use crate::arch::{self, CallerFrame, Registers};
 use crate::base::Addr;
 use crate::sys::{process, task};
 
-pub use crew::Crew;
+pub use crew::{Crew, most as most_tasks};
 pub use notes::{Backend, CouldNotStop, Death, Missing, Refusal, StopNotes};
 pub use proc_files::{ProcFile, ProcFiles};
 pub use record::{QueuedSignal, StopKind, ThreadRecord, World};
