@@ -319,6 +319,13 @@ struct Rest {
 }
 
 impl Analysis {
+    /// In a snapshot: leaves of the survey what fits where it is handed over, behind the leaks. These fit.
+    pub(super) fn fit(&mut self, handover: &Handover) {
+        let verdict =
+            Handover::needed::<Result<Rest, Failure>>(1) + Handover::needed::<report::Leak>(self.leaks.len());
+        self.survey.fit(handover.left().saturating_sub(verdict));
+    }
+
     /// From a snapshot: puts all of it, or why there is none, where the program finds it.
     pub(super) fn hand_over(result: &Result<Analysis, Failure>, handover: &Handover) -> Result<(), Errno> {
         match result {

@@ -226,6 +226,7 @@ fn on_copy(
         analysis.counts.on_snapshot = true;
         analysis.counts.resident_pages = (seen.harvest.resident.bytes() / page_size()) as u64;
         analysis.counts.copied_pages = copies.pages().unwrap_or(0);
+        analysis.fit(handover);
     }
     // What cannot be written is missed by the reader.
     let _ = Analysis::hand_over(&result, handover);

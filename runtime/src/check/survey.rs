@@ -136,6 +136,54 @@ impl Survey {
         }
     }
 
+    /// Leaves out what does not fit into so many bytes, the longest-winded first, and says so: root words are as many as the
+    /// program pleases, and whose chains are asked for too.
+    pub(super) fn fit(&mut self, room: usize) {
+        type Part = (&'static str, fn(&mut Survey));
+        let leave_out: [Part; 4] = [
+            ("what roots retain (report_retained)", Survey::forget_retained),
+            ("who points to objects (explain_referrers)", Survey::forget_referrers),
+            ("why objects are alive (explain)", Survey::forget_paths),
+            ("what is reachable, and which mappings nothing holds", Survey::forget_groups),
+        ];
+        for (what, forget) in leave_out {
+            let needed = self.needed();
+            if needed <= room {
+                return;
+            }
+            forget(self);
+            if self.needed() < needed && self.short.as_str().is_empty() {
+                self.short = Sentence::of(format_args!(
+                    "the survey was cut short: {what} takes more than a snapshot can hand over, {} MiB; the verdict on leaks \
+                     holds. snapshot=0 does without a snapshot, the program standing still",
+                    room >> 20
+                ));
+            }
+        }
+    }
+
+    /// Bytes that it takes in a handover.
+    fn needed(&self) -> usize {
+        Handover::needed::<Reachable>(self.reachable.len())
+            + Handover::needed::<Path>(self.paths.len())
+            + Handover::needed::<Hop>(self.hops.len())
+            + Handover::needed::<Hop>(self.referrers.len())
+            + Handover::needed::<Place>(self.places.len())
+            + Handover::needed::<Retained>(self.retained.len())
+            + Handover::needed::<Mappings>(self.mappings.len())
+            + Handover::needed::<Sentence>(1)
+    }
+
+    fn forget_retained(&mut self) {
+        self.places.clear();
+        self.retained.clear();
+    }
+
+    fn forget_groups(&mut self) {
+        self.reachable.clear();
+        self.mappings.clear();
+    }
+
     fn forget_paths(&mut self) {
         self.paths.clear();
         self.hops.clear();
@@ -328,6 +376,40 @@ impl Survey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A survey of each kind, with so many root words.
+    fn survey(places: usize) -> Survey {
+        let mut survey = Survey::default();
+        let place = Place { holder: Holder::Kept, tid: 0, at: Addr::new(8) };
+        survey.places.resize(places, place).unwrap();
+        survey.retained.push(Retained { first: 0, last: 1, objects: 1, bytes: 2 }).unwrap();
+        survey.reachable.push(Reachable { stack: 1, root: Holder::Kept, objects: 1, bytes: 2 }).unwrap();
+        let pointers = Some(Pointers { count: 0, first: 0, told: 0 });
+        let path = Path { object: Addr::new(8), size: 8, stack: 1, first: 0, hops: 0, pointers };
+        survey.paths.push(path).unwrap();
+        survey
+    }
+
+    #[test]
+    fn what_a_snapshot_cannot_hand_over_is_left_out_and_named_and_the_rest_comes_home() {
+        for (places, fits) in [(10, true), (1000, false)] {
+            let handover = Handover::new(8000).unwrap();
+            let mut survey = survey(places);
+            survey.fit(handover.left());
+            assert_eq!(survey.places.is_empty(), !fits);
+            survey.hand_over(&handover).unwrap();
+            let home = Survey::take_over(&mut handover.lists()).unwrap();
+            assert_eq!(home.places.len(), if fits { places } else { 0 });
+            assert_eq!((home.reachable.len(), home.paths.len()), (1, 1));
+            assert_eq!(home.short.as_str().contains("report_retained"), !fits, "{}", home.short.as_str());
+            assert_eq!(home.short.as_str().is_empty(), fits);
+        }
+        // Hardly anything fits.
+        let mut survey = survey(10);
+        survey.fit(0);
+        assert!(survey.reachable.is_empty() && survey.paths.is_empty() && survey.places.is_empty());
+        assert!(survey.short.as_str().contains("report_retained"));
+    }
 
     #[test]
     fn an_address_a_size_or_a_pattern() {

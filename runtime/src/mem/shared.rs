@@ -63,6 +63,16 @@ impl<H: Zeroed> SharedMap<H> {
         self.range.len() - HEAD
     }
 
+    /// Bytes that a list takes of it.
+    pub const fn needed<T>(values: usize) -> usize {
+        BEFORE + Addr::new(values.saturating_mul(size_of::<T>())).align_up(ALIGN).get()
+    }
+
+    /// Bytes of lists that still fit.
+    pub fn left(&self) -> usize {
+        self.room() - self.used().load(Acquire)
+    }
+
     /// The head.
     pub fn head(&self) -> &H {
         // SAFETY: the mapping begins with HEAD zeroes, which is a value of H, and lives as long as self.
@@ -80,7 +90,7 @@ impl<H: Zeroed> SharedMap<H> {
     pub fn write<T: Copy + 'static>(&self, values: &[T]) -> Result<(), Errno> {
         const { assert!(align_of::<T>() <= ALIGN) };
         let used = self.used().load(Acquire);
-        let end = used + BEFORE + Addr::new(size_of_val(values)).align_up(ALIGN).get();
+        let end = used + SharedMap::<H>::needed::<T>(values.len());
         if HEAD + end > self.range.len() {
             return Err(Errno::new(libc::ENOSPC));
         }
@@ -171,7 +181,12 @@ mod tests {
     fn what_does_not_fit_is_refused_and_leaves_the_rest() {
         let map = SharedMap::<Head>::new(100).unwrap();
         assert_eq!(map.write(&[0u64; 1000]), Err(Errno::new(libc::ENOSPC)));
+        let before = map.left();
         map.write(&[7u64]).unwrap();
+        assert_eq!(before - map.left(), SharedMap::<Head>::needed::<u64>(1));
+        // What is said to fit fits, to the last byte.
+        let rest = (0..).take_while(|n| SharedMap::<Head>::needed::<u8>(*n) <= map.left()).last().unwrap();
+        assert!(map.write(&vec![0u8; rest + 16]).is_err() && map.write(&vec![0u8; rest]).is_ok());
         assert_eq!(&map.lists().take::<u64>().unwrap()[..], [7]);
     }
 
