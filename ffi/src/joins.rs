@@ -24,6 +24,7 @@ use standstill_runtime::trace::StackId;
 use crate::malloc;
 use crate::next::nexts;
 use crate::resources::{gives_back, stack_of};
+use crate::sleeping::sleeping;
 
 type Create = unsafe extern "C" fn(*mut usize, usize, usize, usize) -> c_int;
 
@@ -236,14 +237,15 @@ macro_rules! joins {
             /// # Safety
             ///
             /// As in C.
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name(thread: usize $(, $argument: usize)*) -> c_int {
+            pub(crate) unsafe extern "C" fn $name(thread: usize $(, $argument: usize)*) -> c_int {
                 let Some(real) = real::$name() else { return libc::ENOSYS };
                 // SAFETY: the caller's arguments, passed on.
                 let join = || unsafe { real(thread $(, $argument)*) } as isize;
                 gives_back(Kind::Thread, thread, join, |result| result as c_int == 0) as c_int
             }
         )+
+
+        sleeping! { $($name)+ }
     };
 }
 

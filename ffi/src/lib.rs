@@ -30,6 +30,7 @@ mod modules;
 // Calls that a check would leave a trace in.
 mod exec;
 mod next;
+mod sleeping;
 mod sockets;
 mod timed;
 mod transfers;

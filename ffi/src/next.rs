@@ -10,16 +10,17 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::weak::weak;
 
 /// Defines functions `$name() -> Option<$type>`, the definition of `$symbol` that comes after ours (dlsym(3), RTLD_NEXT),
-/// and `resolve`, which finds them all and must be called by [`resolve`].
+/// and `resolve`, which finds them all and must be called by [`resolve`]. `of $version`: in that version, where there is one.
 macro_rules! nexts {
-    ($($visible:vis $name:ident: $type:ty = $symbol:literal;)+) => {
+    ($($visible:vis $name:ident: $type:ty = $symbol:literal $(of $version:literal)?;)+) => {
         $(
             #[inline]
             $visible fn $name() -> Option<$type> {
                 static FOUND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
                 let mut address = FOUND.load(core::sync::atomic::Ordering::Relaxed);
                 if address == 0 {
-                    address = crate::next::find($symbol, &FOUND);
+                    let versions: &[&core::ffi::CStr] = &[$($version)?];
+                    address = crate::next::find($symbol, versions.first().copied(), &FOUND);
                 }
                 // SAFETY: the C library's function of that name, whose type its standard gives.
                 (address != 0).then(|| unsafe { core::mem::transmute::<usize, $type>(address) })
@@ -37,8 +38,9 @@ pub(crate) use nexts;
 /// The address of `symbol`, which is stored in `found`; 0 for none.
 #[cold]
 #[inline(never)]
-pub(crate) fn find(symbol: &CStr, found: &AtomicUsize) -> usize {
-    let address = crate::start::next_symbol(symbol).map_or(0, |found| found.addr());
+pub(crate) fn find(symbol: &CStr, version: Option<&CStr>, found: &AtomicUsize) -> usize {
+    let of_version = version.and_then(|version| crate::start::next_symbol_of(symbol, version));
+    let address = of_version.or_else(|| crate::start::next_symbol(symbol)).map_or(0, |found| found.addr());
     found.store(address, Relaxed);
     address
 }
@@ -60,6 +62,7 @@ pub(crate) fn resolve() {
         crate::joins::resolve();
         crate::joins::real::resolve();
         crate::mappings::resolve();
+        crate::sleeping::resolve();
         crate::sockets::resolve();
         crate::timed::resolve();
         crate::transfers::resolve();

@@ -145,6 +145,18 @@ pub(crate) fn next_symbol(name: &CStr) -> Option<*const c_void> {
     lookup(libc::RTLD_NEXT, name)
 }
 
+/// dlvsym(RTLD_NEXT, name, version), where there are versions.
+pub(crate) fn next_symbol_of(name: &CStr, version: &CStr) -> Option<*const c_void> {
+    if !has_loader() {
+        return None;
+    }
+    // SAFETY: dlvsym(3) with a pseudo-handle and C strings.
+    let found = dlvsym().map(|find| unsafe { find(libc::RTLD_NEXT, name.as_ptr(), version.as_ptr()) })?;
+    (!found.is_null()).then_some(found.cast_const())
+}
+
+weak!(/// dlvsym(3). In glibc only.
+    dlvsym: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> *mut c_void = "dlvsym");
 weak!(/// dlsym(3). Absent in most static programs.
     dlsym: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void = "dlsym");
 weak!(/// The dynamic section of the module that we are in: pairs of a tag and a value (ELF gABI, chapter 5).

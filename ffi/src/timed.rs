@@ -16,6 +16,7 @@ use standstill_runtime::sys::{probe, signals};
 
 use crate::malloc::set_errno;
 use crate::next::{absent, nexts};
+use crate::sleeping::sleeping;
 use crate::weak::weak;
 
 type Time = *const timespec;
@@ -106,8 +107,7 @@ fn wait(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_wait(
+pub(crate) unsafe extern "C" fn epoll_wait(
     epoll: c_int,
     events: *mut epoll_event,
     count: c_int,
@@ -125,8 +125,7 @@ pub unsafe extern "C" fn epoll_wait(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_pwait(
+pub(crate) unsafe extern "C" fn epoll_pwait(
     epoll: c_int,
     events: *mut epoll_event,
     count: c_int,
@@ -145,8 +144,7 @@ pub unsafe extern "C" fn epoll_pwait(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_pwait2(
+pub(crate) unsafe extern "C" fn epoll_pwait2(
     epoll: c_int,
     events: *mut epoll_event,
     count: c_int,
@@ -165,8 +163,7 @@ pub unsafe extern "C" fn epoll_pwait2(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: Time) -> c_int {
+pub(crate) unsafe extern "C" fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: Time) -> c_int {
     let Some(real) = real_sigtimedwait() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
     time(libc::SYS_rt_sigtimedwait, set.addr(), timeout, |timeout| unsafe { real(set, info, timeout) })
@@ -196,8 +193,7 @@ pub unsafe extern "C" fn semtimedop(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn poll(files: *mut pollfd, count: libc::nfds_t, timeout: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn poll(files: *mut pollfd, count: libc::nfds_t, timeout: c_int) -> c_int {
     let Some(real) = real_poll() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
     milliseconds(arch::SYS_POLL, files.addr(), timeout, || unsafe { real(files, count, timeout) })
@@ -208,8 +204,7 @@ pub unsafe extern "C" fn poll(files: *mut pollfd, count: libc::nfds_t, timeout: 
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nanosleep(wanted: Time, left: *mut timespec) -> c_int {
+pub(crate) unsafe extern "C" fn nanosleep(wanted: Time, left: *mut timespec) -> c_int {
     // Under the name that stands for one system call in every version. It returns its error.
     // SAFETY: the caller's arguments, passed on.
     match unsafe { clock_nanosleep(libc::CLOCK_REALTIME, 0, wanted, left) } {
@@ -226,8 +221,7 @@ pub unsafe extern "C" fn nanosleep(wanted: Time, left: *mut timespec) -> c_int {
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn clock_nanosleep(
+pub(crate) unsafe extern "C" fn clock_nanosleep(
     clock: c_int,
     flags: c_int,
     wanted: Time,
@@ -267,8 +261,7 @@ fn sleep_for(time: Time, ns: u64, left: *mut timespec) -> c_int {
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
+pub(crate) unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
     let ns = u64::from(microseconds) * 1000;
     let time = timespec { tv_sec: (ns / NS) as libc::time_t, tv_nsec: (ns % NS) as c_long };
     sleep_for(&time, ns, core::ptr::null_mut())
@@ -280,8 +273,7 @@ pub unsafe extern "C" fn usleep(microseconds: libc::useconds_t) -> c_int {
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
+pub(crate) unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
     let mut time = timespec { tv_sec: libc::time_t::from(seconds), tv_nsec: 0 };
     let time_at = &raw mut time;
     // It may be both: the kernel has read the one when it writes the other (nanosleep(2)).
@@ -290,3 +282,5 @@ pub unsafe extern "C" fn sleep(seconds: c_uint) -> c_uint {
         _ => time.tv_sec as c_uint,
     }
 }
+
+sleeping! { clock_nanosleep epoll_pwait epoll_pwait2 epoll_wait nanosleep poll sigtimedwait sleep usleep }

@@ -18,6 +18,7 @@ use standstill_runtime::sys::invoke::syscall;
 
 use crate::malloc::{errno, set_errno};
 use crate::next::{absent, nexts};
+use crate::sleeping::sleeping;
 use crate::sockets;
 
 nexts! {
@@ -96,8 +97,7 @@ fn go_on(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn read(fd: c_int, into: *mut c_void, count: usize) -> isize {
+pub(crate) unsafe extern "C" fn read(fd: c_int, into: *mut c_void, count: usize) -> isize {
     let Some(real) = real_read() else { return absent() };
     // SAFETY: the caller's arguments, passed on.
     received(libc::SYS_read, fd, || unsafe { real(fd, into, count) })
@@ -229,8 +229,7 @@ pub unsafe extern "C" fn sendfile64(to: c_int, from: c_int, offset: *mut i64, co
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags: c_int) -> isize {
+pub(crate) unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags: c_int) -> isize {
     let Some(real) = real_recv() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
     let at = |done: usize| unsafe { real(fd, into.wrapping_byte_add(done), count - done, flags) };
@@ -246,8 +245,7 @@ pub unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags:
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn recvfrom(
+pub(crate) unsafe extern "C" fn recvfrom(
     fd: c_int,
     into: *mut c_void,
     count: usize,
@@ -279,8 +277,7 @@ pub unsafe extern "C" fn recvfrom(
 /// # Safety
 ///
 /// As in C.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> isize {
+pub(crate) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> isize {
     let Some(real) = real_recvmsg() else { return absent() };
     // SAFETY: the caller's arguments.
     let first = || unsafe { real(fd, message, flags) };
@@ -343,3 +340,5 @@ fn message_of(piece: &mut iovec) -> msghdr {
     (message.msg_iov, message.msg_iovlen) = (piece, 1);
     message
 }
+
+sleeping! { read recv recvfrom recvmsg }

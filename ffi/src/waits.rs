@@ -13,6 +13,7 @@ use standstill_runtime::arch;
 use standstill_runtime::stop::call::Call;
 
 use crate::next::{absent, nexts};
+use crate::sleeping::sleeping;
 
 /// The first argument as the kernel gets it; 0 for none.
 macro_rules! first {
@@ -41,13 +42,14 @@ macro_rules! waits {
             /// # Safety
             ///
             /// As in C.
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            pub(crate) unsafe extern "C" fn $name($($argument: $type),*) -> $result {
                 let Some(real) = real::$name() else { return absent() as $result };
                 // SAFETY: the caller's arguments, passed on.
                 Call::untimed($number, first!($($argument),*)).inside(|| unsafe { real($($argument),*) })
             }
         )+
+
+        sleeping! { $($name)+ }
     };
 }
 

@@ -6,6 +6,7 @@
 //! which every task may read (ELF TLS, variant I: it points to the control block, static TLS lies above).
 
 mod core_file;
+mod sleeping;
 mod tracing;
 pub mod unwinding;
 
@@ -14,6 +15,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 pub use super::plain::first_changed_block;
 pub use core_file::*;
+pub use sleeping::*;
 pub use tracing::*;
 
 /// Bytes below the stack pointer that code may use without moving it: none (AAPCS64, 6.4.5.1).

@@ -9,6 +9,7 @@
 mod compare;
 mod core_file;
 mod skip;
+mod sleeping;
 mod tracing;
 pub mod unwinding;
 
@@ -17,6 +18,7 @@ use core::arch::{asm, global_asm};
 pub use compare::first_changed_block;
 pub use core_file::*;
 pub use skip::*;
+pub use sleeping::*;
 pub use tracing::*;
 
 /// Bytes below the stack pointer that a leaf function may use without moving it (psABI 3.2.2). They are live also in a

@@ -51,7 +51,7 @@ fn run(session: &Session) -> Result<(), Ending> {
         How::Park(parking) => gather::stop_all(parking, body, deadline, memory)?,
         How::Watch => {
             body.world.ahead.open(&body.world.proc);
-            watch::record_sleepers(body)?;
+            watch::record_sleepers(body, &memory)?;
         }
     }
     let stopped = process::monotonic_ns();

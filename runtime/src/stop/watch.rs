@@ -2,20 +2,31 @@
 //! of them has run.
 //!
 //! A stop wakes each thread twice, which is most of what it costs, and is what a program could notice. The threads of a
-//! pool, or those of a program that is about to end, mostly sleep. /proc tells their stack pointers without waking them;
-//! what they keep in registers it does not tell. So this sees fewer roots than a stop, never more, and is enough where
-//! everything is reached all the same: what is found clean so is clean. For all else the caller stops the world.
+//! pool, or those of a program that is about to end, mostly sleep. Where their stacks end is known without waking them: from
+//! the record of the call that they sleep in ([`asleep`]), where the preload stands before it, or from /proc. What they keep
+//! in registers is in the record too, and /proc does not tell it. So this sees fewer roots than a stop, never more, and is
+//! enough where everything is reached all the same: what is found clean so is clean. For all else the caller stops the world.
 //!
 //! ```text
-//! caller: switches of all others        helper: all tasks sleep in a call -> work -> hop over the CPUs -> the same tasks?
+//! caller: switches of all others     helper: all tasks are in a call that sleeps -> work -> hop over the CPUs -> the same tasks?
 //! caller: the same number of switches?
 //! ```
 //!
-//! Why that is proof. A thread runs between being woken and being switched out, and the kernel counts each time one is
-//! switched out; being asked in /proc proves that it is switched out at that moment (`task_current_syscall` calls
-//! wait_task_inactive). One that still runs when the work ends is switched out, and counted, when the helper gets its CPU;
-//! so the helper takes each CPU in turn before the caller counts again. One that ends instead is missing in the list of
-//! tasks. Times of CPU use would not do: a hypervisor's stolen time can swallow a short run.
+//! Why that is proof. A thread runs between being given a CPU and being switched out, and the kernel counts each time one is
+//! switched out. One that runs at any moment of the work either runs on when the work ends, and is switched out, and counted,
+//! when the helper gets its CPU: so the helper takes each CPU in turn before the caller counts again. Or it was switched out
+//! before, and counted. Or it has ended, and is missing among the tasks; whoever it made is one too many. Times of CPU use
+//! would not do: a hypervisor's stolen time can swallow a short run.
+//!
+//! So no thread has to be asked whether it sleeps: one that is ready to run and is not given a CPU moves nothing either. /proc
+//! is asked for the stack pointer, which it tells of a thread that is switched out (`task_current_syscall` calls
+//! wait_task_inactive); a record is its thread's own word, of the time before the first count, for if it had changed the
+//! word since, it had run.
+//!
+//! A thread that is inside a recorded call may be deeper than that: in a handler that has interrupted it, in malloc there, or
+//! waiting for a child of vfork(2) that uses its memory. Of the first two the frames below the record are not seen. The child
+//! may move pointers: then, as with any memory that changes, "clean" says of each block that it was reached at one
+//! moment of the look, and what was lost before it is reached at none.
 //!
 //! Contract: as a stop's ([`super::tracer`]). The work may see memory that changes while it reads, and its result is
 //! thrown away then; it is given a second.
@@ -29,8 +40,9 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::arch::Registers;
 use crate::base::lock::Lock;
 use crate::base::{Errno, Tid, Workers};
-use crate::mem::MapVec;
+use crate::mem::{MapVec, ReadMemory};
 use crate::sys::{process, task};
+use crate::threads::asleep::{self, Asleep};
 
 use super::collect::{keep, record_caller};
 use super::crew::{self, Crew};
@@ -39,7 +51,6 @@ use super::notes::{CouldNotStop, StopNotes};
 use super::record::{StopKind, ThreadRecord};
 use super::session::Body;
 use super::task_list::{LIST_BUFFER, TaskList};
-use super::tracees::{State, Tracee};
 use super::tracer::{Request, Way, attempt};
 use super::{Options, Works};
 
@@ -80,38 +91,56 @@ const PIECE: usize = 32;
 /// Threads for which a task more is made: making it costs as much as asking about some ten.
 const WORTH_A_TASK: usize = 4 * PIECE;
 
-/// The helper's side: makes records of all threads, which must all sleep in a system call.
-pub(super) fn record_sleepers(body: &mut Body) -> Result<(), Ending> {
+/// The helper's side: makes records of all threads, which must all sleep in a system call, or be in a call of ours.
+pub(super) fn record_sleepers(body: &mut Body, memory: &impl ReadMemory) -> Result<(), Ending> {
     let awake = Ending::new(Outcome::Awake, 0);
-    let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
     record_caller(body);
-    let others = others(body, &list).map_err(|_| awake)?;
+    let known = asleep::all(memory).map_err(|_| awake)?;
+    for one in known.iter() {
+        if one.tid == body.caller || !exists(body, one.tid) {
+            continue;
+        }
+        let mut record = ThreadRecord::unknown(one.tid, one.tid, StopKind::Running);
+        record.registers = Registers::of_system_call(usize::MAX, [0; 6], one.from.get(), 0, 0);
+        keep(body, record);
+    }
+    if body.world.threads.len() != count(body)? {
+        record_others(body, &known).map_err(|_| awake)?;
+    }
+    body.world.notes.threads = body.world.threads.len() as u32;
+    if body.world.threads.len() == count(body)? { Ok(()) } else { Err(awake) }
+}
+
+/// How many tasks there are.
+fn count(body: &Body) -> Result<usize, Ending> {
+    body.world.proc.count_tasks().map_err(|errno| Ending::errno(Outcome::NoProc, errno))
+}
+
+fn exists(body: &Body, tid: Tid) -> bool {
+    task::is_thread_of(body.pid, tid)
+}
+
+/// Asks about all threads that are not `known`.
+fn record_others(body: &mut Body, known: &[Asleep]) -> Result<(), Errno> {
+    const AWAKE: Errno = Errno::new(libc::EAGAIN);
+    let list = TaskList::open(&body.world.proc)?;
+    let (others, caller) = (&mut MapVec::new(), body.world.proc.caller());
+    let mut full = Ok(());
+    list.for_each(&mut [0; LIST_BUFFER], &mut |listed| {
+        if full.is_ok() && caller != Some(listed) && known.binary_search_by_key(&listed, |one| one.tid).is_err() {
+            full = others.push(listed);
+        }
+    })?;
+    full?;
     // Asking costs some microseconds a thread, all of it in the kernel, which does it on as many CPUs as there are.
     let crew = Crew::new(task::usable_cpus().min(others.len() / WORTH_A_TASK).max(1), 0);
     let found = [const { Lock::new(MapVec::new()) }; crew::MOST];
-    let sleepers = Sleepers { list: &list, others: &others, next: AtomicUsize::new(0), found: &found };
-    crew.run(&|number| sleepers.ask(number)).map_err(|_| awake)?;
+    let sleepers = Sleepers { list: &list, others, next: AtomicUsize::new(0), found: &found };
+    crew.run(&|number| sleepers.ask(number)).map_err(|_| AWAKE)?;
     for found in found {
         found.into_inner().iter().for_each(|record| keep(body, *record));
     }
-    body.world.notes.threads = body.world.threads.len() as u32;
-    let is_all = body.world.threads.len() == others.len() + 1;
-    if is_all && list.count() == Ok(others.len() + 1) { Ok(()) } else { Err(awake) }
-}
-
-/// All tasks but the caller, which are entered so that they are known afterwards.
-fn others(body: &mut Body, list: &TaskList) -> Result<MapVec<Tid>, Errno> {
-    let caller = body.world.proc.caller();
-    let mut others = MapVec::new();
-    let mut full = others.reserve(body.tracees.room());
-    let mut buffer = [0; LIST_BUFFER];
-    list.for_each(&mut buffer, &mut |listed| {
-        if full.is_ok() && caller != Some(listed) {
-            let task = Tracee { tid: listed, listed, state: State::Apart, foreign: false };
-            full = body.tracees.add(task).and_then(|_| others.push(listed));
-        }
-    })?;
-    full.map(|()| others)
+    Ok(())
 }
 
 /// What is asked about all threads by several tasks at once.
@@ -155,14 +184,6 @@ pub(super) fn see_that_they_sleep(body: &Body) -> Result<(), Ending> {
     if !task::visit_every_cpu() {
         return Err(awake);
     }
-    let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
-    let caller = body.world.proc.caller();
-    let (mut known, mut strangers) = (0, 0);
-    let mut buffer = [0; LIST_BUFFER];
-    let mut look = |listed: Tid| {
-        let is_known = caller == Some(listed) || body.tracees.contains(listed);
-        *if is_known { &mut known } else { &mut strangers } += 1;
-    };
-    list.for_each(&mut buffer, &mut look).map_err(|_| awake)?;
-    if strangers == 0 && known == body.world.threads.len() { Ok(()) } else { Err(awake) }
+    let all_live = body.world.threads.iter().all(|thread| exists(body, thread.tid));
+    if all_live && count(body)? == body.world.threads.len() { Ok(()) } else { Err(awake) }
 }

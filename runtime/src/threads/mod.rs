@@ -10,6 +10,7 @@
 //! Why states are reused only when the kernel no longer knows the thread: libc frees memory of a thread after its last
 //! destructor (`__libc_thread_freeres`), so no hook in user space is late enough to take the state away.
 
+pub mod asleep;
 pub mod mappings;
 mod registry;
 pub mod resources;

@@ -186,6 +186,7 @@ fn own(state: NonNull<ThreadState>, tid: Tid) {
         // SAFETY: its owner is dead, and it waits for none but the caller: the one reference.
         renew(unsafe { &mut *state.as_ptr() });
     }
+    shared.asleep.store(0, Relaxed);
     shared.tid.store(tid.get(), Relaxed);
     shared.life.store(life::LIVE, Release);
     shared.waits.store(false, Release);
@@ -243,6 +244,8 @@ pub fn leaving() {
     let state = unsafe { *arch::thread_word() } as *mut ThreadState;
     // SAFETY: as in `with`.
     let Some(shared) = (unsafe { state.as_ref() }) else { return };
+    // An end that began in a signal handler may never come back to the call which that interrupted.
+    shared.asleep.store(0, Relaxed);
     if shared.busy.load(Relaxed) {
         return;
     }
@@ -252,6 +255,14 @@ pub fn leaving() {
     }
     shared.life.store(life::LEAVING, Release);
     waiting::give_back(shared);
+}
+
+/// The calling thread leaves whatever call it was in, other than by its return: see [`super::asleep`].
+pub(super) fn leave_call() {
+    // SAFETY: null, or a published state, which stays mapped.
+    if let Some(own) = unsafe { own_word().as_ref() } {
+        own.asleep.store(0, Relaxed);
+    }
 }
 
 /// In the child of a fork(2): the caller is the only thread, and has a new id.

@@ -1,6 +1,7 @@
 //! The state of one thread.
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed};
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use crate::heap::{Scope, ThreadHeap};
 use crate::trace::ThreadTrace;
@@ -17,6 +18,8 @@ pub struct ThreadState {
     pub scope: Scope,
     /// Where its alternate signal stack begins (sigaltstack(2)); 0 for none. The kernel tells no other thread.
     pub alternate_stack: usize,
+    /// Where the record of the call lies in which it may sleep; 0 for none. See [`super::asleep`].
+    pub(super) asleep: AtomicUsize,
     /// Set while the thread is inside the runtime; see [`super::with`].
     pub(super) busy: AtomicBool,
     /// One of the constants of [`life`].
@@ -31,6 +34,9 @@ pub struct ThreadState {
     pub(super) next: AtomicPtr<ThreadState>,
 }
 
+/// The distance of the word that names the record of the call in which a thread may sleep, from where the thread's word points.
+pub const ASLEEP: usize = offset_of!(ThreadState, asleep);
+
 impl ThreadState {
     /// The owner, as gettid(2) numbers it.
     pub fn tid(&self) -> i32 {
@@ -44,6 +50,7 @@ impl ThreadState {
             disabled: 0,
             scope: Scope::NONE,
             alternate_stack: 0,
+            asleep: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             life: AtomicU32::new(life::FREE),
             tid: AtomicI32::new(0),
