@@ -45,9 +45,9 @@ static NOINLINE void leave_traces(void) {
   use((void *)dead);
 }
 
-/* As above, below the red zone of whoever calls it. */
+/* As above, below the frames of what its caller waits in. */
 static NOINLINE void leave_deep_traces(void) {
-  volatile char between[256];
+  volatile char between[1024];
   between[0] = 0;
   leave_traces();
   use((void *)between);

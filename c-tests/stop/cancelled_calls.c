@@ -6,14 +6,16 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <semaphore.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 
-enum { BIG = 8 << 20, CALLS = 24 };
+enum { BIG = 8 << 20, CALLS = 30 };
 static char big[BIG]; /* more than any pipe or socket holds */
 static volatile int waiting, cleaned;
 
@@ -38,6 +40,10 @@ static int listening(void) {
 /* A pipe that nobody opens for writing. */
 static char fifo[] = "/tmp/standstill-fifo-XXXXXX";
 
+static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+
+static void hold(pthread_mutex_t *mutex) { CHECK(pthread_mutex_lock(mutex) == 0); }
+
 static long block_in(int which) {
   struct timespec hour = {3600, 0};
   struct epoll_event event;
@@ -45,8 +51,11 @@ static long block_in(int which) {
   struct iovec piece = {big, BIG};
   struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
   sigset_t set;
+  sem_t semaphore;
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  struct timespec until = {1L << 40, 0};
   pthread_t thread;
-  int pair[2], pipes[2], epoll = epoll_create1(0);
+  int signal, pair[2], pipes[2], epoll = epoll_create1(0);
   sigemptyset(&set);
   sigaddset(&set, SIGUSR2);
   CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && pipe(pipes) == 0);
@@ -78,6 +87,12 @@ static long block_in(int which) {
     case 22: /* It does not block, and is a place where a thread ends all the same. */
       CHECK(pthread_cancel(pthread_self()) == 0);
       return close(pipes[0]);
+    case 23: return sem_init(&semaphore, 0, 0), sem_wait(&semaphore);
+    case 24: return sem_init(&semaphore, 0, 0), sem_timedwait(&semaphore, &until);
+    case 25: return hold(&mutex), pthread_cond_wait(&never, &mutex);
+    case 26: return hold(&mutex), pthread_cond_timedwait(&never, &mutex, &until);
+    case 27: return sigwait(&set, &signal);
+    case 28: return select(0, NULL, NULL, NULL, NULL);
     default: return pause();
   }
 }

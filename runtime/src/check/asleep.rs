@@ -45,7 +45,9 @@ pub(super) fn scan(
     // Read once, before the first check of either kind. Without it the thread-local storage of nobody is found.
     hooks::read_layout();
     hooks::layout().lists.as_ref()?;
+    let mut asked = 0;
     let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
+        asked = world.notes().asked;
         let memory = WithFile::new(memory, world.open_file(ProcFile::Memory).ok());
         let baseline = Default::default();
         let mut seen = analysis::look(world, &memory, prepared, options, None, Only::All, baseline)?;
@@ -58,7 +60,8 @@ pub(super) fn scan(
     let clean = found.filter(is_clean);
     match &clean {
         Some(clean) => {
-            remarks.note(format_args!("all {} threads slept, and none was stopped", clean.totals.threads))
+            let threads = clean.totals.threads;
+            remarks.note(format_args!("all {threads} threads slept, and none was stopped; {asked} were asked for in /proc"))
         }
         None => LEFT_OUT.store(AFTER_FAILURE, Relaxed),
     }

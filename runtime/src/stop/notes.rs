@@ -47,6 +47,8 @@ pub struct StopNotes {
     pub backend: Backend,
     /// Threads in the records, the caller too.
     pub threads: u32,
+    /// Of a world that was only watched: threads of which /proc was asked where they sleep.
+    pub asked: u32,
     /// Passes over the list of tasks.
     pub passes: u32,
     /// System calls that were made to go on instead of failing with EINTR.

@@ -96,15 +96,17 @@ pub(super) fn record_sleepers(body: &mut Body, memory: &impl ReadMemory) -> Resu
     let awake = Ending::new(Outcome::Awake, 0);
     record_caller(body);
     let known = asleep::all(memory).map_err(|_| awake)?;
-    for one in known.iter() {
-        if one.tid == body.caller || !exists(body, one.tid) {
-            continue;
+    let caller = body.caller;
+    let all_known = known.iter().filter(|one| one.tid != caller).count() + 1 == count(body)?;
+    for one in known.iter().filter(|one| one.tid != caller) {
+        // Whether one of them has died is looked at afterwards; it only matters before to who looks for others.
+        if all_known || exists(body, one.tid) {
+            let mut record = ThreadRecord::unknown(one.tid, one.tid, StopKind::Running);
+            record.registers = Registers::of_system_call(usize::MAX, [0; 6], one.from.get(), 0, 0);
+            keep(body, record);
         }
-        let mut record = ThreadRecord::unknown(one.tid, one.tid, StopKind::Running);
-        record.registers = Registers::of_system_call(usize::MAX, [0; 6], one.from.get(), 0, 0);
-        keep(body, record);
     }
-    if body.world.threads.len() != count(body)? {
+    if !all_known {
         record_others(body, &known).map_err(|_| awake)?;
     }
     body.world.notes.threads = body.world.threads.len() as u32;
@@ -132,6 +134,7 @@ fn record_others(body: &mut Body, known: &[Asleep]) -> Result<(), Errno> {
         }
     })?;
     full?;
+    body.world.notes.asked = others.len() as u32;
     // Asking costs some microseconds a thread, all of it in the kernel, which does it on as many CPUs as there are.
     let crew = Crew::new(task::usable_cpus().min(others.len() / WORTH_A_TASK).max(1), 0);
     let found = [const { Lock::new(MapVec::new()) }; crew::MOST];
