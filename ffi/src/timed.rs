@@ -163,7 +163,11 @@ pub(crate) unsafe extern "C" fn epoll_pwait2(
 /// # Safety
 ///
 /// As in C.
-pub(crate) unsafe extern "C" fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: Time) -> c_int {
+pub(crate) unsafe extern "C" fn sigtimedwait(
+    set: *const sigset_t,
+    info: *mut siginfo_t,
+    timeout: Time,
+) -> c_int {
     let Some(real) = real_sigtimedwait() else { return absent() as c_int };
     // SAFETY: the caller's arguments, passed on.
     time(libc::SYS_rt_sigtimedwait, set.addr(), timeout, |timeout| unsafe { real(set, info, timeout) })

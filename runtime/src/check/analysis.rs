@@ -14,7 +14,7 @@ use crate::mem::{MapVec, ReadMemory, Sum};
 use crate::report::{self, Totals};
 use crate::scan::{self, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
-use crate::stop::{self, Crew, ProcFile, World};
+use crate::stop::{self, Backend, Crew, ProcFile, World};
 use crate::sys::file;
 use crate::threads::{self, mappings::Mapping};
 use crate::trace::{self, StackId};
@@ -82,7 +82,7 @@ impl From<CouldNotMark> for Failure {
 }
 
 /// Bytes from which it pays to ask for more tasks and wider vectors: what is read in half a millisecond.
-const LARGE: usize = 4 << 20;
+pub(super) const LARGE: usize = 4 << 20;
 
 /// All that marking starts from. A forked copy has it too.
 pub(super) struct Seen {
@@ -245,6 +245,7 @@ pub(super) fn collect(
     early: Option<&Headers>,
 ) -> Result<(Harvest, bool), Failure> {
     let mut stopped = MapVec::new();
+    stopped.reserve(world.threads().len())?;
     for record in world.threads() {
         if let Some(thread) = Thread::of(world, record) {
             stopped.push(thread)?;
@@ -295,6 +296,7 @@ pub(super) fn collect(
         pagemap: world.open_file(ProcFile::Pagemap),
         headers: early.unwrap_or(&unknown),
         faults_elsewhere,
+        asleep: world.notes().backend == Backend::Watch,
         early: early.is_some(),
     };
     Ok((harvest::collect(input, heap, memory)?, faults_elsewhere))

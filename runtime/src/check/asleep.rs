@@ -11,7 +11,7 @@ use crate::arch::CallerFrame;
 use crate::harvest;
 use crate::init::options::{self, Options};
 use crate::mem::{ProcessMemory, WithFile};
-use crate::stop::{self, ProcFile, World};
+use crate::stop::{self, Crew, ProcFile, World};
 
 use super::Occasion;
 use super::analysis::{self, Analysis};
@@ -55,13 +55,22 @@ pub(super) fn scan(
     };
     // What keeps a try from coming to something is for the stop behind it to find out, and to tell.
     let kept = &mut Remarks::new();
-    let found =
-        in_stopped_world(occasion, frame, options, Way::Watch, kept, &mut |_, _| {}, &mut look_and_scan);
+    let found = in_stopped_world(
+        occasion,
+        frame,
+        options,
+        Way::Watch,
+        kept,
+        &mut |_, _| Crew::look_ahead(),
+        &mut look_and_scan,
+    );
     let clean = found.filter(is_clean);
     match &clean {
         Some(clean) => {
             let threads = clean.totals.threads;
-            remarks.note(format_args!("all {threads} threads slept, and none was stopped; {asked} were asked for in /proc"))
+            remarks.note(format_args!(
+                "all {threads} threads slept, and none was stopped; {asked} were asked for in /proc"
+            ))
         }
         None => LEFT_OUT.store(AFTER_FAILURE, Relaxed),
     }

@@ -13,7 +13,7 @@ use crate::init::options;
 use crate::mem::{ReadMemory, pool};
 use crate::report;
 use crate::stop::snapshot::{Copies, Handover};
-use crate::stop::{World, cgroup};
+use crate::stop::{Crew, World, cgroup};
 use crate::sys::file;
 
 use super::analysis;
@@ -74,6 +74,9 @@ impl Prospect {
             return prospect;
         }
         prospect.resident = resident();
+        if prospect.resident >= analysis::LARGE {
+            Crew::look_ahead();
+        }
         let auto = wish.choice == options::Snapshot::Auto;
         if !auto || prospect.resident >= SMALL {
             let slots = heap::numbers_now();

@@ -10,9 +10,9 @@ use super::globals::{self, Headers};
 use super::libc_layout::Layout;
 use super::maps::{Backing, Maps};
 use super::model::{Harvest, Root, RootKind, RootWord, Strength};
-use super::presence;
+use super::presence::{self, Granted};
 use super::regions::Claims;
-use super::stacks::Borders;
+use super::stacks::{self, Borders};
 use super::thread::{State, Thread};
 use super::tls::{self, Life, Listed};
 use super::{nodes, registers};
@@ -73,6 +73,9 @@ pub struct Input<'a> {
     pub headers: &'a Headers,
     /// A page that is not there may be somebody else's to fill ([`super::kernel::words`]).
     pub faults_elsewhere: bool,
+    /// Threads were not stopped, and only "nothing is lost" will be believed: what is known of their stacks need not be
+    /// asked for.
+    pub asleep: bool,
     /// Find present pages only as far as a forked copy could not; [`find_pages`] finds the rest.
     pub early: bool,
 }
@@ -141,10 +144,11 @@ fn steps(
     memory: &impl ReadMemory,
 ) -> Result<Harvest, Errno> {
     let Input { switches, layout, threads, .. } = input;
+    let granted = if input.asleep { stacks::granted(maps, threads)? } else { MapVec::new() };
     let presence = if input.early {
         presence::find_early(maps, input.headers, input.pagemap)?
     } else {
-        presence::find(maps, input.pagemap)?
+        presence::find_but(maps, input.pagemap, &granted)?
     };
     let mut data = MapVec::new();
     globals::find(maps, &presence, input.headers, memory, &mut data)?;
@@ -158,11 +162,11 @@ fn steps(
     }
     borders.sort();
 
-    let mut gather =
-        Gather { harvest: Harvest::new(presence.readable), claims: Claims::new(), excluded: Claims::new() };
+    let mut gather = Gather::new(Harvest::new(presence.readable));
     if input.faults_elsewhere {
         gather.harvest.resident.grant_nothing();
     }
+    gather.granted = granted;
     gather.harvest.weak_nodes = switches.mappings;
     gather.harvest.notes.odd_lines = maps.odd_lines;
     gather.harvest.notes.presence = presence.why_not_scan;
@@ -245,9 +249,15 @@ struct Gather {
     claims: Claims,
     /// No roots either.
     excluded: Claims,
+    /// Stacks of which was not asked which pages are there.
+    granted: MapVec<Granted>,
 }
 
 impl Gather {
+    fn new(harvest: Harvest) -> Gather {
+        Gather { harvest, claims: Claims::new(), excluded: Claims::new(), granted: MapVec::new() }
+    }
+
     /// Takes out what is ours and what is the heap's.
     fn exclude(
         &mut self,
@@ -306,7 +316,11 @@ impl Gather {
         }
         let chunk_end = provider.locate(from).map(|(_, range)| range.end);
         let stacks = borders.stacks(from, top, is_first, chunk_end);
-        self.harvest.notes.lost_stacks += usize::from(stacks.lost);
+        // What lies below in that mapping has to be dead for certain.
+        let granted = self.granted.partition_point(|one| one.all.end <= from);
+        let is_granted = self.granted.get(granted).is_some_and(|one| one.all.start <= from);
+        let lost = stacks.lost || is_granted && stacks.dead.is_empty();
+        self.harvest.notes.lost_stacks += usize::from(lost);
         for range in stacks.live {
             self.root(range, RootKind::Stack, tid, switches.stacks)?;
         }

@@ -187,8 +187,18 @@ fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((text.get(..middle)?, text.get(middle + 1..)?))
 }
 
+/// Digits as the kernel writes them. A map of thousands of threads has tens of thousands.
 fn hex(text: &[u8]) -> Option<u64> {
-    u64::from_str_radix(core::str::from_utf8(text).ok()?, 16).ok()
+    const MOST: usize = 16;
+    let digits = Some(text).filter(|text| (1..=MOST).contains(&text.len()))?;
+    digits.iter().try_fold(0, |number, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(digit))
+    })
 }
 
 /// Devices are known by name alone: the flags that tell (VM_IO, VM_PFNMAP) are only in smaps, which costs a walk over

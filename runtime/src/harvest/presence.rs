@@ -28,6 +28,15 @@ pub struct Presence {
     pub why_not_scan: Option<Errno>,
 }
 
+/// A range of which nobody asks what is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Granted {
+    /// All of it, whole mappings.
+    pub(super) all: AddrRange,
+    /// Pages of it, which are there.
+    pub(super) present: AddrRange,
+}
+
 /// Regions asked for in one call; and where few are expected: what fits in a page, which costs no mapping.
 const REGIONS: usize = 1024;
 const FEW_REGIONS: usize = 4096 / size_of::<PageRegion>();
@@ -39,10 +48,19 @@ const MOST_ASKED: usize = 4 << 30;
 
 /// Asks the best source that answers.
 pub fn find(maps: &Maps, pagemap: Result<Fd, Errno>) -> Result<Presence, Errno> {
+    find_but(maps, pagemap, &[])
+}
+
+/// As [`find`], taking for granted what is there of some ranges, where that spares asking.
+pub(super) fn find_but(
+    maps: &Maps,
+    pagemap: Result<Fd, Errno>,
+    granted: &[Granted],
+) -> Result<Presence, Errno> {
     let mut presence =
         Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: None };
     let why = match &pagemap {
-        Ok(pagemap) => match by_scan(maps, pagemap, &mut presence) {
+        Ok(pagemap) => match by_scan(maps, pagemap, granted, &mut presence) {
             Ok(()) => {
                 if pagemap::tells_guards() {
                     presence.readable.say_without_guards();
@@ -94,9 +112,16 @@ fn fresh(errno: Errno) -> Presence {
     Presence { readable: Resident::nothing(), file: Resident::nothing(), why_not_scan: Some(errno) }
 }
 
-fn by_scan(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), Errno> {
-    let all = AddrRange::new(Addr::NULL, Addr::new(USER_END - page_size()));
-    scan(maps, pagemap, all, &mut room(REGIONS)?, presence)
+fn by_scan(maps: &Maps, pagemap: &Fd, granted: &[Granted], presence: &mut Presence) -> Result<(), Errno> {
+    let mut regions = room(REGIONS)?;
+    let mut at = Addr::NULL;
+    for one in granted {
+        scan(maps, pagemap, AddrRange::new(at, one.all.start), &mut regions, presence)?;
+        presence.readable.push(one.present)?;
+        at = one.all.end;
+    }
+    let rest = AddrRange::new(at, Addr::new(USER_END - page_size()));
+    scan(maps, pagemap, rest, &mut regions, presence)
 }
 
 fn room(len: usize) -> Result<MapVec<PageRegion>, Errno> {

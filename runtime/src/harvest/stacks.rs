@@ -7,10 +7,13 @@
 //! an alternate signal stack or a coroutine's: then that stack is taken from the stack pointer up, and its own as a
 //! whole, since nothing tells how much of it is live.
 
+use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 use crate::mem::MapVec;
 
 use super::maps::{Backing, Mapping, Maps};
+use super::presence::Granted;
+use super::thread::Thread;
 
 /// The most that is taken for a stack whose end nothing marks: the customary limit (getrlimit(2), RLIMIT_STACK).
 const MOST: usize = 8 << 20;
@@ -68,7 +71,7 @@ impl<'a> Borders<'a> {
         let before = self.tops.partition_point(|other| *other < top);
         let other = before.checked_sub(1).and_then(|at| self.tops.get(at)).filter(|o| stretch.contains(**o));
         if let Some(other) = other {
-            return (other.plus(self.above).align_up(crate::arch::page_size()).min(top), false);
+            return (other.plus(self.above).align_up(page_size()).min(top), false);
         }
         let guard = stretch.start.minus(1);
         let guarded = self.maps.at(guard).is_none_or(|(_, mapping)| mapping.is_closed());
@@ -146,13 +149,52 @@ impl<'a> Borders<'a> {
     }
 }
 
+/// Live parts so short are read without asking which of their pages are there.
+const SHORT: usize = 64 << 10;
+
+/// The stacks of which nobody has to ask what is there: what is live is short, and there, and the rest of the mapping, down
+/// to its guard, is dead. By address.
+pub(super) fn granted(maps: &Maps, threads: &[Thread<'_>]) -> Result<MapVec<Granted>, Errno> {
+    let mut granted: MapVec<Granted> = MapVec::new();
+    granted.reserve(threads.len())?;
+    for from in threads.iter().map(|thread| thread.live_from).filter(|from| !from.is_null()) {
+        let Some((index, mapping)) = maps.at(from).filter(|(_, mapping)| mapping.is_anonymous()) else {
+            continue;
+        };
+        let guard = index.checked_sub(1).and_then(|below| maps.all().get(below));
+        let guard = guard.filter(|guard| guard.is_closed() && guard.range.end == mapping.range.start);
+        let live = AddrRange::new(from.align_down(page_size()), mapping.range.end);
+        if let Some(guard) = guard.filter(|_| is_open(mapping) && live.len() <= SHORT) {
+            let start = if guard.is_anonymous() { guard.range.start } else { mapping.range.start };
+            granted.push(Granted { all: AddrRange::new(start, mapping.range.end), present: live })?;
+        }
+    }
+    granted.sort_unstable_by_key(|one| (one.all.start, one.present.start));
+    let mut kept = 0usize;
+    for at in 0..granted.len() {
+        let Some(one) = granted.get(at).copied() else { break };
+        // Two threads in one mapping: what is live of one is dead of the other.
+        let before = kept.checked_sub(1).and_then(|last| granted.get(last)).map(|last| last.all);
+        if before != Some(one.all) {
+            if let Some(slot) = granted.get_mut(kept) {
+                *slot = one;
+            }
+            kept += 1;
+        }
+    }
+    granted.truncate(kept);
+    Ok(granted)
+}
+
 fn is_open(mapping: &Mapping) -> bool {
     mapping.read && mapping.write && !matches!(mapping.backing, Backing::Device | Backing::Kernel)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::thread::State;
     use super::*;
+    use crate::arch::Registers;
 
     fn borders(text: &str) -> Maps {
         let mut rest = text.as_bytes();
@@ -196,6 +238,29 @@ mod tests {
         assert_eq!((s.live[0], s.dead, s.lost), (range(0x1f000, 0x1fc00), range(0x11000, 0x1f000), false));
         assert!(s.live[1].is_empty());
         assert_eq!(b.certain_below(Addr::new(0x2fd00)), range(0x21000, 0x2fd00));
+    }
+
+    #[test]
+    fn what_is_there_of_a_short_stack_above_a_guard_is_granted() {
+        let maps = borders(GUARDED);
+        let thread = |from| Thread {
+            tid: 1,
+            live_from: Addr::new(from),
+            thread_pointer: Addr::NULL,
+            registers: &Registers::NONE,
+            extended: &[],
+            state: State::Lost,
+        };
+        // The last are on the main stack, nowhere, in a guard, and have more that is live.
+        let threads = [0x2f080, 0x1f000, 0x1e000, 0x7ff800, 0, 0x20800].map(thread);
+        let expected = [
+            Granted { all: range(0x10000, 0x20000), present: range(0x1e000, 0x20000) },
+            Granted { all: range(0x20000, 0x30000), present: range(0x2f000, 0x30000) },
+        ];
+        assert_eq!(granted(&maps, &threads).unwrap()[..], expected);
+        let maps = borders("10000-11000 ---p 0 0:0 0\n11000-80000 rw-p 0 0:0 0\n80000-90000 rw-s 0 0:0 0\n");
+        assert!(granted(&maps, &[thread(0x6e000), thread(0x88000)]).unwrap().is_empty());
+        assert_eq!(granted(&maps, &[thread(0x71000)]).unwrap().len(), 1);
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn here(state: State) -> Thread<'static> {
         tid: crate::sys::process::tid().get(),
         live_from: Addr::new(sp),
         thread_pointer: Addr::new(arch::thread_pointer()),
-        registers,
+        registers: Box::leak(Box::new(registers)),
         extended: &[],
         state,
     }
@@ -119,6 +119,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),
         headers: &UNKNOWN,
         faults_elsewhere: false,
+        asleep: false,
         early: false,
     }
 }
@@ -375,7 +376,9 @@ fn registers_prove_by_where_the_thread_stands() {
             (State::Lost, clobbered, (false, true)),
         ] {
             let mut thread = here(state);
-            thread.registers.0[word] = std::hint::black_box(secret.hidden()) ^ KEY;
+            let mut registers = *thread.registers;
+            registers.0[word] = std::hint::black_box(secret.hidden()) ^ KEY;
+            thread.registers = Box::leak(Box::new(registers));
             let threads = Box::new([thread]);
             // The copy of the registers in this frame and in the box is not looked at: only the record is.
             let off = Switches { stacks: false, mappings: false, globals: false, ..Switches::ALL };

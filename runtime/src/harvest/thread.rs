@@ -14,7 +14,7 @@ pub struct Thread<'a> {
     /// Its control block; null when it is not known or there is none.
     pub thread_pointer: Addr,
     /// Its general registers.
-    pub registers: Registers,
+    pub registers: &'a Registers,
     /// Its extended state, word by word.
     pub extended: &'a [u64],
     /// What of the registers proves something.
@@ -36,7 +36,7 @@ pub enum State {
 
 impl<'a> Thread<'a> {
     /// The thread of a record; `None` for tasks without a user stack.
-    pub fn of(world: &'a World, record: &ThreadRecord) -> Option<Thread<'a>> {
+    pub fn of(world: &'a World, record: &'a ThreadRecord) -> Option<Thread<'a>> {
         let state = match record.stop {
             StopKind::KernelWorker => return None,
             StopKind::Caller => State::Asking,
@@ -51,7 +51,7 @@ impl<'a> Thread<'a> {
             tid: record.tid.get(),
             live_from: if sp.is_null() { sp } else { sp.minus(below) },
             thread_pointer: record.thread_pointer(),
-            registers: record.registers,
+            registers: &record.registers,
             extended: world.extended(record),
             state,
         })

@@ -129,7 +129,10 @@ fn record_others(body: &mut Body, known: &[Asleep]) -> Result<(), Errno> {
     let (others, caller) = (&mut MapVec::new(), body.world.proc.caller());
     let mut full = Ok(());
     list.for_each(&mut [0; LIST_BUFFER], &mut |listed| {
-        if full.is_ok() && caller != Some(listed) && known.binary_search_by_key(&listed, |one| one.tid).is_err() {
+        if full.is_ok()
+            && caller != Some(listed)
+            && known.binary_search_by_key(&listed, |one| one.tid).is_err()
+        {
             full = others.push(listed);
         }
     })?;
