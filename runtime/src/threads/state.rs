@@ -37,6 +37,9 @@ pub struct ThreadState {
 /// The distance of the word that names the record of the call in which a thread may sleep, from where the thread's word points.
 pub const ASLEEP: usize = offset_of!(ThreadState, asleep);
 
+// It has to fit into one instruction (arch/aarch64/sleeping.rs).
+static_assertions::const_assert!(ASLEEP < 1 << 16);
+
 impl ThreadState {
     /// The owner, as gettid(2) numbers it.
     pub fn tid(&self) -> i32 {
