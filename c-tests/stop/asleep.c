@@ -9,6 +9,8 @@
 // ARGS: lose
 // STDERR-NOT: leaks: 777 [^\n]*\n[^\n]*none was stopped
 #include "support.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -74,6 +76,24 @@ static long switches_of_others(void) {
   }
 }
 
+/* All but this thread are asleep by what the kernel says: one that gets no CPU for long only seems to be. */
+static int all_sleep(void) {
+  int others = 0, awake = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  CHECK(tasks != NULL);
+  for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
+    char path[300], text[200] = "";
+    if (task->d_name[0] == '.' || atoi(task->d_name) == own_tid()) continue;
+    snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
+    int file = open(path, O_RDONLY);
+    if (file >= 0 && read(file, text, sizeof text - 1) > 0 && strrchr(text, ')')) awake += strrchr(text, ')')[2] != 'S';
+    if (file >= 0) close(file);
+    others++;
+  }
+  closedir(tasks);
+  return others >= THREADS && awake == 0;
+}
+
 static void lose(void *unused) {
   (void)unused;
   use(malloc(777));
@@ -90,7 +110,7 @@ int main(int count, char **arguments) {
     CHECK(pthread_create(&thread, &attributes, body, (void *)(uintptr_t)i) == 0);
   while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) usleep(1000);
   /* The last are on their way. */
-  for (long last = -1; last != switches_of_others();) {
+  for (long last = -1; last != switches_of_others() || !all_sleep();) {
     last = switches_of_others();
     usleep(200000 * slowness());
   }
