@@ -85,11 +85,10 @@ fn is_wanted(occasion: &Occasion, wish: Wish, options: &Options) -> bool {
         && !options.report_mappings;
     options.watch
         && options.ptrace
-        && stop::is_worth_watching()
         && only_leaks
         && occasion.only() == Only::All
         && wish.choice != options::Snapshot::Always
-        && prospect::resident() < prospect::SMALL
+        && stop::worth_watching().is_some_and(prospect::is_small)
 }
 
 fn is_clean(analysis: &Analysis) -> bool {

@@ -19,7 +19,7 @@ use crate::sys::file;
 use super::analysis;
 
 /// Below this a scan in place takes hardly longer than a fork, and costs nothing afterwards.
-pub(super) const SMALL: usize = 64 << 20;
+const SMALL: usize = 64 << 20;
 /// What a scan in place reads in the time that a copy costs for each thread: its mappings are copied, and when it goes on it
 /// writes at once to its stack and to what the kernel keeps for it there, two or three pages in tables of their own. With
 /// 4000 threads that wait, a copy of 50 MiB makes a check 1.5 times as long, and the pause hardly shorter.
@@ -107,7 +107,7 @@ impl Prospect {
             options::Snapshot::Always => true,
             options::Snapshot::Auto => {
                 let threads = world.threads().len();
-                self.resident >= SMALL + threads * SMALL_PER_THREAD && (threads > 1 || self.wish.later)
+                self.resident >= most_in_place(threads) && (threads > 1 || self.wish.later)
             }
         }
     }
@@ -143,6 +143,16 @@ fn most_bytes(slots: usize) -> usize {
     // Pages that are never touched cost address space only. Chains of a survey may be long.
     const REST: usize = 64 << 20;
     slots * (size_of::<report::Leak>() + size_of::<Hop>()) + REST
+}
+
+/// Bytes of a process with so many threads up to which a copy would not pay.
+fn most_in_place(threads: usize) -> usize {
+    SMALL + threads * SMALL_PER_THREAD
+}
+
+/// Whether a scan is made in place for certain, with so many threads.
+pub(super) fn is_small(threads: usize) -> bool {
+    resident() < most_in_place(threads)
 }
 
 /// /proc/self/statm (proc(5)).

@@ -184,9 +184,10 @@ pub fn stop_the_world_prepared(
     }
 }
 
-/// Whether there are so many tasks that [`watch_the_world`] is worth a try.
-pub fn is_worth_watching() -> bool {
-    task::links_of(c"/proc/self/task").is_ok_and(|links| watch::are_enough(links.saturating_sub(2)))
+/// How many tasks there are, if so many that [`watch_the_world`] is worth a try.
+pub fn worth_watching() -> Option<usize> {
+    let links = task::links_of(c"/proc/self/task").ok()?;
+    Some(links.saturating_sub(2)).filter(|tasks| watch::are_enough(*tasks))
 }
 
 /// Runs the work once while all other threads sleep in the kernel, without stopping any: see [`watch`]. It sees no registers
