@@ -102,6 +102,8 @@ pub struct Process {
     pub leaked: (u64, u64),
     /// Objects and bytes possibly leaked, after suppressions.
     pub possible: (u64, u64),
+    /// Of these, what nothing reaches: no leaks only because the check is incomplete.
+    pub withheld: (u64, u64),
     /// What it told of objects that are no leaks.
     pub survey: Named,
 }
@@ -147,8 +149,8 @@ pub fn assemble(
     let mut merged = Merged::default();
     let (mut processes, mut misuses) = (Vec::new(), Vec::new());
     for (index, seen) in seen.into_iter().enumerate() {
-        let (leaked, possible, survey) = ((0, 0), (0, 0), Named::default());
-        let mut process = Process { seen, verdict: None, leaked, possible, survey };
+        let (leaked, possible, withheld, survey) = ((0, 0), (0, 0), (0, 0), Named::default());
+        let mut process = Process { seen, verdict: None, leaked, possible, withheld, survey };
         if let State::Checked(check) = &process.seen.state {
             let left = merged.add(index, check, &mut suppressions, symbolizer, depth);
             let of = |possible: bool| {
@@ -156,6 +158,7 @@ pub fn assemble(
                 sum(chosen.map(|leak| (leak.objects, leak.bytes)))
             };
             (process.leaked, process.possible) = (of(false), of(true));
+            process.withheld = sum(left.iter().map(|leak| leak.withheld));
             process.survey = Named::of(check, symbolizer);
             process.verdict = Some(match check.verdict {
                 Verdict::CouldNotCheck => Verdict::CouldNotCheck,

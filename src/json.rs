@@ -55,6 +55,7 @@ struct OneProcess<'a> {
     notes: &'a [String],
     leaked: Sum,
     possible: Sum,
+    withheld: Sum,
     heap: Option<Heap>,
     checks: usize,
     survey: Option<survey::OneSurvey<'a>>,
@@ -172,6 +173,7 @@ fn process(process: &Process) -> OneProcess<'_> {
         notes: check.map_or(none(&[]), |check| &check.notes),
         leaked: total(process.leaked),
         possible: total(process.possible),
+        withheld: total(process.withheld),
         heap: check.ok().map(|check| {
             let [chunks, bytes, _, threads] = check.totals;
             Heap { chunks, bytes, threads }

@@ -138,6 +138,8 @@ pub struct Leak {
     pub retained_bytes: u64,
     /// The baseline after which the oldest of them was allocated; 0 before the first.
     pub born: u32,
+    /// Objects and bytes of them that are no leaks only because the check is incomplete.
+    pub withheld: (u64, u64),
     /// Each one's address and size, if they were listed.
     pub listed: Vec<(u64, u64)>,
 }
@@ -361,6 +363,7 @@ fn body<'a, I: Iterator<Item = &'a [u8]>>(
                 retained_bytes: fields.decimal()?,
                 // Records of older libraries end here.
                 born: fields.decimal().unwrap_or(0),
+                withheld: (fields.decimal().unwrap_or(0), fields.decimal().unwrap_or(0)),
                 listed: Vec::new(),
             });
         }

@@ -56,7 +56,21 @@ pub fn text(findings: &Findings, style: &Style, pid: i32, lines: Lines) -> Vec<u
     render(&report, &style, &stacks, &mut out);
     surveys(findings, &style, &mut out);
     out.bytes(verdicts(findings, lines).as_bytes());
+    if lines != Lines::None && style.print_summary {
+        withheld(findings, &mut out);
+    }
     out.0
+}
+
+/// What would have been in the sum of leaks, for each process whose check is incomplete.
+fn withheld(findings: &Findings, out: &mut Buffer) {
+    let incomplete = findings.processes.iter().filter(|process| process.verdict == Some(Verdict::Incomplete));
+    for process in incomplete {
+        let State::Checked(check) = &process.seen.state else { continue };
+        let why = check.reasons.first().map_or_else(String::new, |reason| printable(reason));
+        let (objects, bytes) = process.withheld;
+        report::text::withheld_summary((objects as usize, bytes as usize), &why, out);
+    }
 }
 
 /// What came of each process, as far as `lines` wants it.
@@ -153,6 +167,7 @@ fn model(findings: &Findings) -> (Vec<report::Group>, Vec<report::Leak>) {
             under: 0,
             retained_bytes: 0,
             retained_objects: 0,
+            withheld: false,
         });
         if all_listed {
             leaks.extend(listed);
@@ -313,13 +328,18 @@ fn one(process: &Process, out: &mut String) {
                 write!(out, "leaks: {lost} byte(s) in {objects} of {chunks} chunk(s), {threads} thread(s)");
         }
         Some(verdict) => {
-            let _ = write!(out, "{}: no leak in {chunks} chunk(s)", verdict.name());
+            let certain = if verdict == Verdict::Clean { "" } else { "certain " };
+            let _ = write!(out, "{}: no {certain}leak in {chunks} chunk(s)", verdict.name());
             let _ = write!(out, " of {bytes} byte(s), {threads} thread(s)");
         }
     }
     if process.possible.0 > 0 {
         let (objects, bytes) = process.possible;
         let _ = write!(out, "; {bytes} byte(s) in {objects} object(s) are possibly leaked");
+    }
+    if process.withheld.0 > 0 {
+        let (objects, bytes) = process.withheld;
+        let _ = write!(out, ", of which {bytes} byte(s) in {objects} object(s) were not reached at all");
     }
     out.push('\n');
 }

@@ -25,7 +25,18 @@ fn announced(pid: i32, image: u64, time_ns: u64) -> Record {
 
 fn leak(kind: Kind, stack: u32, under: u32, bytes: u64) -> Leak {
     let listed = Vec::new();
-    Leak { kind, stack, under, objects: 1, bytes, retained_objects: 0, retained_bytes: 0, born: 0, listed }
+    Leak {
+        kind,
+        stack,
+        under,
+        objects: 1,
+        bytes,
+        retained_objects: 0,
+        retained_bytes: 0,
+        born: 0,
+        withheld: (0, 0),
+        listed,
+    }
 }
 
 /// A module that no file backs, at another address in each process: the same place must be seen as the same.

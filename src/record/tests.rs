@@ -135,6 +135,7 @@ fn leak() -> impl Strategy<Value = report::Leak> {
             under,
             retained_bytes: size / 2,
             retained_objects: size / 9,
+            withheld: size % 3 == 1,
         }
     })
 }

@@ -12,7 +12,7 @@ use crate::heap::{HeapView, Provider};
 use crate::init::options::Options;
 use crate::mem::{MapVec, ReadMemory, Sum};
 use crate::report::{self, Totals};
-use crate::scan::{self, CouldNotMark, Marks};
+use crate::scan::{self, Bits, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
 use crate::stop::{self, Backend, Crew, ProcFile, World};
 use crate::sys::file;
@@ -186,15 +186,18 @@ impl Seen {
             let late = harvest.words.get(first..).unwrap_or_default();
             scan::mark_late(heap, memory, harvest, late, &mut marks)?;
         }
+        let Seen { heap, harvest, only, baseline, mappings, patience, .. } = &*self;
+        let looked_short = !doubt(heap, memory, harvest, options, &marks, patience.second_look())?;
         // A thread that runs on moves pointers about while we look, and has some in registers that nobody sees. What
         // could not be read may hold the one pointer to any chunk.
         let is_moving = world.threads().iter().any(|thread| thread.runs_on());
-        if is_moving || marks.statistics.unreadable > 0 || self.harvest.notes.lack_roots() {
-            marks.doubt_all();
-        }
-        let Seen { heap, harvest, only, baseline, mappings, patience, .. } = &*self;
-        let looked_short = !doubt(heap, memory, harvest, options, &marks, patience.second_look())?;
-        if looked_short {
+        let lacks_roots = marks.statistics.unreadable > 0 || harvest.notes.lack_roots();
+        let mut withheld = Bits::new(0)?;
+        if is_moving || lacks_roots || looked_short {
+            withheld = Bits::new(heap.slots())?;
+            marks.for_each_unreached(|id| {
+                withheld.add(id.index());
+            });
             marks.doubt_all();
         }
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
@@ -207,7 +210,7 @@ impl Seen {
         analysis.totals.bytes = marks.census.bytes;
         analysis.leaks.reserve(leaks.len())?;
         for leak in leaks.iter().filter(|leak| only.includes(&leak.chunk)) {
-            analysis.enter(heap, leak)?;
+            analysis.enter(heap, leak, withheld.contains(leak.id.index()))?;
         }
         match *only {
             Only::All => {}
@@ -354,7 +357,7 @@ impl Analysis {
         Ok(Analysis { leaks, counts, totals, harvest, unreadable, looked_short, survey })
     }
 
-    fn enter(&mut self, heap: &HeapView, leak: &classify::Leak) -> Result<(), Errno> {
+    fn enter(&mut self, heap: &HeapView, leak: &classify::Leak, withheld: bool) -> Result<(), Errno> {
         let (kind, total) = match leak.kind {
             Kind::Direct => (report::Kind::Direct, &mut self.counts.direct),
             Kind::Indirect => (report::Kind::Indirect, &mut self.counts.indirect),
@@ -371,6 +374,7 @@ impl Analysis {
             under: if direct { 0 } else { heap.chunk(leak.head).stack.0 },
             retained_bytes: if direct { leak.retained_bytes - leak.chunk.size } else { 0 },
             retained_objects: if direct { leak.retained_objects - 1 } else { 0 },
+            withheld,
         })
     }
 }
@@ -431,7 +435,8 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
     }
     if analysis.unreadable > 0 {
         remarks.reason(format_args!(
-            "{} bytes of reachable memory could not be read: pages that are broken, or closed to the kernel too",
+            "{} bytes of reachable memory could not be read: pages that are broken, or that mprotect(2) has closed to a \
+             process without its privileges; keep these, or call prctl(PR_SET_DUMPABLE, 1)",
             analysis.unreadable
         ));
     }
@@ -442,11 +447,16 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
         ));
     }
     if notes.lost_stacks > 0 {
-        remarks.reason(format_args!("the stacks of {} threads could not be found", notes.lost_stacks));
+        remarks.reason(format_args!(
+            "the stacks of {} threads could not be found: they run on memory that is not both readable and writable. Map it \
+             so, or register it as a root region",
+            notes.lost_stacks
+        ));
     }
     if notes.lost_tls > 0 {
         remarks.reason(format_args!(
-            "the thread-local storage of {} threads could not be found",
+            "the thread-local storage of {} threads could not be found: make threads by pthread_create, and check when none \
+             is being made",
             notes.lost_tls
         ));
     }
@@ -458,6 +468,9 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
         ));
     }
     if notes.odd_lines > 0 {
-        remarks.reason(format_args!("{} lines of /proc/self/maps could not be understood", notes.odd_lines));
+        remarks.reason(format_args!(
+            "{} lines of /proc/self/maps could not be understood: use a newer Standstill with this kernel",
+            notes.odd_lines
+        ));
     }
 }

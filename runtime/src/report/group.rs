@@ -59,6 +59,7 @@ mod tests {
             under: 0,
             retained_bytes: size,
             retained_objects: 1,
+            withheld: false,
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Leak {
     pub retained_bytes: usize,
     /// For a direct leak: chunks that only it holds, without itself.
     pub retained_objects: usize,
+    /// Nothing at all reaches it: it is possible, and no leak, only because the check did not see everything.
+    pub withheld: bool,
 }
 
 /// The leaks of one kind that were allocated by one call stack.
@@ -240,6 +242,12 @@ impl Report<'_> {
     /// Objects and bytes that are possibly leaked.
     pub fn possible(&self) -> (usize, usize) {
         self.sum(|kind| kind == Kind::Possible)
+    }
+
+    /// Objects and bytes that nothing reaches, and that are not called leaked only because not everything was seen.
+    pub fn withheld(&self) -> (usize, usize) {
+        let withheld = self.leaks.iter().filter(|leak| leak.withheld);
+        withheld.fold((0, 0), |sum, leak| (sum.0 + 1, sum.1.saturating_add(leak.size)))
     }
 
     fn sum(&self, of: impl Fn(Kind) -> bool) -> (usize, usize) {

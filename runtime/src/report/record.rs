@@ -24,7 +24,8 @@
 //! range INDEX START END             code of module INDEX
 //! image INDEX START END             all of module INDEX
 //! stack NUMBER PC...                leaf first; may come again with the same frames
-//! leak KIND STACK UNDER OBJECTS BYTES RETAINED-OBJECTS RETAINED-BYTES BORN   BORN: the baseline before the oldest
+//! leak KIND STACK UNDER OBJECTS BYTES RETAINED-OBJECTS RETAINED-BYTES BORN WITHHELD-OBJECTS WITHHELD-BYTES
+//!                                   BORN: the baseline before the oldest; WITHHELD: no leaks only since the check is incomplete
 //! object ADDRESS SIZE               each of the last `leak` line; only with report_objects
 //! reachable STACK HOLDER OBJECTS BYTES
 //! explain TEXT                      which paths were asked for
@@ -311,7 +312,12 @@ fn leaks(report: &Report<'_>, style: &Style, out: &mut dyn Sink) {
             let (objects, bytes) = (run.len(), sum(|leak| leak.size));
             let retained = (sum(|leak| leak.retained_objects), sum(|leak| leak.retained_bytes));
             let born = run.iter().map(|leak| leak.born).min().unwrap_or(0);
-            say!(out, "leak {kind} {stack} {under} {objects} {bytes} {} {} {born}\n", retained.0, retained.1);
+            let withheld = run
+                .iter()
+                .filter(|leak| leak.withheld)
+                .fold((0, 0), |sum: (usize, usize), leak| (sum.0 + 1, sum.1.saturating_add(leak.size)));
+            say!(out, "leak {kind} {stack} {under} {objects} {bytes} {} {} {born}", retained.0, retained.1);
+            say!(out, " {} {}\n", withheld.0, withheld.1);
             if style.report_objects {
                 for leak in run {
                     say!(out, "object {:x} {}\n", leak.base.get(), leak.size);

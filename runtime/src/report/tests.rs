@@ -64,6 +64,7 @@ fn leak(base: usize, size: usize, stack: u32, kind: Kind, under: u32) -> Leak {
         under,
         retained_bytes: retained * 5,
         retained_objects: retained,
+        withheld: false,
     }
 }
 
@@ -176,7 +177,26 @@ fn a_clean_check_says_so_only_when_asked() {
     with_all(Vec::new(), Outcome::Checked, &reasons, &Suppressions::new(), |report| {
         assert_eq!(report.verdict(), Verdict::Incomplete);
         let said = text(report, &Style::default());
-        assert!(said.contains("incomplete: no leak") && said.contains("thread 5 could not"), "{said}");
+        assert!(
+            said.contains("incomplete: no certain leak") && said.contains("thread 5 could not"),
+            "{said}"
+        );
+        assert!(!said.contains("SUMMARY"), "nothing was kept back:\n{said}");
+    });
+    // What would have been a leak is told as loudly as one, and why it is none.
+    let withheld = Leak { withheld: true, ..leak(0x50a0, 40, 1, Kind::Possible, 0) };
+    let leaks = vec![withheld, leak(0x50f0, 3, 1, Kind::Possible, 0)];
+    with_all(leaks, Outcome::Checked, &reasons, &Suppressions::new(), |report| {
+        assert_eq!(report.verdict(), Verdict::Incomplete);
+        assert_eq!(report.withheld(), (1, 40));
+        let said = text(report, &Style::default());
+        let summary = "SUMMARY: Standstill: incomplete: 40 byte(s) in 1 object(s) were not reached and would have been reported \
+                       as leaked, but not everything was seen: thread 5 could not be stopped. Mend that";
+        assert!(said.lines().last().is_some_and(|last| last.starts_with(summary)), "{said}");
+        assert!(said.contains(
+            "; 43 byte(s) in 2 object(s) are possibly leaked, of which 40 byte(s) in 1 object(s) were not"
+        ));
+        assert!(!text(report, &Style { print_summary: false, ..Style::default() }).contains("SUMMARY"));
     });
 }
 
@@ -235,9 +255,9 @@ fn the_record_carries_everything() {
         "module 1 70000000 abcd 1 /lib/s.so",
         "range 1 70000000 70001000",
         "stack 2 70000010 401200 1234",
-        "leak Direct 1 0 2 21 0 0 0",
-        "leak Direct 2 0 1 100 1 5 0",
-        "leak Indirect 1 2 1 5 0 0 0",
+        "leak Direct 1 0 2 21 0 0 0 0 0",
+        "leak Direct 2 0 1 100 1 5 0 0 0",
+        "leak Indirect 1 2 1 5 0 0 0 0 0",
         "object 5010 14",
     ] {
         assert!(lines.contains(&line), "no line '{line}' in:\n{text}");

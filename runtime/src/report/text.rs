@@ -184,6 +184,24 @@ pub fn render(report: &Report<'_>, style: &Style, stacks: &dyn StackText, out: &
         could_not_check(pid, why, advice, out);
     }
     verdict_line(report, verdict, style, out);
+    if verdict == Verdict::Incomplete && style.print_summary {
+        let why = report.reasons.first().map_or("", |reason| reason.as_str());
+        withheld_summary(report.withheld(), why, out);
+    }
+}
+
+/// Of a check that is incomplete, in the place where a report of leaks has its sum: `withheld`, objects and bytes, would have
+/// been in it. Nothing when there is none.
+pub fn withheld_summary(withheld: (usize, usize), why: &str, out: &mut dyn Sink) {
+    let (objects, bytes) = withheld;
+    if objects > 0 {
+        say!(
+            out,
+            "SUMMARY: Standstill: incomplete: {bytes} byte(s) in {objects} object(s) were not reached and would"
+        );
+        say!(out, " have been reported as leaked, but not everything was seen: {why}.");
+        out.bytes(b" Mend that and check again; until then report_possible=1 (--possible) lists them.\n");
+    }
 }
 
 fn groups(
@@ -264,7 +282,8 @@ fn verdict_line(report: &Report<'_>, verdict: Verdict, style: &Style, out: &mut 
         Verdict::CouldNotCheck => return,
         Verdict::Clean if !style.verdict_when_clean => return,
         Verdict::Clean | Verdict::Incomplete => {
-            say!(out, "=={pid}==Standstill: {}: no leak in", verdict.name());
+            let certain = if verdict == Verdict::Clean { "" } else { "certain " };
+            say!(out, "=={pid}==Standstill: {}: no {certain}leak in", verdict.name());
             say!(out, " {} chunk(s) of {} byte(s),", totals.chunks, totals.bytes);
             say!(out, " {} thread(s)", totals.threads);
         }
@@ -277,6 +296,10 @@ fn verdict_line(report: &Report<'_>, verdict: Verdict, style: &Style, out: &mut 
     }
     if possible > 0 {
         say!(out, "; {possible_bytes} byte(s) in {possible} object(s) are possibly leaked");
+    }
+    let (withheld, withheld_bytes) = report.withheld();
+    if withheld > 0 {
+        say!(out, ", of which {withheld_bytes} byte(s) in {withheld} object(s) were not reached at all");
     }
     out.bytes(b"\n");
     for reason in report.reasons {

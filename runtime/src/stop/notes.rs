@@ -90,11 +90,13 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Missing::NotSeized(errno) => write!(f, "could not be seized ({errno})"),
-            Missing::Traced(pid) => write!(f, "is traced by process {pid}"),
-            Missing::NotStopped => f.write_str("did not stop in time"),
+            Missing::Traced(pid) => write!(f, "is traced by process {pid}: detach that, or set ptrace=0"),
+            Missing::NotStopped => f.write_str("did not stop in time: a longer deadline_ms waits for it"),
             Missing::NoRegisters(errno) => write!(f, "has registers that could not be read ({errno})"),
-            Missing::VforkChild => f.write_str("waits for a vfork child that could not be stopped"),
-            Missing::NoMemory => f.write_str("found no memory for its record"),
+            Missing::VforkChild => f.write_str(
+                "waits for a vfork child that could not be stopped: check when that has called exec",
+            ),
+            Missing::NoMemory => f.write_str("found no memory for its record: raise the limit on memory"),
         }
     }
 }
