@@ -14,15 +14,12 @@
 // EXPECT: clean
 // ARGS: after_handlers
 // STDERR: none was stopped; 0 were asked for
-#include "support.h"
-#include <dirent.h>
-#include <fcntl.h>
+#include "asleep.h"
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <threads.h>
@@ -108,45 +105,6 @@ static void handle(int signal) {
 
 static void wake(int signal) { (void)signal; }
 
-static long switches(int whose) {
-  struct rusage usage;
-  CHECK(getrusage(whose, &usage) == 0);
-  return usage.ru_nvcsw + usage.ru_nivcsw;
-}
-
-static long switches_of_others(void) {
-  for (;;) {
-    long own = switches(RUSAGE_THREAD), all = switches(RUSAGE_SELF);
-    /* Otherwise this thread was switched out between the two. */
-    if (switches(RUSAGE_THREAD) == own) return all - own;
-  }
-}
-
-/* All but this thread are asleep by what the kernel says: one that gets no CPU for long only seems to be. */
-static int all_sleep(void) {
-  int others = 0, awake = 0;
-  DIR *tasks = opendir("/proc/self/task");
-  CHECK(tasks != NULL);
-  for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
-    char path[300], text[200] = "";
-    if (task->d_name[0] == '.' || atoi(task->d_name) == own_tid()) continue;
-    snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
-    int file = open(path, O_RDONLY);
-    if (file >= 0 && read(file, text, sizeof text - 1) > 0 && strrchr(text, ')')) awake += strrchr(text, ')')[2] != 'S';
-    if (file >= 0) close(file);
-    others++;
-  }
-  closedir(tasks);
-  return others >= THREADS && awake == 0;
-}
-
-static void await_sleep(void) {
-  for (long last = -1; last != switches_of_others() || !all_sleep();) {
-    last = switches_of_others();
-    usleep(200000 * slowness());
-  }
-}
-
 int main(int count, char **arguments) {
   const char *what = count > 1 ? arguments[1] : "calls";
   int handlers = strcmp(what, "calls") != 0;
@@ -164,7 +122,7 @@ int main(int count, char **arguments) {
     if (i == 0) first = threads[0];
   }
   while (__atomic_load_n(&ready, __ATOMIC_ACQUIRE) < THREADS) usleep(1000);
-  await_sleep();
+  await_sleep(THREADS);
   if (handlers) {
     for (int i = 0; i < THREADS; i++) CHECK(pthread_kill(threads[i], SIGUSR1) == 0);
     while (__atomic_load_n(&in_handlers, __ATOMIC_ACQUIRE) < THREADS) usleep(1000);
@@ -174,7 +132,7 @@ int main(int count, char **arguments) {
     for (int i = 0; i < THREADS; i++) CHECK(pthread_kill(threads[i], SIGALRM) == 0);
     while (__atomic_load_n(&in_handlers, __ATOMIC_ACQUIRE) > 0) usleep(1000);
   }
-  await_sleep();
+  await_sleep(THREADS);
   scrub();
   long before = switches_of_others();
   for (int i = 0; i < CHECKS; i++) CHECK(__lsan_do_recoverable_leak_check() == 0);

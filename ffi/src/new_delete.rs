@@ -172,12 +172,7 @@ macro_rules! new {
         pub unsafe extern "C" fn $name() {
             core::arch::naked_asm!(
                 ".cfi_startproc",
-                "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
-                "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
-                "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
-                "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
-                "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
-                "push rbp", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbp, 0",
+                standstill_runtime::push_caller_frame!(),
                 // The arguments, for the next turn. At entry rsp is 8 modulo 16; nine words make it 0 (psABI 3.2.2).
                 "sub rsp, 24", ".cfi_adjust_cfa_offset 24",
                 "mov [rsp], rdi",

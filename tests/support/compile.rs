@@ -82,7 +82,12 @@ impl Column {
             }
         }
         let object = folder.join("program.o");
-        if stale(&object, &[&case.source, &headers.join("support.h"), &library_header()]) {
+        let mut needs = vec![case.source.clone(), headers.join("support.h"), library_header()];
+        let beside = std::fs::read_dir(stage).map_err(|e| format!("{}: {e}", stage.display()))?;
+        needs.extend(
+            beside.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("h".as_ref())),
+        );
+        if stale(&object, &needs.iter().map(PathBuf::as_path).collect::<Vec<_>>()) {
             let mut cc = Command::new(driver);
             cc.args(["-c", "-g", level]);
             match self.compiler.libc {

@@ -248,6 +248,22 @@ impl CallerFrame {
     }
 }
 
+/// Assembly that stores what a [`CallerFrame`] holds below the return address, with its call frame information.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! push_caller_frame {
+    () => {
+        concat!(
+            "push r15\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset r15, 0\n",
+            "push r14\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset r14, 0\n",
+            "push r13\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset r13, 0\n",
+            "push r12\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset r12, 0\n",
+            "push rbx\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset rbx, 0\n",
+            "push rbp\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset rbp, 0\n",
+        )
+    };
+}
+
 /// Defines an exported entry point of the C ABI that hands its implementation the caller's registers:
 /// `entry_point!(malloc, implementation)` exports `malloc`, which calls
 /// `implementation(argument 0, argument 1, argument 2, &CallerFrame)` with up to three arguments and returns its result.
@@ -263,12 +279,7 @@ macro_rules! entry_point {
         pub unsafe extern "C" fn $name() {
             core::arch::naked_asm!(
                 ".cfi_startproc",
-                "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
-                "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
-                "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
-                "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
-                "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
-                "push rbp", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbp, 0",
+                $crate::push_caller_frame!(),
                 // The fourth argument. Alignment: at entry rsp is 8 modulo 16 (psABI 3.2.2), and six words keep it so.
                 "mov rcx, rsp",
                 "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
@@ -300,12 +311,7 @@ macro_rules! entry_point_of_six {
                 "jz 2f",
                 "jmp r11",
                 "2:",
-                "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
-                "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
-                "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
-                "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
-                "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
-                "push rbp", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbp, 0",
+                $crate::push_caller_frame!(),
                 // The seventh argument is the first on the stack, which is aligned with it (psABI 3.2.2, 3.2.3).
                 "mov rax, rsp",
                 "push rax", ".cfi_adjust_cfa_offset 8",

@@ -55,12 +55,7 @@ macro_rules! sleeping {
                         "test r11, r11",
                         "jz 2f",
                         ".cfi_remember_state",
-                        "push r15", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r15, 0",
-                        "push r14", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r14, 0",
-                        "push r13", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r13, 0",
-                        "push r12", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset r12, 0",
-                        "push rbx", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbx, 0",
-                        "push rbp", ".cfi_adjust_cfa_offset 8", ".cfi_rel_offset rbp, 0",
+                        $crate::push_caller_frame!(),
                         // Kept over the call, which may have no other memory of ours than this.
                         "lea rbx, [r11 + {word}]",
                         "push qword ptr [rbx]", ".cfi_adjust_cfa_offset 8",
