@@ -68,6 +68,7 @@ int main(int count, char **arguments) {
   (void)arguments;
   pthread_attr_t attributes;
   pthread_t thread;
+  take_few_cpus();
   CHECK(pipe(ends) == 0 && sem_init(&semaphore, 0, 0) == 0);
   CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 512 << 10) == 0);
   pthread_mutex_lock(&gate);

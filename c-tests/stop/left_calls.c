@@ -17,7 +17,10 @@
 // ARGS: cancel
 // EXPECT: leak 4242 bytes in 1 object
 // ARGS: pthread_exit
-#include "support.h"
+// EXPECT: clean
+// ARGS: nothing
+// STDERR: none was stopped
+#include "asleep.h"
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -101,7 +104,7 @@ static void *body(void *number) {
 
 static void await_count(volatile int *count) {
   while (__atomic_load_n(count, __ATOMIC_ACQUIRE) < THREADS) usleep(1000);
-  usleep(200000 * slowness());
+  await_sleep(THREADS);
 }
 
 int main(int count, char **arguments) {
@@ -109,12 +112,15 @@ int main(int count, char **arguments) {
   static pthread_t threads[THREADS];
   pthread_attr_t attributes;
   how = count > 1 ? arguments[1] : "longjmp";
+  take_few_cpus();
   CHECK(sem_init(&semaphore, 0, 0) == 0);
   CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
   CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 512 << 10) == 0);
   for (int i = 0; i < THREADS; i++)
     CHECK(pthread_create(&threads[i], &attributes, body, (void *)(uintptr_t)i) == 0);
   await_count(&ready);
+  /* Nobody leaves: then no thread is stopped, and what is in the frame is in use. */
+  if (IS("nothing")) exit(0);
   for (int i = 0; i < THREADS; i++)
     CHECK((IS("cancel") ? pthread_cancel(threads[i]) : pthread_kill(threads[i], SIGUSR1)) == 0);
   await_count(&left);

@@ -27,7 +27,7 @@
 
 extern int __lsan_do_recoverable_leak_check(void);
 
-enum { THREADS = 120, KINDS = 27, CHECKS = 10 };
+enum { THREADS = 120, KINDS = 30, CHECKS = 10 };
 
 static volatile int ready, in_handlers, handlers_end;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
@@ -78,6 +78,9 @@ static NOINLINE int wait_somewhere(int how) {
   case 23: return sigwait(&unsent, &number);
   case 24: return sigwaitinfo(&unsent, NULL);
   case 25: return sigtimedwait(&unsent, NULL, &hour);
+  case 26: return sigsuspend(&unsent);
+  case 27: return sem_clockwait(&semaphore, CLOCK_MONOTONIC, &until);
+  case 28: return pthread_mutex_lock(&own), pthread_cond_clockwait(&never, &own, CLOCK_MONOTONIC, &until);
   default: return pause();
   }
 }
@@ -111,6 +114,7 @@ int main(int count, char **arguments) {
   struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
   static pthread_t threads[THREADS];
   pthread_attr_t attributes;
+  take_few_cpus();
   CHECK(pipe(ends) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0 && sem_init(&semaphore, 0, 0) == 0);
   CHECK((epoll = epoll_create1(0)) >= 0 && cnd_init(&never_too) == thrd_success);
   CHECK(pthread_barrier_init(&barrier, NULL, THREADS) == 0 && sigemptyset(&unsent) == 0 && sigaddset(&unsent, SIGUSR2) == 0);

@@ -67,7 +67,7 @@ impl Table {
     }
 }
 
-/// What the tables of a file hold of one kind; `None` if it is no ELF file or a table is damaged.
+/// What the tables of a file hold of one kind; `None` if it is no ELF file.
 fn symbols(path: &Path, kind: Kind) -> Option<Vec<Named>> {
     let cache = ReadCache::new(File::open(path).ok()?);
     match FileKind::parse(&cache).ok()? {
@@ -86,18 +86,18 @@ fn symbols_of<Elf: FileHeader<Endian = object::Endianness>>(
     let endian = header.endian().ok()?;
     let sections = header.sections(endian, cache).ok()?;
     let wanted = match kind {
-        Kind::Function => elf::STT_FUNC,
-        Kind::Variable => elf::STT_OBJECT,
+        Kind::Function => [elf::STT_FUNC, elf::STT_GNU_IFUNC],
+        Kind::Variable => [elf::STT_OBJECT, elf::STT_COMMON],
     };
     let mut list = Vec::new();
     for table in [elf::SHT_SYMTAB, elf::SHT_DYNSYM] {
-        let table = sections.symbols(endian, cache, table).ok()?;
-        if table.is_empty() {
-            continue;
-        }
-        let strings = sections.section(table.string_section()).ok()?.data(endian, cache).ok()?;
+        // One that is damaged does not take the other along.
+        let Ok(table) = sections.symbols(endian, cache, table) else { continue };
+        let strings =
+            sections.section(table.string_section()).and_then(|section| section.data(endian, cache));
+        let (false, Ok(strings)) = (table.is_empty(), strings) else { continue };
         let strings = StringTable::new(strings, 0, strings.len() as u64);
-        for symbol in table.iter().filter(|symbol| symbol.st_type() == wanted) {
+        for symbol in table.iter().filter(|symbol| wanted.contains(&symbol.st_type())) {
             let section = symbol.st_shndx(endian);
             let is_elsewhere =
                 section == elf::SHN_UNDEF || section >= elf::SHN_LORESERVE && section != elf::SHN_XINDEX;

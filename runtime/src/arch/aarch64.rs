@@ -288,7 +288,14 @@ macro_rules! push_caller_frame {
 #[doc(hidden)]
 macro_rules! pop_caller_frame {
     () => {
-        "ldp x29, x30, [sp, #144]\nadd sp, sp, #160\n.cfi_adjust_cfa_offset -160\n"
+        concat!(
+            "ldp x29, x30, [sp, #144]\nadd sp, sp, #160\n.cfi_adjust_cfa_offset -160\n",
+            // What was below is overwritten by the next signal.
+            ".cfi_restore x19\n.cfi_restore x20\n.cfi_restore x21\n.cfi_restore x22\n.cfi_restore x23\n.cfi_restore x24\n",
+            ".cfi_restore x25\n.cfi_restore x26\n.cfi_restore x27\n.cfi_restore x28\n.cfi_restore x29\n.cfi_restore x30\n",
+            ".cfi_restore d8\n.cfi_restore d9\n.cfi_restore d10\n.cfi_restore d11\n",
+            ".cfi_restore d12\n.cfi_restore d13\n.cfi_restore d14\n.cfi_restore d15\n",
+        )
     };
 }
 

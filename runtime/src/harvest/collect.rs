@@ -144,7 +144,9 @@ fn steps(
     memory: &impl ReadMemory,
 ) -> Result<Harvest, Errno> {
     let Input { switches, layout, threads, .. } = input;
-    let granted = if input.asleep { stacks::granted(maps, threads)? } else { MapVec::new() };
+    // A page that another waits to fill is not there, whoever sleeps on it.
+    let granted =
+        if input.asleep && !input.faults_elsewhere { stacks::granted(maps, threads)? } else { MapVec::new() };
     let presence = if input.early {
         presence::find_early(maps, input.headers, input.pagemap)?
     } else {
@@ -167,6 +169,7 @@ fn steps(
         gather.harvest.resident.grant_nothing();
     }
     gather.granted = granted;
+    gather.asleep = input.asleep;
     gather.harvest.weak_nodes = switches.mappings;
     gather.harvest.notes.odd_lines = maps.odd_lines;
     gather.harvest.notes.presence = presence.why_not_scan;
@@ -251,11 +254,19 @@ struct Gather {
     excluded: Claims,
     /// Stacks of which was not asked which pages are there.
     granted: MapVec<Granted>,
+    /// The threads were not stopped: see [`Input::asleep`].
+    asleep: bool,
 }
 
 impl Gather {
     fn new(harvest: Harvest) -> Gather {
-        Gather { harvest, claims: Claims::new(), excluded: Claims::new(), granted: MapVec::new() }
+        Gather {
+            harvest,
+            claims: Claims::new(),
+            excluded: Claims::new(),
+            granted: MapVec::new(),
+            asleep: false,
+        }
     }
 
     /// Takes out what is ours and what is the heap's.
@@ -319,7 +330,9 @@ impl Gather {
         // What lies below in that mapping has to be dead for certain.
         let granted = self.granted.partition_point(|one| one.all.end <= from);
         let is_granted = self.granted.get(granted).is_some_and(|one| one.all.start <= from);
-        let lost = stacks.lost || is_granted && stacks.dead.is_empty();
+        // Nobody says where on its own stack one sleeps whose record lies on another: read whole, its dead words would be roots.
+        let is_away = self.asleep && !stacks.live[1].is_empty();
+        let lost = stacks.lost || is_away || is_granted && stacks.dead.is_empty();
         self.harvest.notes.lost_stacks += usize::from(lost);
         for range in stacks.live {
             self.root(range, RootKind::Stack, tid, switches.stacks)?;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! entry:  record = {registers of the caller, the word as it was}; word = &record; the real function
-//! return: word = what it was
+//! return: word = what it was, if that is a record above this one; else none
 //! ```
 //!
 //! So whoever knows that the thread does not run ([`crate::stop::watch_the_world`]) knows its stack without asking the kernel:
@@ -28,8 +28,12 @@
 //!
 //! Contract: the wrapper's side is async-signal-safe, and so is [`leave`]. The reader's side: raw reads only.
 //!
+//! A record that lies on another stack than its thread's (a library's coroutine that waits inside of a call, by its own stand-in
+//! for read(2)) is no use: where the thread sleeps on its own stack is not known, and the check stops it (harvest/collect.rs).
+//!
 //! Not promised: that a record is taken back when a handler leaves the call by code of the program's own (switches of stacks
-//! by hand, `__builtin_longjmp`), or when a child of vfork(2) is killed in such a call, whose record is then its parent's.
+//! by hand, `__builtin_longjmp`, another context to return to), or when a child of vfork(2) is killed in such a call, whose record
+//! is then its parent's. The next call from a frame above it that returns forgets it.
 
 use core::sync::atomic::Ordering::Relaxed;
 

@@ -67,7 +67,11 @@ macro_rules! sleeping {
                         "sub rsp, 8", ".cfi_adjust_cfa_offset 8",
                         "mov qword ptr [rbx], rsp",
                         "call {target}",
+                        // A record below is of a call that was left for good, or on another stack: forgotten.
                         "mov r11, qword ptr [rsp + 16]",
+                        "xor r12d, r12d",
+                        "cmp r11, rsp",
+                        "cmovb r11, r12",
                         "mov qword ptr [rbx], r11",
                         "mov qword ptr [rsp + 8], 0",
                         // The call has kept the others (psABI 3.2.1).
