@@ -20,6 +20,7 @@
 // EXPECT: clean
 // ARGS: nothing
 // STDERR: none was stopped
+// NOT-IN: static: in a static program it is not found
 #include "asleep.h"
 #include <pthread.h>
 #include <semaphore.h>
