@@ -7,7 +7,8 @@
  *   untouched AMOUNT  MiB from calloc in blocks of 64 MiB, never touched
  * With "bare" as CHECKS no checker is needed: `words` is read once by as many threads as there are CPUs.
  *
- * prints: ms (median of CHECKS checks), build_ms, rss_before_kib, rss_after_kib, rss_growth_mib, false_leaks, found
+ * prints: ms (median of CHECKS checks), build_ms, rss_before_kib, rss_after_kib, rss_growth_mib, peak_percent (how much more
+ * was resident at most while checks ran, in percent of what was before), false_leaks, found
  */
 #include "heaps.h"
 
@@ -29,6 +30,13 @@ static void bare_read(void) {
   for (int i = 1; i < readers; i++) pthread_join(t[i], NULL);
 }
 
+/* From now on VmHWM is the peak from now on (proc(5), clear_refs). */
+static void forget_peak(void) {
+  int fd = open("/proc/self/clear_refs", O_WRONLY);
+  if (fd < 0 || write(fd, "5", 1) != 1) die("/proc/self/clear_refs");
+  close(fd);
+}
+
 int main(int argc, char **argv) {
   if (argc != 4) die("usage: heap graph|list|words|untouched AMOUNT CHECKS|bare");
   size_t amount = (size_t)atol(argv[2]);
@@ -40,6 +48,7 @@ int main(int argc, char **argv) {
   readers = (int)sysconf(_SC_NPROCESSORS_ONLN);
   if (readers > 64) readers = 64;
   double build_ms = build_heap(argv[1], amount);
+  forget_peak();
   long before = status_kib("VmRSS:");
   int false_leaks = 0;
   for (int i = 0; i < checks; i++) {
@@ -48,9 +57,10 @@ int main(int argc, char **argv) {
     else false_leaks += check() != 0;
     ms[i] = (double)(wall_ns() - t0) / 1e6;
   }
-  long after = status_kib("VmRSS:");
-  printf("ms=%.3f build_ms=%.0f rss_before_kib=%ld rss_after_kib=%ld rss_growth_mib=%.1f", median(ms, checks),
-         build_ms, before, after, (double)(after - before) / 1024);
+  long after = status_kib("VmRSS:"), peak = status_kib("VmHWM:");
+  printf("ms=%.3f build_ms=%.0f rss_before_kib=%ld rss_after_kib=%ld rss_growth_mib=%.1f peak_percent=%.2f",
+         median(ms, checks), build_ms, before, after, (double)(after - before) / 1024,
+         100.0 * (double)(peak - before) / (double)before);
   if (!bare) printf(" false_leaks=%d found=%d", false_leaks, finds_planted_leak(check));
   printf("\n");
   fflush(stdout);

@@ -85,6 +85,7 @@ def check_heap(lab):
             metrics[0].bars += (("plain", 2.0),)
         if kind in ("untouched", "graph"):
             metrics.append(Metric("rss_growth_mib", "resident memory grown by checks", "MiB"))
+            metrics.append(Metric("peak_percent", "resident memory more while a check runs", "%"))
         run = checker_or_bare(c_program("heap", kind, amount, checks, timeout=120),
                               c_program("heap", kind, amount, "bare", timeout=120))
         yield Case(f"check, {title}", metrics, ("plain", *CHECKERS) if kind == "words" else CHECKERS,

@@ -45,9 +45,9 @@ pub(super) fn scan(
     // Read once, before the first check of either kind. Without it the thread-local storage of nobody is found.
     hooks::read_layout();
     hooks::layout().lists.as_ref()?;
-    let mut asked = 0;
+    let (mut asked, mut micros) = (0, 0);
     let mut look_and_scan = |world: &World, memory: &ProcessMemory<'_>, prepared: &Prepared<'_>| {
-        asked = world.notes().asked;
+        (asked, micros) = (world.notes().asked, world.notes().stop_ns / 1000);
         let memory = WithFile::new(memory, world.open_file(ProcFile::Memory).ok());
         let baseline = Default::default();
         let mut seen = analysis::look(world, &memory, prepared, options, None, Only::All, baseline)?;
@@ -69,7 +69,7 @@ pub(super) fn scan(
         Some(clean) => {
             let threads = clean.totals.threads;
             remarks.note(format_args!(
-                "all {threads} threads slept, and none was stopped; {asked} were asked for in /proc"
+                "all {threads} threads slept, and none was stopped; {asked} were asked for in /proc, and it took {micros} us to know them all"
             ))
         }
         None => LEFT_OUT.store(AFTER_FAILURE, Relaxed),
