@@ -180,14 +180,23 @@ pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, siz
     }
 }
 
-/// The stack, if a chain proves it and it is the thread's own; else none. A function of its own: what calls it has few
-/// registers to save then.
+/// The stack, if a chain proves it and it is the thread's own; else none. A function of its own, and so is what it ends in:
+/// each needs few registers then, and saves none that it does not need.
 #[inline(never)]
 fn replayed(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
     if !thread.replay.is_armed(key) {
         return StackId::NONE;
     }
+    let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
+    match thread.replay.find_recent(key, caller, |end| own.seen(record, end)) {
+        Some(id) => StackId(id),
+        None => replayed_by_leaf(thread, caller, key),
+    }
+}
+
+#[inline(never)]
+fn replayed_by_leaf(thread: &mut ThreadTrace, caller: &CallerFrame, key: Key) -> StackId {
     let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
     thread.replay.find(key, caller, |end| own.seen(record, end)).map_or(StackId::NONE, StackId)
 }

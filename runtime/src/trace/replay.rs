@@ -223,8 +223,24 @@ impl Replay {
         ways[0] = hash & !POSITION | u64::from(position);
     }
 
-    /// The stack of `caller`, if a chain proves it; else where it belongs. `reach` gives what is known to be readable of
-    /// the stack, provided that it reaches up to an address.
+    /// The stack of `caller`, if the chain that was used last proves it: a loop that allocates, and what is allocated in pieces,
+    /// comes by it time after time. `reach` gives what is known to be readable of the stack, provided that it reaches up to an
+    /// address.
+    #[inline(always)]
+    pub fn find_recent(
+        &self,
+        key: Key,
+        caller: &CallerFrame,
+        reach: impl FnOnce(usize) -> Option<Seen>,
+    ) -> Option<u32> {
+        // At position 0 no chain begins, and no return address is 0 as the word there.
+        let chain = self.chain(self.recent).filter(|chain| chain.is_of(key, caller))?;
+        let record = core::ptr::from_ref(caller).addr();
+        let seen = reach(chain.end_of_checked(record))?;
+        chain.first_changed_block(record, seen).is_none().then(|| chain.id())
+    }
+
+    /// The stack of `caller`, if a chain proves it; else where it belongs. `reach` as above.
     #[inline(always)]
     pub fn find(
         &mut self,
