@@ -163,6 +163,34 @@ fn under_gdb() {
     reports_the_same(&words, &[]);
 }
 
+/// With the command in PATH, and with the library loaded before libc: gdb follows neither the task between the program and the
+/// command, nor the command.
+#[test]
+fn under_gdb_with_functions_and_lines() {
+    let command = library().command.parent().unwrap().to_str().unwrap();
+    let path = format!("set environment PATH={command}:/usr/bin:/bin");
+    let preload = format!("set environment LD_PRELOAD={}", library().shared.display());
+    for more in [&["-iex", &path][..], &["-iex", &path, "-iex", &preload]] {
+        let mut words = vec![
+            "gdb",
+            "-nx",
+            "-batch",
+            "-iex",
+            "set startup-with-shell off",
+            "-iex",
+            "set debuginfod enabled off",
+        ];
+        words.extend(more);
+        words.extend(["-iex", "set environment STANDSTILL_OPTIONS=", "-ex", "run", "--args", program()]);
+        let Some(output) = run(&words) else { return };
+        let text = text(&output);
+        for part in ["done", "in leaks ", "SUMMARY: LeakSanitizer: 4342 byte(s) leaked in 2 allocation(s)."] {
+            assert!(text.contains(part), "{words:?}: no {part:?} in {text}");
+        }
+        assert!(!text.contains("executing new program"), "{text}");
+    }
+}
+
 #[test]
 fn under_strace() {
     reports_the_same(&["strace", "-f", "-o", "/dev/null"], &[]);

@@ -105,6 +105,7 @@ fn start(
         exit_signal: rustix::process::Signal::CHILD.as_raw(),
         mask: inherited.mask,
         await_exec: true,
+        dies_with_parent: false,
         dispositions: &inherited.dispositions,
     };
     let mut scratch = vec![0; arguments.len() + environment.len() + 2];

@@ -3,10 +3,11 @@
 //! For a program that was started with the library but without the command. The command is looked for beside the library
 //! and in the directories of PATH; where there is none, or it fails, the caller prints modules and offsets.
 //!
-//! What is promised: it ends within [`DEADLINE_NS`] and a second; no zombie is left while the command obeys SIGKILL; the
-//! program gets no SIGCHLD, and its own wait(2) calls do not see the command (exit signal 0, waited for with `__WALL`);
-//! no descriptor is left open; nothing is printed unless the command has done its work whole. In a process whose
-//! environment is not to be trusted (AT_SECURE) no command is run.
+//! What is promised: it ends within [`DEADLINE_NS`] and two seconds; no zombie is left while the command obeys SIGKILL; the
+//! program gets no SIGCHLD, and its own wait(2) calls do not see the command ([`spawn_unseen`]); who waits with `__WALL` can
+//! see the task between them, and changes nothing by it, since how the command ended is not told by a wait; no descriptor is
+//! left open; nothing is printed unless the command has done its work whole. In a process whose environment is not to be
+//! trusted (AT_SECURE) no command is run.
 
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
@@ -15,7 +16,7 @@ use crate::base::Errno;
 use crate::mem::MapVec;
 use crate::sys::file::{self, Fd};
 use crate::sys::signals::SignalSet;
-use crate::sys::spawn::{Spawn, spawn};
+use crate::sys::spawn::{Spawn, spawn_unseen};
 use crate::sys::wait::{self, Block, Change};
 use crate::sys::{futex, process, task};
 
@@ -108,26 +109,17 @@ fn filter(
     sink.finish().ok()?;
     file::rewind(&record).ok()?;
     let text = file::in_memory(c"standstill-report").ok()?;
-    let pid = start(&command, arguments, &environment, &record, &text).ok()?;
-    match wait_for(pid) {
-        Some(Change::Exited(status)) => Some((status, text)),
-        _ => None,
-    }
+    run(&command, arguments, &environment, &record, &text).map(|status| (status, text))
 }
 
-fn start(
-    command: &CPath,
-    arguments: &[&CStr],
-    environment: &[u8],
-    record: &Fd,
-    text: &Fd,
-) -> Result<i32, Errno> {
+/// Its exit status; `None` when it did not exit.
+fn run(command: &CPath, arguments: &[&CStr], environment: &[u8], record: &Fd, text: &Fd) -> Option<i32> {
     let mut variables = MapVec::<&CStr>::new();
     for variable in strings(environment).filter(|variable| is_kept(variable.to_bytes())) {
-        variables.push(variable)?;
+        variables.push(variable).ok()?;
     }
     let mut scratch = MapVec::new();
-    scratch.resize(arguments.len() + variables.len() + 2, 0)?;
+    scratch.resize(arguments.len() + variables.len() + 2, 0).ok()?;
     let what = Spawn {
         path: command.as_c_str(),
         arguments,
@@ -135,17 +127,31 @@ fn start(
         stdin: Some(record.raw()),
         stdout: Some(text.raw()),
         only_standard: true,
-        exit_signal: 0,
+        exit_signal: libc::SIGCHLD,
         mask: SignalSet::EMPTY,
         await_exec: false,
+        dies_with_parent: true,
         // Keys pressed at the terminal go to the program, which may handle them; they must not take the report away.
         dispositions: &[(libc::SIGINT, libc::SIG_IGN), (libc::SIGQUIT, libc::SIG_IGN)],
     };
-    spawn(&what, &mut scratch)
+    // The record has been read when the command has ended, and takes what became of it.
+    let attend = |command: Result<i32, Errno>| {
+        if let Some(Change::Exited(status)) = command.ok().and_then(|pid| wait_for(pid, DEADLINE_NS)) {
+            let _ = file::rewind(record);
+            let _ = file::end_here(record.raw());
+            let _ = file::write_all(record.raw(), &status.to_ne_bytes());
+        }
+    };
+    let pid = spawn_unseen(&what, &mut scratch, &attend).ok()?;
+    wait_for(pid, DEADLINE_NS + 1_500_000_000);
+    let mut status = [0; size_of::<i32>() + 1];
+    (file::read_at(record, &mut status, 0) == Ok(size_of::<i32>()))
+        .then(|| i32::from_ne_bytes([status[0], status[1], status[2], status[3]]))
 }
 
-/// Waits until the command has ended, and kills it when its time is over.
-fn wait_for(pid: i32) -> Option<Change> {
+/// Waits until a child has ended, and kills it when `limit_ns` are over. `None` when somebody else has reaped it, or it
+/// cannot be killed.
+fn wait_for(pid: i32, limit_ns: u64) -> Option<Change> {
     let begun = process::monotonic_ns();
     let mut pause_ns = 200_000;
     let mut killed = false;
@@ -156,10 +162,10 @@ fn wait_for(pid: i32) -> Option<Change> {
             Err(_) => return None,
         }
         let elapsed = process::monotonic_ns().saturating_sub(begun);
-        if elapsed > DEADLINE_NS && !killed {
+        if elapsed > limit_ns && !killed {
             let _ = task::kill(pid, libc::SIGKILL);
             killed = true;
-        } else if elapsed > DEADLINE_NS + 1_000_000_000 {
+        } else if elapsed > limit_ns + 1_000_000_000 {
             // In uninterruptible sleep: it cannot be waited for, and is reaped by init when the program ends.
             return None;
         }
@@ -281,10 +287,9 @@ mod tests {
         file::write_all(record.raw(), b"hello\n").unwrap();
         file::rewind(&record).unwrap();
         let arguments = [c"standstill", c"render", c"--as-told"];
-        let pid = start(&command, &arguments, path.as_bytes(), &record, &text).unwrap();
-        let ended = wait_for(pid);
+        let status = run(&command, &arguments, path.as_bytes(), &record, &text);
         std::fs::remove_dir_all(&directory).unwrap();
-        assert_eq!(ended, Some(Change::Exited(23)));
+        assert_eq!(status, Some(23));
         let rendered = Rendered::read(true, text).unwrap();
         assert_eq!(rendered.left, [(1, 100), (2, 500)]);
         let mut out = Vec::new();
