@@ -5,6 +5,7 @@ use core::ffi::{CStr, c_char, c_int};
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::base::Addr;
 use standstill_runtime::core_file::{self, CouldNotWrite, Written};
+use standstill_runtime::mem::with_room;
 use standstill_runtime::report::say;
 use standstill_runtime::stop::{self, Caller, StopNotes};
 use standstill_runtime::sys::file;
@@ -45,7 +46,7 @@ unsafe extern "C" fn write_to_path(
             return code::COULD_NOT_CHECK;
         }
     };
-    conclude(core_file::write(&caller(frame), &options(), file.raw()), result)
+    write(file.raw(), result, frame)
 }
 
 entry_point!(/// `int standstill_write_core(path, result)`
@@ -62,14 +63,17 @@ unsafe extern "C" fn write_to_descriptor(
     if descriptor < 0 || !unsafe { crate::api::acceptable(result) } {
         return code::BAD_ARGUMENT;
     }
-    conclude(core_file::write(&caller(frame), &options(), descriptor), result)
+    write(descriptor, result, frame)
 }
 
 entry_point!(/// `int standstill_write_core_fd(fd, result)`
     standstill_write_core_fd => write_to_descriptor);
 
-fn caller(frame: &CallerFrame) -> Caller<'_> {
-    Caller { frame, stack_pointer: Addr::new(frame.stack_pointer()) }
+fn write(descriptor: c_int, result: *mut CoreResult, frame: &CallerFrame) -> c_int {
+    let caller = Caller { frame, stack_pointer: Addr::new(frame.stack_pointer()) };
+    let mut answer = code::COULD_NOT_CHECK;
+    with_room(&mut || answer = conclude(core_file::write(&caller, &options(), descriptor), result));
+    answer
 }
 
 fn options() -> stop::Options {

@@ -8,6 +8,7 @@ use standstill_runtime::check::{self, Answer, Question};
 use standstill_runtime::entry_point;
 use standstill_runtime::explain::{Holder, Hop};
 use standstill_runtime::harvest::{RootKind, Strength};
+use standstill_runtime::mem::with_room;
 
 use crate::api::{acceptable, code};
 
@@ -89,9 +90,9 @@ unsafe fn ask(question: Question, object: *const c_void, chain: *mut Chain, fram
         return code::BAD_ARGUMENT;
     }
     let limit = given.map_or(0, |chain| chain.capacity);
-    let Some(answer) = check::ask(question, Addr::of(object), limit, frame) else {
-        return code::COULD_NOT_CHECK;
-    };
+    let mut answer = None;
+    with_room(&mut || answer = check::ask(question, Addr::of(object), limit, frame));
+    let Some(answer) = answer else { return code::COULD_NOT_CHECK };
     let Some(found) = answer.object else { return code::NO_OBJECT };
     // SAFETY: as above; nobody else uses it, as the header says.
     if let Some(chain) = unsafe { chain.as_mut() } {

@@ -5,7 +5,7 @@ use core::ffi::c_int;
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::check::{self, Begun};
 use standstill_runtime::entry_point;
-use standstill_runtime::mem::OwnMap;
+use standstill_runtime::mem::{OwnMap, with_room};
 
 use crate::api::{CheckOptions, CheckResult, acceptable, code, code_of, conclude, occasion};
 
@@ -28,18 +28,24 @@ unsafe extern "C" fn begin(
     }
     // First, so that nothing is begun that cannot be finished.
     let Ok(map) = OwnMap::new(size_of::<Pending>()) else { return code::COULD_NOT_CHECK };
-    match check::begin(&occasion, true, frame) {
-        Ok(begun) => {
-            let at: *mut Pending = map.start().cast();
-            // SAFETY: the mapping begins at a page and has room; `pending` is writable (standstill.h).
-            unsafe {
-                at.write(Pending { begun, map });
-                pending.write(at);
+    let at: *mut Pending = map.start().cast();
+    let (mut map, mut answer) = (Some(map), code::COULD_NOT_CHECK);
+    with_room(&mut || {
+        answer = match check::begin(&occasion, true, frame) {
+            Ok(begun) => {
+                if let Some(map) = map.take() {
+                    // SAFETY: the mapping begins at a page and has room; `pending` is writable (standstill.h).
+                    unsafe {
+                        at.write(Pending { begun, map });
+                        pending.write(at);
+                    }
+                }
+                code::DONE
             }
-            code::DONE
+            Err(outcome) => code_of(&outcome),
         }
-        Err(outcome) => code_of(&outcome),
-    }
+    });
+    answer
 }
 
 entry_point!(/// `int standstill_check_begin(options, pending)`
@@ -67,12 +73,16 @@ unsafe extern "C" fn finish(
     if pending.is_null() || !unsafe { acceptable(result) } {
         return code::BAD_ARGUMENT;
     }
-    // SAFETY: standstill.h: from standstill_check_begin, and given up by this call.
-    let Pending { begun, map } = unsafe { pending.read() };
-    drop(map);
-    let outcome = begun.finish(frame);
-    // SAFETY: checked above.
-    unsafe { conclude(&outcome, result) }
+    let mut answer = code::COULD_NOT_CHECK;
+    with_room(&mut || {
+        // SAFETY: standstill.h: from standstill_check_begin, and given up by this call; once.
+        let Pending { begun, map } = unsafe { pending.read() };
+        drop(map);
+        let outcome = begun.finish(frame);
+        // SAFETY: checked above.
+        answer = unsafe { conclude(&outcome, result) };
+    });
+    answer
 }
 
 entry_point!(/// `int standstill_check_finish(pending, result)`

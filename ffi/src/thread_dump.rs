@@ -4,6 +4,7 @@ use core::ffi::c_int;
 
 use standstill_runtime::arch::{self, CallerFrame, InterruptedContext};
 use standstill_runtime::check::{Asker, dump_threads};
+use standstill_runtime::mem::with_room;
 use standstill_runtime::report::say;
 use standstill_runtime::sys::signals::{self, Action, SignalSet};
 use standstill_runtime::{entry_point, init};
@@ -13,11 +14,15 @@ use crate::{modules, start};
 
 unsafe extern "C" fn dump(descriptor: usize, _: usize, _: usize, frame: &CallerFrame) -> c_int {
     let descriptor = Some(descriptor as c_int).filter(|descriptor| *descriptor >= 0);
-    match dump_threads(&Asker::Call(frame), descriptor) {
-        Some(notes) if notes.is_complete() => code::DONE,
-        Some(_) => code::INCOMPLETE,
-        None => code::COULD_NOT_CHECK,
-    }
+    let mut answer = code::COULD_NOT_CHECK;
+    with_room(&mut || {
+        answer = match dump_threads(&Asker::Call(frame), descriptor) {
+            Some(notes) if notes.is_complete() => code::DONE,
+            Some(_) => code::INCOMPLETE,
+            None => code::COULD_NOT_CHECK,
+        }
+    });
+    answer
 }
 
 entry_point!(/// `int standstill_dump_threads(int fd)`
@@ -46,9 +51,12 @@ unsafe extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, context: *mut li
     // SAFETY: the kernel passes the interrupted context to a handler with SA_SIGINFO (sigaction(2)).
     let Some(context) = (unsafe { context.as_ref() }) else { return };
     let registers = InterruptedContext::of(context, arch::thread_pointer()).registers;
-    // musl's lock of the loader cannot be had twice by one thread.
-    if !start::is_musl() {
-        modules::update_without_lock();
-    }
-    dump_threads(&Asker::Signal(&registers), None);
+    // Alternate stacks are small: Rust's have two pages.
+    with_room(&mut || {
+        // musl's lock of the loader cannot be had twice by one thread.
+        if !start::is_musl() {
+            modules::update_without_lock();
+        }
+        dump_threads(&Asker::Signal(&registers), None);
+    });
 }

@@ -30,6 +30,7 @@ use crate::arch::CallerFrame;
 use crate::heap;
 use crate::init;
 use crate::init::options::{Options, Snapshot};
+use crate::mem::with_room;
 use crate::report::{self, Findings, Verdict};
 use crate::sys::process;
 
@@ -91,10 +92,17 @@ impl Occasion {
 // Once, not in each entry point.
 #[inline(never)]
 pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
-    match begin(occasion, false, frame) {
-        Ok(begun) => begun.finish(frame),
-        Err(outcome) => outcome,
+    let mut outcome = Outcome::TurnedOff;
+    // Most of the small programs that a build starts end here.
+    if init::options().detect_leaks {
+        with_room(&mut || {
+            outcome = match begin(occasion, false, frame) {
+                Ok(begun) => begun.finish(frame),
+                Err(outcome) => outcome,
+            }
+        });
     }
+    outcome
 }
 
 /// The first half of a check: the world was stopped and runs again, and the scan is done or goes on. `later`: the caller

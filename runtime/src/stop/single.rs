@@ -4,23 +4,15 @@
 //! absorbed by our own actions for SIGSEGV and SIGBUS, and all other signals blocked: a handler of the program would be
 //! a second task.
 
-use crate::arch::{self, Registers, page_size};
-use crate::base::{AddrRange, Tid};
-use crate::mem::{FaultGuard, OwnMap, ProcessMemory};
-use crate::sys::{memory, process};
+use crate::arch::Registers;
+use crate::base::Tid;
+use crate::mem::{FaultGuard, OwnStack};
+use crate::sys::process;
 
 use super::Works;
 use super::notes::{Backend, CouldNotStop, StopNotes};
 use super::proc_files::ProcFiles;
 use super::record::{StopKind, ThreadRecord, World};
-
-const STACK: usize = 1 << 20;
-
-struct Call<'a, 'b, 'w> {
-    world: &'a World,
-    memory: ProcessMemory<'a>,
-    works: &'a mut Works<'b, 'w>,
-}
 
 /// Runs the work on a world of one.
 pub(super) fn run(
@@ -35,26 +27,15 @@ pub(super) fn run(
     world.threads.push(record).map_err(CouldNotStop::NoMemory)?;
     world.notes.backend = Backend::Alone;
     world.notes.threads = 1;
-    let stack = OwnMap::new(page_size() + STACK).map_err(CouldNotStop::NoMemory)?;
-    // SAFETY: a page of the new mapping, which nobody uses.
-    unsafe { memory::protect(AddrRange::sized(stack.range().start, page_size()), libc::PROT_NONE) }
-        .map_err(CouldNotStop::NoMemory)?;
+    let stack = OwnStack::new().map_err(CouldNotStop::NoMemory)?;
     let start = process::monotonic_ns();
     {
         let guard = FaultGuard::install().map_err(CouldNotStop::NoSignals)?;
-        let mut call = Call { world: &world, memory: guard.memory(), works };
-        // SAFETY: the new mapping's end is a page border and the memory is used by nobody else.
-        unsafe {
-            arch::call_on_stack(stack.range().end.get(), on_own_stack, (&raw mut call).expose_provenance())
-        };
+        stack.run(&mut || {
+            (works.ahead)(&world, guard.memory());
+            (works.work)(&world, guard.memory());
+        });
     }
     world.notes.work_ns = process::monotonic_ns() - start;
     Ok(world.notes)
-}
-
-extern "C" fn on_own_stack(argument: usize) {
-    // SAFETY: run passes the address of its Call, which it does not touch until this returns.
-    let call: &mut Call<'_, '_, '_> = unsafe { &mut *core::ptr::with_exposed_provenance_mut(argument) };
-    (call.works.ahead)(call.world, call.memory);
-    (call.works.work)(call.world, call.memory);
 }

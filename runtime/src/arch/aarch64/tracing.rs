@@ -254,24 +254,34 @@ pub unsafe fn clone_task(
     result
 }
 
-/// Calls `function(argument)` on the stack that ends at `stack_top`, and comes back.
+/// Calls `function(argument)` on the stack that ends at `stack_top`, and comes back. Unwinders find the caller through x29.
 ///
 /// # Safety
 ///
 /// - `stack_top` is a multiple of 16 and the end of memory large enough for the call, which nobody else uses.
-#[inline(never)]
-pub unsafe fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), argument: usize) {
-    // SAFETY: x20 keeps the old stack pointer over the call (AAPCS64, 6.1.1); all caller-saved registers are clobbers.
-    unsafe {
-        asm!(
-            "mov x20, sp",
-            "mov sp, x21",
-            "blr x9",
-            "mov sp, x20",
-            out("x20") _, in("x21") stack_top, inlateout("x9") function as usize => _,
-            inlateout("x0") argument => _, clobber_abi("C"),
-        );
-    }
+#[unsafe(naked)]
+pub unsafe extern "C" fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), argument: usize) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "stp x29, x30, [sp, #-16]!",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset x29, -16",
+        ".cfi_offset x30, -8",
+        "mov x29, sp",
+        ".cfi_def_cfa_register x29",
+        "mov sp, x0",
+        "mov x0, x2",
+        "blr x1",
+        // x29 is as the function found it (AAPCS64, 6.1.1).
+        "mov sp, x29",
+        ".cfi_def_cfa_register sp",
+        "ldp x29, x30, [sp], #16",
+        ".cfi_def_cfa_offset 0",
+        ".cfi_restore x29",
+        ".cfi_restore x30",
+        "ret",
+        ".cfi_endproc",
+    )
 }
 
 /// The thread pointer of any task, also of one that was made without.

@@ -241,24 +241,29 @@ pub unsafe fn clone_task(
     result
 }
 
-/// Calls `function(argument)` on the stack that ends at `stack_top`, and comes back.
+/// Calls `function(argument)` on the stack that ends at `stack_top`, and comes back. Unwinders find the caller through rbp.
 ///
 /// # Safety
 ///
 /// - `stack_top` is a multiple of 16 and the end of memory large enough for the call, which nobody else uses.
-#[inline(never)]
-pub unsafe fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), argument: usize) {
-    // SAFETY: r12 keeps the old stack pointer over the call (psABI 3.2.1); all caller-saved registers are clobbers.
-    unsafe {
-        asm!(
-            "mov r12, rsp",
-            "mov rsp, r13",
-            "call rax",
-            "mov rsp, r12",
-            out("r12") _, in("r13") stack_top, inlateout("rax") function as usize => _,
-            inlateout("rdi") argument => _, clobber_abi("C"),
-        );
-    }
+#[unsafe(naked)]
+pub unsafe extern "C" fn call_on_stack(stack_top: usize, function: extern "C" fn(usize), argument: usize) {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_adjust_cfa_offset 8",
+        ".cfi_rel_offset rbp, 0",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "mov rsp, rdi",
+        "mov rdi, rdx",
+        "call rsi",
+        // leave: rsp from rbp, which the function has kept (psABI 3.2.1).
+        "leave",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+    )
 }
 
 /// The thread pointer of any task: `arch_prctl(ARCH_GET_FS)`, since a task without one (0) cannot read it.
