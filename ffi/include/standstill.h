@@ -8,6 +8,8 @@
  *   A program that must also run without Standstill declares the functions weak:
  *       #pragma weak standstill_check_recoverable
  *       if (standstill_check_recoverable) ...
+ *   A weak name alone takes nothing out of an archive. A program that allocates has the archive in it by that; one that
+ *   only its libraries allocate for is linked with -Wl,-u,standstill_check_recoverable as well.
  *
  * Conventions, true for every function unless its comment says otherwise
  *   threads      any thread may call, at any time, together with any other call. Checks wait for each other.
