@@ -201,12 +201,15 @@ struct standstill_scope {
  * int standstill_scope_end(struct standstill_scope *scope, struct standstill_check_result *result)
  *   For tests: nothing that the calling thread allocates between the two is leaked at the end. What other threads
  *   allocate meanwhile does not matter, and neither do older leaks. What is still held by something is no leak, and
- *   belongs to the scope around from then on: scopes of a thread nest, and end in the reverse order.
+ *   belongs to the scope around from then on: scopes of a thread nest. The end of one also ends those that were begun in
+ *   it and not ended, by a longjmp() perhaps: their objects are its own. The end of a thread ends its scopes.
  *   begin         STANDSTILL_CLEAN: it has begun. STANDSTILL_COULD_NOT_CHECK: fifteen scopes are open in the process.
- *                 STANDSTILL_BAD_ARGUMENT: the struct is wrong, or its scope is open already.
- *   end           as standstill_check_recoverable(), about the scope's objects. STANDSTILL_BAD_ARGUMENT: the scope is
- *                 not the innermost one of the calling thread; nothing was done. Otherwise the struct can be used again.
- *   scope         the caller's, until the end. A thread that ends in a scope leaves its number used up.
+ *                 STANDSTILL_BAD_ARGUMENT: the struct is wrong, or its scope is open already. One line says so.
+ *   end           as standstill_check_recoverable(), about the scope's objects. STANDSTILL_TURNED_OFF also when checks
+ *                 were off at the begin. STANDSTILL_BAD_ARGUMENT: no scope of the calling thread is open in the struct;
+ *                 nothing was done, and one line says so. Otherwise the struct can be used again. After an end that could
+ *                 not check, the objects belong to the scope around too.
+ *   scope         the caller's, until the end.
  *   result        may be NULL.
  *   exits         never.
  *   repeatable    yes. Each end stops the program and looks at its whole memory.
@@ -516,7 +519,7 @@ uint32_t standstill_version(void);
  * them (-rdynamic). They are called early, possibly before main and before constructors have run: they must not
  * allocate. Strings that they return are not freed and must stay valid.
  */
-int __lsan_is_turned_off(void);                /* not 0: no check in this process. Asked before each check */
+int __lsan_is_turned_off(void);                /* not 0: no check in this process. Asked before each check and scope */
 const char *__lsan_default_options(void);      /* read once at start, before STANDSTILL_OPTIONS and LSAN_OPTIONS */
 const char *__lsan_default_suppressions(void); /* lines `leak:PATTERN`; read once, when the first leak was found */
 
@@ -555,8 +558,8 @@ class LeakScope {
     }
     return code_;
   }
-  /* True if no leak was seen: also when nothing could be checked, so that a test runs without the library's help. */
-  bool clean() { return end() != STANDSTILL_LEAKS; }
+  /* True if nothing is leaked, and where checks are off. False also when no answer could be had: one line says why. */
+  bool clean() { return end() == STANDSTILL_CLEAN || code_ == STANDSTILL_TURNED_OFF; }
 
  private:
   struct standstill_scope scope_ = STANDSTILL_SCOPE_INIT;

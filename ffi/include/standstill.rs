@@ -54,15 +54,17 @@ pub enum Ended {
         /// The sum of their sizes.
         bytes: u64,
     },
-    /// The library is not loaded, its checks are off, or the check failed: nothing is known.
+    /// The library is not loaded, or its checks are off.
     NotChecked,
+    /// No answer could be had: an `enum standstill_code`. A line on standard error says why.
+    Unknown(i32),
 }
 
-/// An open scope of the calling thread. Scopes nest; they end in the reverse order.
+/// An open scope of the calling thread. Scopes nest; the end of one ends those inside of it.
 #[must_use = "a scope that ends at once checks nothing"]
 pub struct LeakScope {
     // In the heap the value would be an allocation of the scope around.
-    raw: Option<Raw>,
+    raw: Result<Raw, Ended>,
     // Ends on the thread that began it.
     thread: PhantomData<*const ()>,
 }
@@ -77,13 +79,18 @@ impl LeakScope {
     /// Begins a scope.
     pub fn begin() -> LeakScope {
         let mut raw = Raw { size: size_of::<Raw>(), flags: 0, number: 0, outer: 0, thread: 0 };
-        let begun = symbol(c"standstill_scope_begin").is_some_and(|function| {
+        let begun = symbol(c"standstill_scope_begin").map(|function| {
             // SAFETY: the library's function of this name has this type (standstill.h).
             let begin: unsafe extern "C" fn(*mut Raw) -> c_int = unsafe { std::mem::transmute(function) };
             // SAFETY: a struct of ours with its size.
-            unsafe { begin(&mut raw) == 0 }
+            unsafe { begin(&mut raw) }
         });
-        LeakScope { raw: begun.then_some(raw), thread: PhantomData }
+        let raw = match begun {
+            Some(0) => Ok(raw),
+            Some(code) => Err(Ended::Unknown(code)),
+            None => Err(Ended::NotChecked),
+        };
+        LeakScope { raw, thread: PhantomData }
     }
 
     /// Ends it and checks.
@@ -91,15 +98,22 @@ impl LeakScope {
         self.end_now()
     }
 
-    /// Ends it, and panics if anything that was allocated in it is leaked.
+    /// Ends it, and panics if anything that was allocated in it is leaked, or if nobody can tell.
     pub fn assert_clean(self) {
-        if let Ended::Leaks { objects, bytes } = self.end() {
-            panic!("{bytes} byte(s) in {objects} object(s) that were allocated in this scope are leaked");
+        match self.end() {
+            Ended::Clean | Ended::NotChecked => {}
+            Ended::Leaks { objects, bytes } => {
+                panic!("{bytes} byte(s) in {objects} object(s) that were allocated in this scope are leaked")
+            }
+            Ended::Unknown(code) => panic!("leaks of this scope could not be looked for: code {code}"),
         }
     }
 
     fn end_now(&mut self) -> Ended {
-        let Some(mut raw) = self.raw.take() else { return Ended::NotChecked };
+        let mut raw = match std::mem::replace(&mut self.raw, Err(Ended::NotChecked)) {
+            Ok(raw) => raw,
+            Err(ended) => return ended,
+        };
         let Some(function) = symbol(c"standstill_scope_end") else { return Ended::NotChecked };
         // SAFETY: the library's function of this name has this type (standstill.h).
         let end: unsafe extern "C" fn(*mut Raw, *mut RawResult) -> c_int = unsafe { std::mem::transmute(function) };
@@ -111,7 +125,8 @@ impl LeakScope {
                 objects: result.direct_objects + result.indirect_objects,
                 bytes: result.direct_bytes + result.indirect_bytes,
             },
-            _ => Ended::NotChecked,
+            4 => Ended::NotChecked,
+            code => Ended::Unknown(code),
         }
     }
 }

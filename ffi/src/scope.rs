@@ -3,9 +3,11 @@
 use core::ffi::c_int;
 
 use standstill_runtime::arch::CallerFrame;
-use standstill_runtime::check::{self, Occasion, Only, OpenScope, Outcome};
+use standstill_runtime::check::{self, Occasion, Only, Outcome};
 use standstill_runtime::entry_point;
 use standstill_runtime::heap;
+use standstill_runtime::report::say;
+use standstill_runtime::sys::process;
 
 use crate::api::{CheckResult, QUIET, acceptable, code, conclude};
 
@@ -27,23 +29,35 @@ pub struct Scope {
     thread: i32,
 }
 
-/// `int standstill_scope_begin(struct standstill_scope *scope)`
-///
-/// # Safety
-///
-/// - As standstill.h has it: `scope` is a struct whose first member tells its size.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn standstill_scope_begin(scope: *mut Scope) -> c_int {
-    // SAFETY: the caller's duty.
-    let Some(given) = (unsafe { given(scope) }) else { return code::BAD_ARGUMENT };
+/// The number of a scope that was begun while checks were off: the end of it is none either.
+const OFF: u32 = u32::MAX;
+
+unsafe extern "C" fn begin_scope(scope: *mut Scope, _: usize, _: usize, frame: &CallerFrame) -> c_int {
+    // SAFETY: standstill.h: a struct whose first member tells its size.
+    let Some(given) = (unsafe { given(scope) }) else { return bad("begin", "the struct is wrong") };
     if given.number != 0 {
-        return code::BAD_ARGUMENT;
+        return bad("begin", "the struct's scope is open already");
     }
-    let Some(open) = check::begin_scope() else { return code::COULD_NOT_CHECK };
-    let (number, outer) = (u32::from(open.scope.0), u32::from(open.outer.0));
+    let number = if check::is_off() {
+        OFF
+    } else if let Some(open) = check::begin_scope(frame) {
+        u32::from(open.0)
+    } else {
+        say(format_args!("no leak scope was begun: {} are open already", heap::Scope::MOST));
+        return code::COULD_NOT_CHECK;
+    };
     // SAFETY: the caller's own struct, which `given` found large enough.
-    unsafe { scope.write(Scope { number, outer, thread: open.thread, ..given }) };
+    unsafe { scope.write(Scope { number, thread: process::tid().get(), ..given }) };
     code::DONE
+}
+
+entry_point!(/// `int standstill_scope_begin(scope)`
+    standstill_scope_begin => begin_scope);
+
+/// A bug in a test must not look like a test that passed.
+fn bad(what: &str, why: &str) -> c_int {
+    say(format_args!("standstill_scope_{what}: {why}; nothing was done, and nothing is known of leaks"));
+    code::BAD_ARGUMENT
 }
 
 /// # Safety
@@ -71,26 +85,26 @@ unsafe extern "C" fn end_scope(
 ) -> c_int {
     // SAFETY: standstill.h: structs whose first members tell their sizes.
     let (given, fits) = unsafe { (given(scope), acceptable(result)) };
-    let Some(given) = given.filter(|_| fits) else { return code::BAD_ARGUMENT };
-    let number = |number: u32| u8::try_from(number).ok().filter(|n| *n <= heap::Scope::MOST).map(heap::Scope);
-    let (Some(own), Some(outer)) = (number(given.number), number(given.outer)) else {
-        return code::BAD_ARGUMENT;
-    };
-    let open = OpenScope { scope: own, outer, thread: given.thread };
-    if !check::is_innermost(&open) {
-        return code::BAD_ARGUMENT;
+    let Some(given) = given.filter(|_| fits) else { return bad("end", "a struct is wrong") };
+    // SAFETY: found large enough; from the end on the struct can begin another scope.
+    let done = || unsafe { scope.write(Scope { number: 0, thread: 0, ..given }) };
+    if given.number == OFF {
+        done();
+        return code::TURNED_OFF;
     }
-    check::leave_scope(&open);
-    let only = Only::Scope { scope: open.scope, outer };
+    let number = u8::try_from(given.number).ok().filter(|_| given.thread == process::tid().get());
+    let Some(ending) = number.and_then(|number| check::leave_scope(heap::Scope(number))) else {
+        return bad(
+            "end",
+            "no scope of this thread is open in the struct: another one around it may have ended before",
+        );
+    };
+    let only = Only::Scopes(ending);
     let occasion =
         Occasion::Recoverable { quiet: given.flags & QUIET != 0, deadline_ms: 0, snapshot: None, only };
     let outcome = check::run(&occasion, frame);
-    // After a check that failed, blocks may still have the number: it is not given again.
-    if outcome != Outcome::CouldNotCheck {
-        check::forget_scope(&open);
-    }
-    // SAFETY: as above; from now on the struct can begin another scope.
-    unsafe { scope.write(Scope { number: 0, outer: 0, thread: 0, ..given }) };
+    ending.settle(!matches!(outcome, Outcome::CouldNotCheck | Outcome::TurnedOff));
+    done();
     // SAFETY: found acceptable above.
     unsafe { conclude(&outcome, result) }
 }

@@ -40,9 +40,7 @@ pub use dump::{Asker, dump_threads};
 pub use hooks::{
     on_default_suppressions, on_layout, on_module_update, on_turned_off, set_exit_function, set_layout,
 };
-pub use only::{
-    Only, OpenScope, baseline, begin_scope, forget_scope, is_baseline, is_innermost, leave_scope,
-};
+pub use only::{Only, baseline, begin_scope, is_baseline, leave_scope};
 pub use outcome::{Counts, Outcome, Total};
 pub use question::{Answer, Question, ask};
 pub use turn::{after_fork, before_fork};
@@ -113,7 +111,7 @@ pub fn run(occasion: &Occasion, frame: &CallerFrame) -> Outcome {
 /// There is no check.
 pub fn begin(occasion: &Occasion, later: bool, frame: &CallerFrame) -> Result<Begun, Outcome> {
     let options = init::options();
-    if !options.detect_leaks || hooks::turned_off() || is_repeated(occasion) {
+    if is_off() || is_repeated(occasion) {
         return Err(Outcome::TurnedOff);
     }
     let Some(_turn) = Turn::wait() else { return Err(refused(occasion)) };
@@ -124,6 +122,11 @@ pub fn begin(occasion: &Occasion, later: bool, frame: &CallerFrame) -> Result<Be
     }
     // Otherwise nothing was ever allocated, so nothing can be lost: most of the small programs that a build starts.
     Ok(begun)
+}
+
+/// No check is made in this process, or not now.
+pub fn is_off() -> bool {
+    !init::options().detect_leaks || hooks::turned_off()
 }
 
 /// The one-shot check is the last one of its process, and so is the check at exit. A forked child has its own.

@@ -215,7 +215,7 @@ impl Seen {
         match *only {
             Only::All => {}
             Only::Since(number) => analysis.survey.add_grown(number, only::grown(heap, baseline)?),
-            Only::Scope { scope, outer } => heap.end_scope(scope, outer),
+            Only::Scopes(ending) => heap.move_scopes(|scope| ending.goes_to(scope)),
         }
         Ok(analysis)
     }

@@ -2,15 +2,12 @@
 //!
 //! A baseline makes every live block older by one, in the block's own metadata word; a block that is allocated later
 //! begins young. So a block is told from another one that lay at its address before, at no cost to malloc. A scope is a
-//! number in the word of each block that its thread allocates meanwhile, and when it ends what is left of it goes to the
-//! scope around it. Both are exact: no list of addresses, which free and malloc would make untrue, is kept.
+//! number ([`scopes`]) in the word of each block that its thread allocates meanwhile, and when it ends what is left of it
+//! goes to the scope around it. Both are exact: no list of addresses, which free and malloc would make untrue, is kept.
 //!
 //! Contract: one check, baseline or end of a scope at a time: under the [`Turn`](super::turn::Turn).
 
-use core::sync::atomic::{
-    AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::arch::CallerFrame;
 use crate::base::Errno;
@@ -20,8 +17,8 @@ use crate::init;
 use crate::mem::{MapVec, Sum, Tally};
 use crate::report;
 use crate::report::survey::Grown;
-use crate::sys::process;
 use crate::threads;
+use crate::threads::scopes::{self, Ending};
 
 use super::analysis::Failure;
 use super::remarks::Remarks;
@@ -36,13 +33,8 @@ pub enum Only {
     All,
     /// Those that were allocated after a baseline.
     Since(u32),
-    /// Those that were allocated in a scope; what is left of it goes to another one.
-    Scope {
-        /// The scope that ends.
-        scope: Scope,
-        /// The one around it.
-        outer: Scope,
-    },
+    /// Those that were allocated in scopes that end; what is left of them goes to another one.
+    Scopes(Ending),
 }
 
 /// Baselines that blocks remember: an age has three bits, the last of which says "or older".
@@ -78,7 +70,7 @@ impl Only {
         match *self {
             Only::All => true,
             Only::Since(number) => u32::from(chunk.age) <= last_baseline().saturating_sub(number),
-            Only::Scope { scope, .. } => chunk.scope == scope,
+            Only::Scopes(ending) => ending.includes(chunk.scope),
         }
     }
 }
@@ -159,54 +151,53 @@ pub(super) fn grown(heap: &HeapView, before: &[Sum<u32>]) -> Result<MapVec<Grown
     Ok(grown)
 }
 
-/// Numbers of scopes that are open: a bit each.
-static OPEN: AtomicU32 = AtomicU32::new(1);
-
-/// An open scope.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OpenScope {
-    /// Its number.
-    pub scope: Scope,
-    /// The one around it, of the same thread.
-    pub outer: Scope,
-    /// The thread, as gettid(2) numbers it.
-    pub thread: i32,
-}
-
-/// Begins a scope of the calling thread. `None` when as many are open as can be told apart.
-pub fn begin_scope() -> Option<OpenScope> {
-    let mut open = OPEN.load(Relaxed);
-    let number = loop {
-        let number = open.trailing_ones() as u8;
-        if number > Scope::MOST {
-            return None;
-        }
-        match OPEN.compare_exchange_weak(open, open | 1 << number, AcqRel, Relaxed) {
-            Ok(_) => break number,
-            Err(now) => open = now,
-        }
+/// Begins a scope of the calling thread: its number. `None` when as many are open as can be told apart.
+pub fn begin_scope(frame: &CallerFrame) -> Option<Scope> {
+    let begin = || {
+        threads::with(|thread| {
+            let scope = scopes::begin(thread.scope)?;
+            thread.scope = scope;
+            Some(scope)
+        })
+        .flatten()
     };
-    let scope = Scope(number);
-    let outer = threads::with(|thread| core::mem::replace(&mut thread.scope, scope));
-    let Some(outer) = outer else {
-        OPEN.fetch_and(!(1 << number), AcqRel);
-        return None;
-    };
-    Some(OpenScope { scope, outer, thread: process::tid().get() })
+    begin().or_else(|| {
+        take_back(frame);
+        begin()
+    })
 }
 
-/// True when `scope` is the innermost open scope of the calling thread.
-pub fn is_innermost(scope: &OpenScope) -> bool {
-    let open = (1..=Scope::MOST).contains(&scope.scope.0) && OPEN.load(Acquire) >> scope.scope.0 & 1 == 1;
-    open && scope.thread == process::tid().get() && threads::with(|thread| thread.scope) == Some(scope.scope)
+/// Numbers that ended without a check are given again when no block has them any more.
+#[cold]
+fn take_back(frame: &CallerFrame) {
+    let Some(left) = threads::with(|thread| scopes::left(thread.scope)) else { return };
+    let turn = Turn::wait();
+    let mut walked = None;
+    if turn.is_some() && !left.is_nothing() {
+        let mut remarks = Remarks::new();
+        walked = in_stopped_world(
+            &Occasion::RECOVERABLE,
+            frame,
+            init::options(),
+            Way::Stop { extended_later: true },
+            &mut remarks,
+            &mut |_, _| {},
+            &mut |_, _, _| {
+                HeapView::new()?.move_scopes(|scope| left.goes_to(scope));
+                Ok::<_, Failure>(())
+            },
+        );
+    }
+    left.settle(walked.is_some());
 }
 
-/// Allocations of the calling thread belong to the scope around from now on.
-pub fn leave_scope(scope: &OpenScope) {
-    threads::with(|thread| thread.scope = scope.outer);
-}
-
-/// The number of a scope may be given again: no block has it any more, or no check is ever made.
-pub fn forget_scope(scope: &OpenScope) {
-    OPEN.fetch_and(!(1 << scope.scope.0), AcqRel);
+/// Ends a scope of the calling thread, and those that it began later and did not end. A check is to follow, and
+/// [`Ending::settle`]. `None` when it is no open scope of this thread.
+pub fn leave_scope(scope: Scope) -> Option<Ending> {
+    threads::with(|thread| {
+        let (ending, outer) = scopes::end(scope, thread.scope)?;
+        thread.scope = outer;
+        Some(ending)
+    })
+    .flatten()
 }

@@ -219,9 +219,9 @@ impl HeapView {
         self.rewrite(Word::aged);
     }
 
-    /// Blocks of scope `from` belong to `to` from now on.
-    pub fn end_scope(&self, from: Scope, to: Scope) {
-        self.rewrite(|word| if word.scope() == from { word.moved_to(to) } else { word });
+    /// Blocks of each scope belong to the one that `to` says from now on.
+    pub fn move_scopes(&self, to: impl Fn(Scope) -> Scope) {
+        self.rewrite(|word| word.moved_to(to(word.scope())));
     }
 
     fn of(&self, owner: Owner, id: ChunkId) -> Option<(usize, usize, Word)> {

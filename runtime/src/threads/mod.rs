@@ -14,6 +14,7 @@ pub mod asleep;
 pub mod mappings;
 mod registry;
 pub mod resources;
+pub mod scopes;
 mod state;
 mod waiting;
 

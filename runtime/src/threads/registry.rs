@@ -21,6 +21,7 @@ use crate::heap::lock::OwnerLock;
 use crate::mem;
 use crate::sys::process;
 
+use super::scopes;
 use super::state::{ThreadState, life};
 use super::waiting::{self, Waiting};
 
@@ -151,6 +152,7 @@ fn put_back(state: *mut ThreadState) {
     // SAFETY: the state is ours until `life` says otherwise.
     unsafe {
         heap::thread_exit(&mut (*state).heap);
+        leave_scopes(&mut *state);
         (*state).life.store(life::FREE, Release);
         waiting::give_back(&*state);
     }
@@ -197,10 +199,14 @@ fn renew(state: &mut ThreadState) {
     heap::thread_exit(&mut state.heap);
     state.trace.release();
     state.disabled = 0;
-    state.scope = heap::Scope::NONE;
+    leave_scopes(state);
     state.alternate_stack = 0;
     state.busy.store(false, Relaxed);
     state.life.store(life::FREE, Release);
+}
+
+fn leave_scopes(state: &mut ThreadState) {
+    scopes::abandon(core::mem::replace(&mut state.scope, heap::Scope::NONE));
 }
 
 impl Unused {
@@ -252,6 +258,7 @@ pub fn leaving() {
     if let Some(mut state) = enter() {
         heap::thread_exit(&mut state.heap);
         state.trace.release();
+        leave_scopes(&mut state);
     }
     shared.life.store(life::LEAVING, Release);
     waiting::give_back(shared);
@@ -277,16 +284,20 @@ pub fn after_fork_in_child() {
         *unowned = Unowned::NONE;
     }
     each(&mut |state| {
-        let is_own = core::ptr::eq(state.as_ptr(), own_word());
+        let at = state.as_ptr();
+        let is_own = core::ptr::eq(at, own_word());
         // SAFETY: published states stay mapped.
         let state = unsafe { state.as_ref() };
         if is_own {
             state.tid.store(process::tid().get(), Relaxed);
+            scopes::after_fork_in_child(state.scope);
         } else if state.life.load(Acquire) != life::FREE {
             let whole = !state.busy.load(Relaxed);
             state.tid.store(0, Relaxed);
             state.life.store(if whole { life::LEAVING } else { life::LOST }, Release);
             if whole {
+                // SAFETY: the caller is the only thread, and is not inside of this state.
+                unsafe { (&raw mut (*at).scope).write(heap::Scope::NONE) };
                 waiting::give_back(state);
             }
         }
