@@ -10,6 +10,12 @@
 // ARGS: unseen
 // STDERR: a snapshot was scanned
 // EXPECT-WITH snapshot=1: clean
+// ARGS: filled
+// STDERR: a snapshot was scanned
+// EXPECT-WITH snapshot=1: clean
+// ARGS: region
+// STDERR: a snapshot was scanned
+// EXPECT-WITH snapshot=1: clean
 // ARGS: untouched
 // STDERR: a snapshot was scanned
 // EXPECT-WITH snapshot=1:pointer_mask=0xffffffffffff: clean
@@ -18,6 +24,8 @@
 #include "snapshot.h"
 #include <pthread.h>
 #include <sys/mman.h>
+
+extern void __lsan_register_root_region(const void *, size_t);
 
 static volatile int ready;
 static void **page;
@@ -51,6 +59,12 @@ int main(int count, char **arguments) {
   } else if (count > 1 && strcmp(arguments[1], "unseen") == 0) {
     /* Nobody interposes this: the snapshot itself finds the hole, and the check is made again. */
     CHECK(syscall(SYS_madvise, page, 8192, MADV_DONTFORK) == 0);
+  } else if (count > 1 && (strcmp(arguments[1], "filled") == 0 || strcmp(arguments[1], "region") == 0)) {
+    /* As large as what the snapshot maps for its own use, which the kernel puts into the hole. */
+    enum { SIZE = 64 << 10 };
+    page = (void **)mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED && syscall(SYS_madvise, page, SIZE, MADV_DONTFORK) == 0);
+    if (strcmp(arguments[1], "region") == 0) __lsan_register_root_region(page, SIZE);
   } else {
     CHECK(madvise(page, 8192, count > 1 ? MADV_WIPEONFORK : MADV_DONTFORK) == 0);
   }

@@ -22,7 +22,7 @@ use crate::stop::snapshot::{self, Copies, Handover, Limits, Pending};
 use crate::stop::{CouldNotStop, Death, World};
 use crate::sys::process;
 
-use super::analysis::{self, Analysis, Failure, Seen};
+use super::analysis::{Analysis, Failure, Seen};
 use super::patience::Patience;
 use super::prospect::Prospect;
 
@@ -60,6 +60,8 @@ pub(super) enum InPlace {
     CameToNothing,
     /// Too much memory that a fork does not carry over: bytes.
     Uncarried(usize),
+    /// Some of that memory cannot be read.
+    Unreadable,
     /// The flags of mappings could not be read.
     NoFlags(Errno),
     /// Pages are filled by userfaultfd.
@@ -92,6 +94,9 @@ impl fmt::Display for InPlace {
             InPlace::CameToNothing => f.write_str("the last snapshot's process had no memory, or was killed"),
             InPlace::Uncarried(bytes) => {
                 write!(f, "a fork does not carry over {} MiB of its memory as they are", bytes >> 20)
+            }
+            InPlace::Unreadable => {
+                f.write_str("a fork does not carry over some of its memory, which cannot be read either")
             }
             InPlace::NoFlags(errno) => write!(f, "/proc/self/smaps cannot be read ({errno})"),
             InPlace::Watched => f.write_str("some of its memory is filled by userfaultfd"),
@@ -192,14 +197,14 @@ fn attempt(
     let odd_pointers =
         options.pointer_mask != 0 || options.use_unaligned || options.compressed_pointers.is_some();
     let saved = uncarried::save(&uncarried, odd_pointers, &seen.harvest, &seen.heap, memory)
-        .map_err(InPlace::NoMemory)?;
+        .map_err(InPlace::NoMemory)?
+        .ok_or(InPlace::Unreadable)?;
     let slots = seen.heap.slots();
     let handover = prospect.handover(slots).map_err(InPlace::NoMemory)?;
-    let put_back = uncarried.ranges.iter().map(|range| range.len()).sum::<usize>();
     let limits = Limits {
         deadline_ns: DEADLINE_NS,
         outlives_thread: wish.later,
-        memory: slots * SCAN_MEMORY_PER_SLOT + resident / 2 + SCAN_MEMORY + put_back,
+        memory: slots * SCAN_MEMORY_PER_SLOT + resident / 2 + SCAN_MEMORY,
     };
     snapshot::fork(world, handover, &limits, &saved, &mut |handover, copy| {
         // Tasks that take turns with the program's would cost it more than the copies of its pages.
@@ -234,7 +239,8 @@ fn on_copy(
 
 /// Finds out what the copy has; an error when it lacks something.
 fn look_again(world: &World, seen: &mut Seen) -> Result<(), Failure> {
-    if !uncarried::is_whole(&seen.harvest, &seen.heap, &analysis::maps_of(world)?) {
+    let maps = world.proc().open_of_memory("maps").map_err(Failure::Maps)?;
+    if !uncarried::is_whole(&seen.harvest, &seen.heap, &maps).map_err(Failure::Maps)? {
         return Err(Failure::Hole);
     }
     seen.find_pages(world)

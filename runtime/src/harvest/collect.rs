@@ -96,15 +96,20 @@ pub fn collect(
     memory: &impl ReadMemory,
 ) -> Result<Harvest, CouldNotHarvest> {
     let fd = input.maps.as_ref().map_err(|errno| CouldNotHarvest::Maps(*errno))?;
-    // What is ours is noted at each read: a mapping of ours that the map shows may be gone at the next step, and another
-    // array of ours in its place before the last.
+    let (maps, ours) = maps_and_ours(fd).map_err(CouldNotHarvest::Maps)?;
+    steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)
+}
+
+/// Reads the map, and what of it is ours. That is noted at each read: a mapping of ours that the map shows may be gone at
+/// the next step, and another array of ours in its place before the last.
+pub(super) fn maps_and_ours(fd: &Fd) -> Result<(Maps, Claims), Errno> {
     let mut ours = Claims::new();
     let maps = Maps::read(|into| {
         add_ours(&mut ours)?;
         file::read(fd, into)
-    })
-    .map_err(CouldNotHarvest::Maps)?;
-    steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)
+    })?;
+    add_ours(&mut ours)?;
+    Ok((maps, ours))
 }
 
 /// Reads what can be known before the stop, in the helper. `maps` and `pagemap` are of this memory.
@@ -204,7 +209,12 @@ fn steps(
     }
     if switches.root_regions {
         for range in input.regions {
-            gather.harvest.roots.push(root(*range, RootKind::Region, 0))?;
+            // What is not mapped holds nothing; a forked copy has to have the rest.
+            for mapped in maps.mapped(*range) {
+                for part in gather.excluded.left_of(mapped) {
+                    gather.harvest.roots.push(root(part, RootKind::Region, 0))?;
+                }
+            }
         }
     }
     for &(tid, word) in input.in_transit {

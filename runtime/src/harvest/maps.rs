@@ -121,6 +121,18 @@ impl Maps {
         self.list.get(index).filter(|mapping| mapping.range.contains(addr)).map(|mapping| (index, mapping))
     }
 
+    /// The mapped parts of `range`, by address; none touches the next.
+    pub fn mapped(&self, range: AddrRange) -> impl Iterator<Item = AddrRange> + '_ {
+        let mut rest = self.list.get(self.first_behind(range.start)..).unwrap_or_default().iter().peekable();
+        core::iter::from_fn(move || {
+            let mut part = rest.next()?.range.intersect(range);
+            while let Some(more) = rest.next_if(|next| next.range.start == part.end && part.end < range.end) {
+                part.end = more.range.end.min(range.end);
+            }
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
     /// The neighbourhood of mapping `index`: as far down and up as mappings touch each other and `same` holds.
     pub fn run(&self, index: usize, same: impl Fn(&Mapping) -> bool) -> AddrRange {
         let Some(middle) = self.list.get(index) else { return AddrRange::default() };

@@ -8,7 +8,7 @@
 //! Which memory that is: shared mappings stand in the map. The marks stand in /proc/PID/smaps alone, which costs a walk
 //! over every page; it is read only when the program is known to have marked something ([`note_advice`]), or to use
 //! userfaultfd(2), whose memory must not be forked at all. The copy itself finds what was marked unseen, by a system call
-//! that nobody interposes: there its map has a hole ([`is_whole`]).
+//! that nobody interposes: there its map has a hole ([`is_whole`]), or memory of the copy's own.
 //!
 //! Contract: [`find`] and [`save`] run in the stopped world, [`is_whole`] in the copy.
 //!
@@ -22,9 +22,10 @@ use crate::mem::{MapVec, ReadMemory};
 use crate::stop::snapshot::Saved;
 use crate::sys::file::{self, Fd};
 
+use super::collect::maps_and_ours;
 use super::lines;
-use super::maps::{self, Maps};
-use super::model::{Harvest, RootKind};
+use super::maps;
+use super::model::Harvest;
 
 /// The program has marked memory with MADV_DONTFORK or MADV_WIPEONFORK at some time.
 static ADVISED: AtomicBool = AtomicBool::new(false);
@@ -87,14 +88,15 @@ impl Uncarried {
 }
 
 /// Notes the words of that memory that lie between the lowest and the highest thing that a pointer can point to; `all`
-/// words where pointers may be written in other ways, tagged or unaligned.
+/// words where pointers may be written in other ways, tagged or unaligned. `None` when some of it cannot be read: in the
+/// copy its pages could be, and would hold nothing.
 pub fn save(
     uncarried: &Uncarried,
     all: bool,
     harvest: &Harvest,
     provider: &impl Provider,
     memory: &impl ReadMemory,
-) -> Result<Saved, Errno> {
+) -> Result<Option<Saved>, Errno> {
     const WORD: usize = size_of::<usize>();
     let bounds = provider.bounds();
     let (first, last) = (harvest.nodes.first(), harvest.nodes.last());
@@ -118,29 +120,24 @@ pub fn save(
             for (index, word) in into.iter().take(got).enumerate().filter(|(_, word)| is_wanted(**word)) {
                 saved.add_word(at.plus(index * WORD), *word)?;
             }
-            let read = at.plus(got * WORD);
-            at = if got < want { read.plus(1).align_up(crate::arch::page_size()) } else { read };
+            if got < want {
+                return Ok(None);
+            }
+            at = at.plus(got * WORD);
         }
     }
-    Ok(saved)
+    Ok(Some(saved))
 }
 
-/// In the copy: true when everything that is going to be read is there. `maps` is the copy's own. Regions that the
-/// program registered may have holes.
-pub fn is_whole(harvest: &Harvest, provider: &impl Provider, maps: &Maps) -> bool {
-    let roots = harvest.roots.iter().filter(|root| root.kind != RootKind::Region);
-    let mut whole = roots.into_iter().all(|root| is_mapped(maps, root.range));
-    whole &= harvest.nodes.iter().all(|node| is_mapped(maps, node.range));
-    provider.ranges(&mut |range| whole &= is_mapped(maps, range));
-    provider.records(&mut |range| whole &= is_mapped(maps, range));
-    whole
-}
-
-fn is_mapped(maps: &Maps, part: AddrRange) -> bool {
-    let mut at = part.start;
-    while at < part.end {
-        let Some((_, mapping)) = maps.at(at) else { return false };
-        at = mapping.range.end;
-    }
-    true
+/// In the copy: true when everything that is going to be read is there. `maps` is the copy's own. What the copy itself
+/// has mapped may lie where a hole was.
+pub fn is_whole(harvest: &Harvest, provider: &impl Provider, maps: &Fd) -> Result<bool, Errno> {
+    let (maps, ours) = maps_and_ours(maps)?;
+    let is_there = |part: AddrRange| maps.mapped(part).eq([part]);
+    let is_theirs = |part: AddrRange| is_there(part) && ours.left_of(part).eq([part]);
+    let mut whole = harvest.roots.iter().all(|root| is_theirs(root.range));
+    whole &= harvest.nodes.iter().all(|node| is_theirs(node.range));
+    provider.ranges(&mut |range| whole &= is_theirs(range));
+    provider.records(&mut |range| whole &= is_there(range));
+    Ok(whole)
 }

@@ -38,8 +38,10 @@ pub(super) fn run(
 ) -> ! {
     HEAD.store(core::ptr::from_ref(handover.head()).cast_mut(), Release);
     timer::sleep(BEGIN_NS);
-    let ready = set_up(handover.head(), limits, share_files)
-        .and_then(|()| put_back(saved).map_err(|errno| Ending::errno(Outcome::NoMemory, errno)));
+    // First: what is mapped for other ends may lie where the program's memory was.
+    let ready = put_back(saved)
+        .map_err(|errno| Ending::errno(Outcome::NoMemory, errno))
+        .and_then(|()| set_up(handover.head(), limits, share_files));
     let ending = match ready {
         Ok(()) => {
             // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
