@@ -191,7 +191,7 @@ Examples:
 
 /// Arguments of `standstill diff`.
 ///
-/// Exit status: 23 if a leak is new or grew, else 0.
+/// Exit status: 23 if a leak or a misuse of the heap is new or grew, else 24 if the run after was not wholly looked at, else 0.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The report of the run before, written by `--json`

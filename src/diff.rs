@@ -1,6 +1,9 @@
 //! `standstill diff`: the reports of two runs, side by side: what is new, what grew, what shrank, what is gone.
 //!
-//! Groups of two JSON documents are the same when kind and call stack are the same. Call stacks are compared by function
+//! A run that was not wholly looked at may have what it does not tell: of what is missing there nothing is called gone.
+//!
+//! Groups of two JSON documents are the same when kind and call stack are the same. Misuses of the heap are groups too, by
+//! the call stack of the free. Call stacks are compared by function
 //! and source file where they are known, else by module and offset: addresses differ from run to run, and lines move when
 //! a file is edited above them.
 
@@ -16,6 +19,7 @@ use serde_json::Value;
 
 use crate::cli::Diff;
 use crate::json::FORMAT;
+use crate::render::UNCHECKED;
 use crate::run::Problem;
 
 /// What the exit status says when something is new or grew.
@@ -30,6 +34,8 @@ struct Group {
     /// Objects and bytes, before and after.
     before: (i64, i64),
     after: (i64, i64),
+    /// The run after was not wholly looked at.
+    unsure: bool,
 }
 
 #[derive(Serialize)]
@@ -52,8 +58,15 @@ type Key = (String, Vec<String>);
 /// Runs the subcommand.
 pub fn diff(options: &Diff) -> Result<ExitCode, Problem> {
     let mut groups = BTreeMap::new();
-    add(&mut groups, &options.before, |group| &mut group.before)?;
-    add(&mut groups, &options.after, |group| &mut group.after)?;
+    let before = add(&mut groups, &options.before, |group| &mut group.before)?;
+    let after = add(&mut groups, &options.after, |group| &mut group.after)?;
+    let is_plain = |verdict: &str| matches!(verdict, "clean" | "leaks");
+    if !(is_plain(&before) && is_plain(&after)) {
+        eprintln!("Standstill: of the run before: {before}; of the run after: {after}");
+    }
+    if !is_plain(&after) {
+        groups.values_mut().for_each(|group| group.unsure = true);
+    }
     let mut changed: Vec<&Group> = groups.values().filter(|group| group.before != group.after).collect();
     changed.retain(|group| options.reachable || group.kind != "reachable");
     changed.sort_by_key(|group| (order(&group.kind), std::cmp::Reverse(group.after.1 - group.before.1)));
@@ -63,7 +76,13 @@ pub fn diff(options: &Diff) -> Result<ExitCode, Problem> {
         .map_err(|error| Problem::new(format!("cannot write the difference: {error}")))?;
     let grew =
         changed.iter().any(|group| group.kind != "reachable" && group.kind != "possible" && group.grew());
-    Ok(ExitCode::from(if grew { GREW } else { 0 }))
+    Ok(ExitCode::from(if grew {
+        GREW
+    } else if is_plain(&after) {
+        0
+    } else {
+        UNCHECKED
+    }))
 }
 
 impl Group {
@@ -74,6 +93,7 @@ impl Group {
     fn change(&self) -> &'static str {
         match (self.before.0, self.after.0) {
             (0, _) => "new",
+            (_, 0) if self.unsure => "not seen",
             (_, 0) => "gone",
             _ if self.grew() => "grew",
             _ => "shrank",
@@ -82,15 +102,18 @@ impl Group {
 }
 
 fn order(kind: &str) -> usize {
-    ["direct", "indirect", "possible", "reachable"].iter().position(|known| *known == kind).unwrap_or(9)
+    ["direct", "indirect", "possible", "reachable"].iter().position(|known| *known == kind).unwrap_or(MISUSE)
 }
 
-/// Adds the groups of a document to one side of all.
+/// Any kind that is not one of objects.
+const MISUSE: usize = 4;
+
+/// Adds the groups of a document to one side of all: its verdict.
 fn add(
     groups: &mut BTreeMap<Key, Group>,
     path: &Path,
     side: impl Fn(&mut Group) -> &mut (i64, i64),
-) -> Result<(), Problem> {
+) -> Result<String, Problem> {
     let shown = path.display();
     let bad = |what: &str| Problem::new(format!("{shown}: {what}; give two files written by --json"));
     let text = fs::read(path).map_err(|error| Problem::new(format!("cannot read {shown}: {error}")))?;
@@ -103,32 +126,41 @@ fn add(
     }
     let leaks = document["leaks"].as_array().ok_or_else(|| bad("it has no list of leaks"))?;
     for leak in leaks {
-        enter(groups, leak["kind"].as_str().unwrap_or("?"), leak, &side);
+        enter(groups, leak["kind"].as_str().unwrap_or("?"), leak, sum(leak), "frames", &side);
+    }
+    for misuse in document["misuses"].as_array().into_iter().flatten() {
+        enter(groups, misuse["what"].as_str().unwrap_or("?"), misuse, (1, 0), "freed_by", &side);
     }
     for process in document["processes"].as_array().into_iter().flatten() {
         for group in process["survey"]["reachable"].as_array().into_iter().flatten() {
-            enter(groups, "reachable", group, &side);
+            enter(groups, "reachable", group, sum(group), "frames", &side);
         }
     }
-    Ok(())
+    Ok(document["verdict"].as_str().unwrap_or("unknown").to_owned())
+}
+
+fn sum(of: &Value) -> (i64, i64) {
+    let number = |name: &str| of[name].as_i64().unwrap_or(0);
+    (number("objects"), number("bytes"))
 }
 
 fn enter(
     groups: &mut BTreeMap<Key, Group>,
     kind: &str,
     from: &Value,
+    more: (i64, i64),
+    stack: &str,
     side: &impl Fn(&mut Group) -> &mut (i64, i64),
 ) {
-    let frames = from["frames"].as_array().map_or(&[][..], Vec::as_slice);
+    let frames = from[stack].as_array().map_or(&[][..], Vec::as_slice);
     let key = (kind.to_owned(), frames.iter().map(identity).collect());
     let group = groups.entry(key).or_default();
     if group.frames.is_empty() {
         kind.clone_into(&mut group.kind);
         group.frames = frames.iter().map(shown).collect();
     }
-    let number = |name: &str| from[name].as_i64().unwrap_or(0);
     let sum = side(group);
-    *sum = (sum.0 + number("objects"), sum.1 + number("bytes"));
+    *sum = (sum.0 + more.0, sum.1 + more.1);
 }
 
 /// What must be the same in two runs.
@@ -160,15 +192,27 @@ fn text(changed: &[&Group]) -> String {
     for group in changed {
         let (objects, bytes) = (group.after.0 - group.before.0, group.after.1 - group.before.1);
         // Writing to a String cannot fail.
-        let _ = write!(out, "{} {}: {bytes:+} byte(s) in {objects:+} object(s)", group.change(), group.kind);
-        let _ = writeln!(out, ", now {} in {}, allocated from:", group.after.1, group.after.0);
+        let _ = write!(out, "{} {}: ", group.change(), group.kind);
+        let _ = if order(&group.kind) == MISUSE {
+            writeln!(out, "{objects:+} time(s), now {}, freed by:", group.after.0)
+        } else {
+            let (now_objects, now) = group.after;
+            writeln!(
+                out,
+                "{bytes:+} byte(s) in {objects:+} object(s), now {now} in {now_objects}, allocated from:"
+            )
+        };
         for (number, frame) in group.frames.iter().enumerate() {
             let _ = writeln!(out, "    #{number} {frame}");
         }
         out.push('\n');
     }
     let count = |change: &str| changed.iter().filter(|group| group.change() == change).count();
-    let kinds = ["new", "grew", "shrank", "gone"].map(|change| format!("{} {change}", count(change)));
+    let mut kinds =
+        ["new", "grew", "shrank", "gone"].map(|change| format!("{} {change}", count(change))).to_vec();
+    if count("not seen") > 0 {
+        kinds.push(format!("{} not seen", count("not seen")));
+    }
     let _ = writeln!(out, "Standstill: difference: {} group(s): {}", changed.len(), kinds.join(", "));
     out
 }

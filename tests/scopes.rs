@@ -124,6 +124,34 @@ fn two_runs_are_compared_by_function() {
     let out = standstill(&["diff", "--json", before, after]);
     let changes: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(changes.as_array().unwrap().len(), 3);
+    // What a run does not tell that was not wholly looked at is not gone. A misuse that is new is a failure.
+    let unsure = folder.join("unsure.json");
+    let mut document: Value = serde_json::from_slice(&std::fs::read(after).unwrap()).unwrap();
+    document["leaks"] = Value::Array(Vec::new());
+    for (verdict, misuses, status) in
+        [("incomplete", "[]", 24), ("could not check", "[]", 24), ("clean", "[]", 0)].into_iter().chain([(
+            "clean",
+            r#"[{"what":"double-free","freed_by":[{"function":"twice","file":"a.c"}]}]"#,
+            23,
+        )])
+    {
+        document["verdict"] = verdict.into();
+        document["misuses"] = serde_json::from_str(misuses).unwrap();
+        std::fs::write(&unsure, document.to_string()).unwrap();
+        let out = standstill(&["diff", before, unsure.to_str().unwrap()]);
+        let [text, said] = [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text));
+        assert_eq!(out.status.code(), Some(status), "{text}");
+        assert_eq!(text.contains("0 gone, 3 not seen"), verdict != "clean", "{text}");
+        assert_eq!(
+            said.contains(&format!("leaks; of the run after: {verdict}")),
+            verdict != "clean",
+            "{said}"
+        );
+        assert_eq!(
+            text.contains("new double-free: +1 time(s), now 1, freed by:\n    #0 in twice a.c"),
+            status == 23
+        );
+    }
     // The same twice, and less than before, are no failure.
     for words in [["diff", before, before], ["diff", program, after]] {
         let out = standstill(&words);
