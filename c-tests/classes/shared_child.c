@@ -1,5 +1,6 @@
-// An object that two lost objects point to is indirect and counted once.
+// An object that two lost objects point to is indirect and counted once; to free one of them would not free it.
 // EXPECT: direct 3000 bytes in 2 objects, indirect 300 bytes in 1 object
+// STDERR-NOT: which keep
 #include "support.h"
 
 static void build(void *unused) {

@@ -29,10 +29,10 @@ pub struct Leak {
     pub chunk: Chunk,
     /// Its class.
     pub kind: Kind,
-    /// The direct chunk that retains it: itself unless `kind` is indirect. A chunk that several heads reach belongs to
-    /// the first of them by address, so that what heads retain adds up to all that is lost.
+    /// A direct chunk that holds it: itself unless `kind` is indirect. Of several the first by call stack, and then by address.
     pub head: ChunkId,
-    /// For a direct chunk: bytes asked for, of it and of the indirect chunks that belong to it. Else its own.
+    /// For a direct chunk: bytes asked for, of it and of the indirect chunks that have it for a head and would be freed with
+    /// the direct chunks of its call stack: no other holds them. Else its own.
     pub retained_bytes: usize,
     /// For a direct chunk: how many chunks that is. Else 1.
     pub retained_objects: usize,
@@ -86,37 +86,54 @@ fn heads(graph: &Graph, components: &Components) -> Result<MapVec<Vertex>, Errno
     Ok(heads)
 }
 
-/// Gives each chunk to the first head that reaches it.
+/// Gives each chunk to the first head that reaches it, in the order of their call stacks, and counts for a call stack what
+/// heads of no other reach: where the first and the last are of one stack, all between are.
 fn attribute(graph: &Graph, heads: &[Vertex], leaks: &mut [Leak]) -> Result<(), Errno> {
-    let mut given = Bits::new(graph.len())?;
-    // Heads first: no head is retained by another, and a head's own cycle leads back to it.
-    for head in heads {
-        given.insert(*head as usize);
+    let stack = |leaks: &[Leak], vertex: Vertex| leaks.get(vertex as usize).map(|leak| leak.chunk.stack);
+    let mut order = MapVec::new();
+    order.extend(heads)?;
+    order.sort_unstable_by_key(|head| (stack(leaks, *head).map(|stack| stack.0), *head));
+    let first = owners(graph, order.iter().copied())?;
+    let last = owners(graph, order.iter().rev().copied())?;
+    for (vertex, (first, last)) in (0..).zip(first.iter().zip(last.iter())) {
+        let Some(&Leak { id, .. }) = leaks.get(*first as usize) else { continue };
+        let mut retained = 0;
+        if let Some(leak) = leaks.get_mut(vertex as usize) {
+            leak.head = id;
+            retained = leak.chunk.size;
+        }
+        let is_shared = stack(leaks, *first) != stack(leaks, *last);
+        let Some(head) = leaks.get_mut(*first as usize) else { continue };
+        head.kind = Kind::Direct;
+        if vertex != *first && !is_shared {
+            head.retained_bytes += retained;
+            head.retained_objects += 1;
+        }
     }
-    let mut pending = MapVec::new();
-    for &head in heads {
-        let (mut bytes, mut objects) = (0, 0);
-        let Some(&Leak { id, .. }) = leaks.get(head as usize) else { continue };
+    Ok(())
+}
+
+/// The first head, in `order`, that reaches each vertex. No head is reached by another, and a head's own cycle leads back to
+/// it.
+fn owners(graph: &Graph, order: impl Iterator<Item = Vertex>) -> Result<MapVec<Vertex>, Errno> {
+    const NOBODY: Vertex = Vertex::MAX;
+    let (mut owners, mut pending) = (MapVec::new(), MapVec::new());
+    owners.resize(graph.len(), NOBODY)?;
+    for head in order {
         pending.push(head)?;
         while let Some(vertex) = pending.pop() {
-            if let Some(leak) = leaks.get_mut(vertex as usize) {
-                leak.head = id;
-                bytes += leak.chunk.size;
-                objects += 1;
+            match owners.get_mut(vertex as usize) {
+                Some(owner) if *owner == NOBODY => *owner = head,
+                _ => continue,
             }
             for to in graph.targets(vertex) {
-                if given.insert(*to as usize) {
+                if owners.get(*to as usize) == Some(&NOBODY) {
                     pending.push(*to)?;
                 }
             }
         }
-        if let Some(leak) = leaks.get_mut(head as usize) {
-            leak.kind = Kind::Direct;
-            leak.retained_bytes = bytes;
-            leak.retained_objects = objects;
-        }
     }
-    Ok(())
+    Ok(owners)
 }
 
 /// Appends what only weak roots reach.

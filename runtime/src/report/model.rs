@@ -51,9 +51,9 @@ pub struct Leak {
     pub born: u32,
     /// For an indirect leak: the call stack of the direct leak that holds it; 0 when there is none or many.
     pub under: u32,
-    /// For a direct leak: bytes of all that only it holds, without itself.
+    /// For a direct leak: bytes of what only direct leaks of its call stack hold, without them; at one of them.
     pub retained_bytes: usize,
-    /// For a direct leak: chunks that only it holds, without itself.
+    /// For a direct leak: how many chunks these are.
     pub retained_objects: usize,
     /// Nothing at all reaches it: it is possible, and no leak, only because the check did not see everything.
     pub withheld: bool,
