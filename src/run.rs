@@ -71,7 +71,7 @@ impl fmt::Display for Problem {
 pub fn run(options: &Run) -> Result<ExitCode, Problem> {
     // All that can be wrong with the arguments is found before the program runs.
     symbols::check_directories(&options.shape.debug_dir)?;
-    let told = told::options();
+    let told = told::options(options.explain.as_deref());
     if options.who_points_here.is_some() && options.explain.is_none() && told.explain.as_str().is_empty() {
         let how =
             "--who-points-here says more of --explain WHAT: give that too (or `standstill explain WHAT`)";

@@ -9,8 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use standstill_runtime::init::options::{Options, Problem, help};
 
-/// The options of this command's environment.
-pub fn options() -> Options {
+/// The options of this command's environment; `explain` is a wish of its command line.
+pub fn options(explain: Option<&str>) -> Options {
     let mut options = Options::DEFAULT;
     // The later one wins, as in the library (`init::start`).
     for name in ["LSAN_OPTIONS", "STANDSTILL_OPTIONS"] {
@@ -19,6 +19,11 @@ pub fn options() -> Options {
             options.apply(text.as_bytes(), &mut complain);
         }
     }
+    if let Some(what) = explain {
+        // The library says what is wrong with it.
+        let _ = options.set("explain", what);
+    }
+    options.idle(&mut |problem| crate::say(format_args!("Standstill: {problem}")));
     if options.help {
         let mut text = String::new();
         help(&mut |piece| text += piece);

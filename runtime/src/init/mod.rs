@@ -55,6 +55,9 @@ pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
         if options.report_dir.as_str().is_empty() {
             // Once more, to complain now that it is known who does.
             apply(outside, &mut options, complain);
+            options.idle(&mut |problem| {
+                complain(Text::<512>::of(format_args!("Standstill: {problem}")).as_str());
+            });
         }
         options
     });

@@ -176,10 +176,10 @@ impl Heuristics {
 
 impl Value for Heuristics {
     const KIND: &'static str =
-        "none, or names out of stdstring, length64, newarray, multipleinheritance joined by +";
+        "all, none, or names out of stdstring, length64, newarray, multipleinheritance joined by +";
     fn parse(text: &str) -> Option<Heuristics> {
         match text {
-            "" => return Some(Heuristics::ALL),
+            "all" => return Some(Heuristics::ALL),
             "none" => return Some(Heuristics::NONE),
             _ => {}
         }
@@ -302,8 +302,8 @@ options! {
     compressed_pointers: Option<Compressed> = "" => None;
     /// What only pointers into the middle of objects hold is possibly leaked, as Valgrind has it.
     interior_possible: bool = "0" => false;
-    /// Pointers into the middle that count all the same with interior_possible; all of these kinds without a value.
-    interior_heuristics: Heuristics = "" => Heuristics::ALL;
+    /// Pointers into the middle that count all the same with interior_possible.
+    interior_heuristics: Heuristics = "all" => Heuristics::ALL;
     /// Print only so many groups of leaks, the largest first; 0 prints all.
     max_leaks: u32 = "0" => 0;
     /// A file of suppressions, one leak:PATTERN a line; patterns match names of modules, functions and source files.
@@ -464,6 +464,22 @@ impl Options {
         });
     }
 
+    /// What was set and does nothing with these options, a sentence each.
+    pub fn idle(&self, complain: &mut dyn FnMut(&Problem)) {
+        let idle = [
+            (
+                "interior_heuristics",
+                "interior_possible=1",
+                !self.interior_possible && self.interior_heuristics != Heuristics::ALL,
+            ),
+            ("explain_referrers", "explain", self.explain_referrers > 0 && self.explain.as_str().is_empty()),
+            ("report_mappings", "use_mappings=1", self.report_mappings && !self.use_mappings),
+        ];
+        for (name, needed, _) in idle.iter().filter(|(.., is_idle)| *is_idle) {
+            complain(&Problem::new(format_args!("{name} does nothing without {needed}")));
+        }
+    }
+
     /// Sets the option `name`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         if let Some(row) = TABLE.iter().find(|row| row.name == name) {
@@ -512,8 +528,10 @@ mod tests {
         assert!(options.set("interior_heuristics", "length64+stdstring").is_ok());
         let some = options.interior_heuristics;
         assert!(some.length64 && some.std_string && !some.new_array && !some.multiple_inheritance);
-        let problem = options.set("interior_heuristics", "stdstring+vector").unwrap_err().to_string();
-        assert!(problem.contains("newarray"), "{problem}");
+        for bad in ["stdstring+vector", ""] {
+            let problem = options.set("interior_heuristics", bad).unwrap_err().to_string();
+            assert!(problem.contains("newarray") && problem.ends_with("the default is all"), "{problem}");
+        }
         assert_eq!(options.interior_heuristics, some);
         let problem = options.set("compressed_pointers", "heap").unwrap_err().to_string();
         assert!(problem.contains("BASE+SHIFT") && problem.ends_with("the default is none"), "{problem}");
@@ -522,6 +540,29 @@ mod tests {
         );
         assert!(options.set("no_such", "1").unwrap_err().to_string().contains("help=1"));
         assert!(options.set("handle_segv", "1").is_ok());
+    }
+
+    #[test]
+    fn what_does_nothing_is_said() {
+        let idle = |text: &str| {
+            let mut options = Options::DEFAULT;
+            options.apply(text.as_bytes(), &mut |problem| panic!("{problem}"));
+            let mut said = std::vec::Vec::new();
+            options.idle(&mut |problem| said.push(problem.to_string()));
+            said
+        };
+        assert_eq!(
+            idle("interior_heuristics=none"),
+            ["interior_heuristics does nothing without interior_possible=1"]
+        );
+        assert_eq!(idle("explain_referrers=3"), ["explain_referrers does nothing without explain"]);
+        assert_eq!(
+            idle("report_mappings=1:use_mappings=0"),
+            ["report_mappings does nothing without use_mappings=1"]
+        );
+        let in_use =
+            "interior_heuristics=none:interior_possible=1:explain_referrers=3:explain=all:report_mappings=1";
+        assert_eq!(idle(in_use).len() + idle("").len() + idle("use_mappings=0").len(), 0);
     }
 
     /// The table as the document has it.
