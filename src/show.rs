@@ -127,8 +127,8 @@ fn surveys(findings: &Findings, style: &Style, out: &mut Buffer) {
 }
 
 /// A root word in words.
-pub fn root(named: &Named, place: &Place) -> String {
-    survey::root(named, place)
+pub fn whole(named: &Named, place: &Place) -> String {
+    survey::whole(named, place)
 }
 
 /// Takes text.

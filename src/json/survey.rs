@@ -208,7 +208,7 @@ fn retained(named: &Named) -> Retained {
         return Retained { roots: Vec::new(), shared: total((0, 0)) };
     };
     let roots = rows.iter().filter(|row| row.objects > 0).map(|row| Root {
-        root: crate::show::root(named, &row.place),
+        root: crate::show::whole(named, &row.place),
         holder: row.place.holder.name(),
         thread: (row.place.tid != 0).then_some(row.place.tid),
         objects: row.objects,

@@ -37,8 +37,22 @@ impl StackText for Names<'_> {
         out.bytes(root(self.0, place).as_bytes());
     }
 
+    fn whole(&self, place: &Place, out: &mut dyn Sink) {
+        out.bytes(whole(self.0, place).as_bytes());
+    }
+
     fn same_place(&self, first: &Place, second: &Place) -> bool {
         self.0.same_place(first, second)
+    }
+}
+
+/// What a root word belongs to with its neighbours: where no symbols are known a module's data is one ([`Named::same_place`]).
+pub(super) fn whole(named: &Named, place: &Place) -> String {
+    match named.variables.get(&place.at.get()) {
+        Some(variable) if place.holder == Holder::Root(RootKind::Globals) && variable.name.is_none() => {
+            format!("all data without a symbol of {}", printable(&variable.module.to_string_lossy()))
+        }
+        _ => root(named, place),
     }
 }
 

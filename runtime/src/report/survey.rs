@@ -4,6 +4,7 @@
 use crate::base::Addr;
 use crate::base::Errno;
 use crate::explain::{Holder, Hop};
+use crate::harvest::Strength;
 use crate::mem::MapVec;
 
 use super::mappings::Mappings;
@@ -283,23 +284,33 @@ fn pointed_to(path: &Path, count: usize, words: &[Hop], names: &dyn StackText, o
     }
 }
 
+/// Before what is in doubt.
+fn perhaps(hop: &Hop) -> &'static str {
+    if hop.strength == Strength::Weak { "possibly " } else { "" }
+}
+
 fn one_word(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
     let (offset, len) = (hop.offset(), hop.range.len());
     match hop.holder {
         Holder::Chunk => {
-            say!(out, "    {len} byte(s) at {:#x}, in offset {offset}", hop.range.start);
+            say!(out, "    {}{len} byte(s) at {:#x}, in offset {offset}", perhaps(hop), hop.range.start);
             names.allocated(hop.stack.0, out);
         }
         Holder::Mapping | Holder::UnreachedMapping => {
-            say!(out, "    {} at {:#x}, in offset {offset}", hop.holder.phrase(), hop.range.start);
+            say!(
+                out,
+                "    {}{} at {:#x}, in offset {offset}",
+                perhaps(hop),
+                hop.holder.phrase(),
+                hop.range.start
+            );
         }
         _ => root_word(hop, names, out),
     }
 }
 
 fn root_word(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
-    let doubt = hop.strength == crate::harvest::Strength::Weak;
-    say!(out, "    {}", if doubt { "possibly " } else { "" });
+    say!(out, "    {}", perhaps(hop));
     names.place(&Place { holder: hop.holder, tid: hop.tid, at: hop.at }, out);
     if hop.pc != 0 {
         names.frame(hop.pc, out);
@@ -311,13 +322,15 @@ fn one_hop(hop: &Hop, names: &dyn StackText, out: &mut dyn Sink) {
     match hop.holder {
         Holder::Skipped => say!(out, "    -> {} more steps", hop.times),
         Holder::Chunk => {
-            say!(out, "    -> {len} byte(s) at {:#x}, in offset {offset}", hop.range.start);
+            say!(out, "    -> {}{len} byte(s) at {:#x}, in offset {offset}", perhaps(hop), hop.range.start);
             names.allocated(hop.stack.0, out);
             if hop.times > 1 {
                 say!(out, ", the first of a list of {}", hop.times);
             }
         }
-        Holder::Mapping => say!(out, "    -> a mapping at {:#x}, in offset {offset}", hop.range.start),
+        Holder::Mapping => {
+            say!(out, "    -> {}a mapping at {:#x}, in offset {offset}", perhaps(hop), hop.range.start);
+        }
         Holder::UnreachedMapping => {
             say!(out, "    possibly {} at {:#x}, in offset {offset}", hop.holder.phrase(), hop.range.start);
         }
@@ -334,7 +347,7 @@ fn retained(survey: &Survey<'_>, shown: usize, names: &dyn StackText, out: &mut 
     let holding = || rows.iter().filter(|row| row.objects > 0);
     for row in holding().take(shown) {
         say!(out, "{:12} {:10} ", row.bytes, row.objects);
-        names.place(&row.place, out);
+        names.whole(&row.place, out);
         out.bytes(b"\n");
     }
     let rest = holding().skip(shown).fold((0, 0, 0), |s, row| (s.0 + 1, s.1 + row.objects, s.2 + row.bytes));

@@ -69,6 +69,11 @@ pub trait StackText {
     /// Names a root word.
     fn place(&self, place: &Place, out: &mut dyn Sink);
 
+    /// Names what a root word belongs to with all its neighbours that are the same place.
+    fn whole(&self, place: &Place, out: &mut dyn Sink) {
+        self.place(place, out);
+    }
+
     /// True when two root words, of which the second follows the first, are parts of one variable, thread or module.
     fn same_place(&self, first: &Place, second: &Place) -> bool;
 }
@@ -109,6 +114,17 @@ impl StackText for Unsymbolized<'_> {
             self.0.modules.containing(place.at, &mut |module| {
                 module_and_offset(module.path, place.at.get().wrapping_sub(module.bias), &[], out);
             });
+        }
+    }
+
+    fn whole(&self, place: &Place, out: &mut dyn Sink) {
+        let mut known = false;
+        self.0.modules.containing(place.at, &mut |module| {
+            known = true;
+            say!(out, "all roots in {}", Printable(module.path));
+        });
+        if !known {
+            self.place(place, out);
         }
     }
 
