@@ -133,8 +133,9 @@ struct standstill_pending;
  *   options       as there; with the default `snapshot` a program with one thread is worth a snapshot too.
  *   pending       receives the check when the result is STANDSTILL_DONE; to be given to standstill_check_finish() once,
  *                 by any thread of this process.
- *   returns       STANDSTILL_DONE, or STANDSTILL_COULD_NOT_CHECK, STANDSTILL_TURNED_OFF, STANDSTILL_BAD_ARGUMENT: nothing
- *                 was begun.
+ *   returns       STANDSTILL_DONE, also where the program could not be stopped or scanned: standstill_check_finish() then
+ *                 says why and returns STANDSTILL_COULD_NOT_CHECK. STANDSTILL_COULD_NOT_CHECK (inside of another check, or no
+ *                 memory), STANDSTILL_TURNED_OFF, STANDSTILL_BAD_ARGUMENT: nothing was begun.
  *   exits         never.
  *   repeatable    yes; several may be pending. One that is never finished leaves a process that has ended unreaped.
  *   check at exit not affected. When the process ends the snapshot ends with it.
@@ -176,8 +177,8 @@ int standstill_check_finish(struct standstill_pending *pending, struct standstil
  * uint32_t standstill_baseline(void)
  *   Marks every object that is alive now as older than what comes, and remembers how much each call stack has. A check
  *   with `since` set to the number that is returned tells of leaks that were allocated later, and its report lists the
- *   call stacks of which more is alive than there was then. An object whose size realloc() changed counts as allocated
- *   then.
+ *   call stacks of which more is alive than there was then. An object that was given to realloc() counts as allocated by
+ *   that call, whatever its size and place.
  *   returns       the number of the baseline, from 1 on; 0 if the program could not be stopped (one line says why).
  *   remembered    the last seven baselines; an older number is STANDSTILL_BAD_ARGUMENT to a check.
  *   exits         never.
@@ -246,7 +247,8 @@ struct standstill_step {
   uintptr_t base;    /* where the holder begins; 0 = it has no address */
   size_t bytes;      /* how large it is */
   uintptr_t word_at; /* where in the holder the word lies; 0 = it has no address */
-  uintptr_t word;    /* the word: a pointer into the next step's holder, and of the last step into the object */
+  uintptr_t word;    /* the word: a pointer into the next step's holder, and of the last step into the object, perhaps in
+                        a form that an option asks for (pointer_mask and its like), where the step is doubtful */
   uintptr_t frame;   /* in a stack: an address in the function whose frame holds the word; 0 = not known */
   uint32_t flags;    /* STANDSTILL_STEP_... */
   uint32_t reserved;
@@ -270,8 +272,8 @@ struct standstill_chain {
  *   Who keeps this object alive: the shortest chain of words from a root to the object that `object` points into (its
  *   start or its inside). The first step is the root, the last one holds a pointer to the object. Each step is as the
  *   stopped program had it; when the function returns, all threads run again.
- *   returns       STANDSTILL_CLEAN: something holds it, and `chain` says how; if the first step is doubtful, a check
- *                 would call it possible. STANDSTILL_LEAKS: nothing does, and `count` is 0. STANDSTILL_NO_OBJECT,
+ *   returns       STANDSTILL_CLEAN: something holds it, and `chain` says how; if a step is doubtful, a check would call
+ *                 it possible. STANDSTILL_LEAKS: nothing does, and `count` is 0. STANDSTILL_NO_OBJECT,
  *                 STANDSTILL_COULD_NOT_CHECK, STANDSTILL_BAD_ARGUMENT: nothing was written.
  *   chain         may be NULL. The first `capacity` steps are written.
  *   exits         never.
