@@ -15,6 +15,13 @@
 // EXPECT-WITH report_mappings=1:snapshot=1: leak 50 bytes in 1 object
 // STDERR: Not unmapped: 131072 byte\(s\) in 2 mapping\(s\)
 // ARGS: now
+// EXPECT-WITH report_mappings=1:use_past_end=1: leak 50 bytes in 1 object
+// STDERR: Not unmapped: 131072 byte
+// STDERR-NOT: Not unmapped[^\n]* 1703936 byte
+// ARGS: end
+// EXPECT-WITH report_mappings=1: leak 50 bytes in 1 object
+// STDERR: Not unmapped[^\n]* 1703936 byte
+// ARGS: end
 // EXPECT: leak 50 bytes in 1 object
 // STDERR-NOT: Not unmapped
 #include "support.h"
@@ -25,7 +32,7 @@ extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 enum { UNIT = 64 << 10 };
 
-static char *volatile held, *volatile interior, *volatile stretched, *volatile arena, *volatile shared;
+static char *volatile held, *volatile past_end, *volatile interior, *volatile stretched, *volatile arena, *volatile shared;
 static void **volatile by_chunk;
 static struct { char *volatile key; } kept_by_map;
 
@@ -115,6 +122,13 @@ static NOINLINE void not_lost(void) {
   CHECK(munmap(place, 30 * UNIT) == 0);
 }
 
+// Of which only the address behind it is known, where nothing is.
+static void hold_past_its_end(void *unused) {
+  (void)unused;
+  past_end = map(28) + 26 * UNIT;
+  CHECK(munmap(past_end, 2 * UNIT) == 0);
+}
+
 static void build(void *program) {
   two_lost();
   lost_with_chunks();
@@ -128,8 +142,8 @@ static void build(void *program) {
 }
 
 int main(int count, char **arguments) {
-  (void)arguments;
   clean_call(build, (void *)"/proc/self/exe");
+  if (count > 1 && strcmp(arguments[1], "end") == 0) clean_call(hold_past_its_end, NULL);
   if (count > 1 && __lsan_do_recoverable_leak_check) __lsan_do_recoverable_leak_check();
   return 0;
 }

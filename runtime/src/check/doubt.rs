@@ -3,7 +3,7 @@
 //! Contract: as [`super::analysis`].
 
 use crate::base::Errno;
-use crate::explain::{self, OddPointers};
+use crate::explain::{self, Doubts, OddPointers};
 use crate::harvest::Harvest;
 use crate::heap::Provider;
 use crate::init::options::Options;
@@ -24,12 +24,22 @@ pub(super) fn doubt(
     if options.interior_possible {
         explain::doubt_interior(heap, memory, harvest, options.interior_heuristics, marks)?;
     }
-    let odd = OddPointers {
+    forms(options).mark(heap, memory, harvest, marks)?;
+    Ok(!memory.passed())
+}
+
+/// The forms of pointers that the options want tried.
+pub(super) fn forms(options: &Options) -> OddPointers {
+    OddPointers {
         mask: options.pointer_mask as usize,
         unaligned: options.use_unaligned,
         past_end: options.use_past_end,
         compressed: options.compressed_pointers,
-    };
-    odd.mark(heap, memory, harvest, marks)?;
-    Ok(!memory.passed())
+    }
+}
+
+/// What makes a pointer doubtful.
+pub(super) fn doubts(options: &Options) -> Doubts {
+    let interior = options.interior_possible.then_some(options.interior_heuristics);
+    Doubts { forms: forms(options), interior }
 }

@@ -9,6 +9,7 @@ use crate::mem::{MapVec, ProcessMemory, UpTo, WithFile};
 use crate::stop::World;
 
 use super::analysis::{self, Failure};
+use super::doubt::{doubts, forms};
 use super::patience::Patience;
 use super::remarks::Remarks;
 use super::stopped::{Prepared, Way, in_stopped_world};
@@ -81,23 +82,29 @@ fn look(
     let memory = &UpTo::new(memory, patience.survey());
     match question {
         Question::Referrers => {
-            (answer.hops, answer.count) = referrers::find(&heap, memory, &harvest, id, limit)?;
+            (answer.hops, answer.count) =
+                referrers::find(&heap, memory, &harvest, forms(init::options()), id, limit)?;
             answer.held = answer.count > 0;
         }
         Question::Chain => {
-            let paths = Paths::new(&heap, memory, &harvest)?;
+            let paths = Paths::new(&heap, memory, &harvest, doubts(init::options()))?;
             answer.held = paths.reaches(id);
-            paths.up(&heap, memory, &harvest, id, &mut |_| answer.count += 1);
-            // From the root on, though the chain is known from the object on.
-            let (mut left, mut full) = (answer.count, Ok(()));
+            // The chain is known from the object on: of its last hops a ring.
+            let (mut ring, mut full) = (MapVec::new(), Ok(()));
             paths.up(&heap, memory, &harvest, id, &mut |hop| {
-                left -= 1;
-                if left < limit && full.is_ok() {
-                    full = answer.hops.push(*hop);
+                match answer.count.checked_rem(limit).map(|slot| ring.get_mut(slot)) {
+                    Some(Some(slot)) => *slot = *hop,
+                    Some(None) if full.is_ok() => full = ring.push(*hop),
+                    _ => {}
                 }
+                answer.count += 1;
             });
             full?;
-            answer.hops.reverse();
+            for back in 1..=ring.len() {
+                if let Some(hop) = ring.get((answer.count - back) % ring.len()) {
+                    answer.hops.push(*hop)?;
+                }
+            }
         }
     }
     if memory.passed() {

@@ -19,6 +19,7 @@ use crate::sys::file;
 use crate::threads::mappings::Mapping;
 use crate::threads::resources::{self, Kind, Resource};
 
+use super::doubt::{doubts, forms};
 use super::patience::Patience;
 
 /// See [`report::Survey`].
@@ -71,7 +72,7 @@ impl Wanted {
 }
 
 /// Makes it, as far as the options want it and the time allows: a part that it ends in is left out, since half of one would
-/// say of what was not reached that nothing holds it; and so are those after it.
+/// say of what was not reached that nothing holds it; and so are those after it. Of explained objects those stay that were done.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn make(
     world: &World,
@@ -86,12 +87,14 @@ pub(super) fn make(
     let memory = &UpTo::new(memory, patience.survey());
     let mut survey = Survey::default();
     if let Some(wanted) = Wanted::read(options.explain.as_str()) {
-        let objects = survey.add_paths(heap, memory, harvest, &wanted)?;
+        let objects = survey.add_paths(heap, memory, harvest, &wanted, options)?;
         if memory.passed() {
-            survey.forget_paths();
-            survey.cut_short("why objects are alive (explain)", options);
+            let none = survey.paths.is_empty();
+            let what =
+                if none { "why objects are alive (explain)" } else { "why more objects are alive (explain)" };
+            survey.cut_short(what, options);
         } else if options.explain_referrers > 0 {
-            survey.add_referrers(heap, memory, harvest, &objects, options.explain_referrers as usize)?;
+            survey.add_referrers(heap, memory, harvest, &objects, options)?;
             if memory.passed() {
                 survey.forget_referrers();
                 survey.cut_short("who points to objects (explain_referrers)", options);
@@ -115,7 +118,7 @@ pub(super) fn make(
         }
     }
     if !mapped.is_empty() {
-        survey.add_mappings(heap, memory, harvest, marks, mapped)?;
+        survey.add_mappings(heap, memory, harvest, marks, mapped, options)?;
         if memory.passed() {
             survey.mappings.clear();
             survey.cut_short("mappings that nothing holds (report_mappings)", options);
@@ -250,8 +253,9 @@ impl Survey {
         harvest: &Harvest,
         marks: &Marks,
         known: &[Mapping],
+        options: &Options,
     ) -> Result<(), Errno> {
-        let unheld = mappings::unheld(heap, memory, harvest, marks, known)?;
+        let unheld = mappings::unheld(heap, memory, harvest, marks, known, forms(options))?;
         self.mappings = Mappings::group(&unheld)?;
         Ok(())
     }
@@ -308,23 +312,28 @@ impl Survey {
         Ok(())
     }
 
-    /// The objects that are wanted, one for each path.
+    /// The objects that are wanted, one for each path. When the time is up those whose chain is whole stay.
     fn add_paths(
         &mut self,
         heap: &HeapView,
-        memory: &impl ReadMemory,
+        memory: &UpTo<'_, impl ReadMemory>,
         harvest: &Harvest,
         wanted: &Wanted,
+        options: &Options,
     ) -> Result<MapVec<ChunkId>, Errno> {
-        let paths = Paths::new(heap, memory, harvest)?;
+        let paths = Paths::new(heap, memory, harvest, doubts(options))?;
         let mut last_stack = 0;
         heap.for_each(&mut |_, chunk| last_stack = last_stack.max(chunk.stack.0));
         let mut told = Bits::new(last_stack as usize + 1)?;
         let (mut objects, mut full) = (MapVec::new(), Ok(()));
         heap.for_each(&mut |id, chunk| {
-            if full.is_ok() && wanted.is(&chunk) && told.insert(chunk.stack.0 as usize) {
+            if full.is_ok() && !memory.passed() && wanted.is(&chunk) && told.insert(chunk.stack.0 as usize) {
                 let first = self.hops.len();
                 full = paths.chain(heap, memory, harvest, id, &mut self.hops).and_then(|()| {
+                    if memory.passed() {
+                        self.hops.truncate(first);
+                        return Ok(());
+                    }
                     let hops = self.hops.len() - first;
                     let (object, size, stack) = (chunk.base, chunk.size, chunk.stack.0);
                     objects.push(id)?;
@@ -335,15 +344,16 @@ impl Survey {
         full.map(|()| objects)
     }
 
-    /// Who points to the objects of the paths: at most `limit` words for each.
+    /// Who points to the objects of the paths.
     fn add_referrers(
         &mut self,
         heap: &HeapView,
         memory: &impl ReadMemory,
         harvest: &Harvest,
         objects: &[ChunkId],
-        limit: usize,
+        options: &Options,
     ) -> Result<(), Errno> {
+        let (forms, limit) = (forms(options), options.explain_referrers as usize);
         // Ids are found again in a sorted list; an index tells which path they are of.
         let (mut sorted, mut wanted) = (MapVec::new(), MapVec::new());
         for (index, id) in objects.iter().enumerate() {
@@ -354,9 +364,10 @@ impl Survey {
             wanted.push(*id)?;
         }
         let mut words = MapVec::<(usize, usize, Hop)>::new();
-        let counts = referrers::find_each(heap, memory, harvest, &wanted, limit, &mut |index, hop| {
-            words.push((index, words.len(), hop))
-        })?;
+        let counts =
+            referrers::find_each(heap, memory, harvest, forms, &wanted, limit, &mut |index, hop| {
+                words.push((index, words.len(), hop))
+            })?;
         words.sort_unstable_by_key(|(index, order, _)| (*index, *order));
         for (index, ((_, path), count)) in sorted.iter().zip(counts.iter()).enumerate() {
             let first = self.referrers.len();

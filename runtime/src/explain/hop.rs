@@ -90,7 +90,7 @@ pub struct Hop {
     pub holder: Holder,
     /// Whose root it is; 0 where it belongs to no thread.
     pub tid: i32,
-    /// What a root proves; strong for what is no root.
+    /// What a root proves; of another holder weak only where its word is a doubtful pointer.
     pub strength: Strength,
     /// Where the holder lies; empty for a register or a word that the kernel keeps.
     pub range: AddrRange,
@@ -120,7 +120,7 @@ impl Hop {
 
     /// The next element of a list: as `other`, in another chunk.
     pub(super) fn is_like(&self, other: &Hop) -> bool {
-        let like = |hop: &Hop| (hop.holder, hop.range.len(), hop.stack, hop.offset());
+        let like = |hop: &Hop| (hop.holder, hop.range.len(), hop.stack, hop.offset(), hop.strength);
         self.holder == Holder::Chunk && like(self) == like(other)
     }
 }

@@ -1,6 +1,6 @@
 //! Which of the mappings that a program made (mmap) nothing holds any more: leaked mappings.
 //!
-//! A mapping is held when a strong or a weak root leads to it, when a root lies in it (it is a thread's stack), or when
+//! A mapping is held when a strong or a weak root leads to it, in whatever form of a pointer is asked for, when a root lies in it (it is a thread's stack), or when
 //! the C library or the kernel keeps it. Of the others some are held by leaks alone; those that only hold each other have
 //! one head, as chunks have.
 //!
@@ -15,7 +15,8 @@ use crate::scan::{Bits, Marks};
 use crate::threads::mappings::Mapping;
 use crate::trace::StackId;
 
-use super::leads::{Lead, Leads};
+use super::leads::Lead;
+use super::odd_pointers::{OddPointers, Scanner, Spot};
 
 /// A mapping that nothing holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,13 +45,14 @@ enum State {
     Head(usize, usize),
 }
 
-/// Finds them, by address. `mappings` is what the harvest knew.
+/// Finds them, by address. `mappings` is what the harvest knew; `forms` of pointers hold, too.
 pub fn unheld(
     provider: &impl Provider,
     memory: &impl ReadMemory,
     harvest: &Harvest,
     marks: &Marks,
     mappings: &[Mapping],
+    forms: OddPointers,
 ) -> Result<MapVec<Unheld>, Errno> {
     let mut told = MapVec::new();
     if mappings.is_empty() {
@@ -66,8 +68,8 @@ pub fn unheld(
         runs: MapVec::new(),
         full: Ok(()),
     };
-    let mut flood = Flood { leads: Leads::new(provider, memory, harvest)?, marks, found };
-    flood.follow_weak_roots();
+    let mut flood = Flood { scanner: Scanner::new(forms, provider, memory, harvest)?, marks, found };
+    flood.follow_doubts();
     flood.follow_leaks();
     flood.find_heads(mappings);
     let Found { groups, full, .. } = flood.found;
@@ -175,7 +177,7 @@ fn covering(mappings: &[Mapping], addr: Addr) -> Option<&Mapping> {
 }
 
 struct Flood<'a, P, M> {
-    leads: Leads<'a, P, M>,
+    scanner: Scanner<'a, P, M>,
     marks: &'a Marks,
     found: Found<'a>,
 }
@@ -223,22 +225,33 @@ impl Found<'_> {
 }
 
 impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
-    /// What a weak root leads to is in doubt, and not told.
-    fn follow_weak_roots(&mut self) {
-        let harvest = self.leads.harvest;
-        for root in harvest.words.iter().filter(|root| root.strength == Strength::Weak) {
-            if let Some(lead) = self.leads.of(root.word) {
-                self.found.reach(lead, State::Held);
-            }
+    /// What a weak root leads to is in doubt, and not told; and so is what a word in an odd form leads to.
+    fn follow_doubts(&mut self) {
+        let Flood { scanner, marks, found } = self;
+        let (provider, harvest) = (scanner.leads.provider, scanner.leads.harvest);
+        let is_odd = scanner.is_odd();
+        let is_wanted = |strength: Strength| is_odd || strength == Strength::Weak;
+        for root in harvest.words.iter().filter(|root| is_wanted(root.strength)) {
+            scanner.word(Spot::Word(0), root.word, true, &mut |word| found.reach(word.lead, State::Held));
         }
-        for root in harvest.roots.iter().filter(|root| root.strength == Strength::Weak) {
-            self.leads.in_memory(root.range, |_, _, lead| self.found.reach(lead, State::Held));
+        for root in harvest.roots.iter().filter(|root| is_wanted(root.strength)) {
+            scanner.memory(root.range, &mut |word| found.reach(word.lead, State::Held));
+        }
+        if is_odd {
+            for run in (0..harvest.runs).filter(|run| marks.run(*run) == Some(Strength::Strong)) {
+                scanner.holder(Lead::Run(run), &mut |word| found.reach(word.lead, State::Held));
+            }
+            provider.for_each(&mut |id, _| {
+                if marks.strong(id) {
+                    scanner.holder(Lead::Chunk(id), &mut |word| found.reach(word.lead, State::Held));
+                }
+            });
         }
         self.drain(State::Held);
     }
 
     fn follow_leaks(&mut self) {
-        let (provider, marks) = (self.leads.provider, self.marks);
+        let (provider, marks) = (self.scanner.leads.provider, self.marks);
         provider.for_each(&mut |id, _| {
             if !marks.strong(id) && !marks.weak(id) {
                 self.found.reach(Lead::Chunk(id), State::Indirect);
@@ -269,11 +282,11 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
         let (mut objects, mut bytes) = (0, 0);
         loop {
             if let Some(id) = self.found.chunks.pop() {
-                let range = self.leads.provider.chunk(id).range();
-                (objects, bytes) = (objects + 1, bytes + range.len());
-                self.leads.in_chunk(range, |_, _, lead| self.found.reach(lead, holder));
+                let size = self.scanner.leads.provider.chunk(id).size;
+                (objects, bytes) = (objects + 1, bytes + size);
+                self.scanner.holder(Lead::Chunk(id), &mut |word| self.found.reach(word.lead, holder));
             } else if let Some(run) = self.found.runs.pop() {
-                self.leads.in_run(run, |_, _, lead| self.found.reach(lead, holder));
+                self.scanner.holder(Lead::Run(run), &mut |word| self.found.reach(word.lead, holder));
             } else {
                 return (objects, bytes);
             }
@@ -321,10 +334,18 @@ mod tests {
 
     /// Numbers of mappings that are not held; negative if leaks hold them (less one, since there is no -0).
     fn lost(world: &World, mappings: &[Mapping]) -> Vec<(i32, usize)> {
+        lost_with(world, mappings, false)
+    }
+
+    /// `odd`: where a pointer past the end holds.
+    fn lost_with(world: &World, mappings: &[Mapping], odd: bool) -> Vec<(i32, usize)> {
         let World { heap, memory, harvest } = world;
         let mut marks = Marks::new(heap, &Alone).unwrap();
         mark(heap, memory, harvest, &Alone, &mut marks).unwrap();
-        let found = unheld(heap, memory, harvest, &marks, mappings).unwrap();
+        let forms = OddPointers { past_end: true, ..OddPointers::default() };
+        let found =
+            unheld(heap, memory, harvest, &marks, mappings, if odd { forms } else { Default::default() });
+        let found = found.unwrap();
         let one = |one: &Unheld| {
             let number = ((one.range.start.get() - MAPPINGS) / SIZE) as i32;
             (if one.indirect { -number - 1 } else { number }, one.objects)
@@ -367,6 +388,23 @@ mod tests {
         world.memory.write(at(4) + 16, at(4));
         world.memory.write(at(4) + 24, HEAP + 64);
         assert_eq!(lost(&world, &mappings), [(-1, 0), (-2, 0), (-3, 0), (-4, 0), (4, 1)]);
+    }
+
+    #[test]
+    fn pointers_in_odd_forms_hold_where_they_are_asked_for() {
+        let (mut world, mappings) = world();
+        world.harvest.nodes.truncate(2);
+        world.harvest.runs = 2;
+        hold(&mut world, at(0) + SIZE, Strength::Strong);
+        // What lies behind it begins there, and is held.
+        assert_eq!(lost(&world, &mappings), [(0, 0)]);
+        assert_eq!(lost_with(&world, &mappings, true), []);
+        // By a chunk that is held.
+        world.harvest.words.clear();
+        hold(&mut world, HEAP, Strength::Strong);
+        world.memory.write(HEAP, at(1) + SIZE);
+        assert_eq!(lost(&world, &mappings), [(0, 0), (1, 0)]);
+        assert_eq!(lost_with(&world, &mappings, true), [(0, 0)]);
     }
 
     #[test]

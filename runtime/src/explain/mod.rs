@@ -10,6 +10,7 @@
 //!   thread or module holds;
 //! - [`doubt_interior`] tells what is held by pointers into the middle only;
 //! - [`OddPointers`] finds what only words with a tag, unaligned words, pointers past the end or compressed ones lead to;
+//!   what a check calls possible for one of these two reasons has a chain with a doubtful hop ([`Doubts`]);
 //! - [`mappings`] are those that the program made and nothing holds;
 //! - [`hop`] is what they hand on, [`frames`] names the frames of those that lie in a stack.
 
@@ -22,12 +23,13 @@ mod odd_pointers;
 pub mod owners;
 pub mod paths;
 pub mod referrers;
+mod roots;
 mod starts;
 
 pub use hop::{Holder, Hop};
 pub use odd_pointers::OddPointers;
 pub use owners::Owners;
-pub use paths::Paths;
+pub use paths::{Doubts, Paths};
 pub use starts::doubt_interior;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | with a tag | the bits of the word that a mask leaves |
 //! | not aligned | the eight bytes at every address, not only at multiples of eight |
-//! | past the end | the address of the first byte behind a chunk, whatever lies there |
+//! | past the end | the address of the first byte behind a chunk or a mapping, whatever lies there |
 //! | compressed | each half of a word, shifted, as an offset from a base, as virtual machines and engines keep references |
 //!
 //! Each form is found by chance too, the more often the larger the heap: that is why it is an option, and why its finds
@@ -22,6 +22,26 @@ use crate::scan::Marks;
 use crate::scan::words::{self, WORD};
 
 use super::leads::{Lead, Leads};
+
+/// Where a word stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Spot {
+    /// In memory: a multiple of the word size, or not.
+    At(Addr),
+    /// In [`Harvest::words`].
+    Word(usize),
+}
+
+/// A word that leads somewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    pub(super) spot: Spot,
+    /// As it stands there.
+    pub(super) word: usize,
+    pub(super) lead: Lead,
+    /// Only in an odd form.
+    pub(super) is_odd: bool,
+}
 
 /// Bytes of a compressed pointer.
 const HALF: usize = 4;
@@ -57,7 +77,7 @@ pub struct OddPointers {
     pub mask: usize,
     /// Words that are not aligned.
     pub unaligned: bool,
-    /// Addresses of the first byte behind a chunk.
+    /// Addresses of the first byte behind a chunk or a mapping.
     pub past_end: bool,
     /// Halves of words.
     pub compressed: Option<Compressed>,
@@ -75,8 +95,93 @@ impl OddPointers {
         if self == OddPointers::default() {
             return Ok(());
         }
+        flood(&mut Scanner::new(self, provider, memory, harvest)?, &mut &*marks)
+    }
+}
+
+/// What a flood in all forms comes to.
+pub(super) trait Reached {
+    /// True for what was reached so far.
+    fn has(&self, lead: Lead) -> bool;
+
+    /// A word leads somewhere. True when that was not reached before.
+    fn reach(&mut self, found: &Found) -> bool;
+}
+
+impl Reached for &Marks {
+    fn has(&self, lead: Lead) -> bool {
+        match lead {
+            Lead::Chunk(id) => self.strong(id) || self.weak(id),
+            Lead::Run(run) => self.run(run).is_some(),
+        }
+    }
+
+    fn reach(&mut self, found: &Found) -> bool {
+        match found.lead {
+            Lead::Chunk(id) => self.reach_weakly(id),
+            Lead::Run(run) => self.reach_run_weakly(run),
+        }
+    }
+}
+
+/// Follows words in all forms from the roots, and from all that was reached.
+pub(super) fn flood(
+    scanner: &mut Scanner<'_, impl Provider, impl ReadMemory>,
+    reached: &mut impl Reached,
+) -> Result<(), Errno> {
+    let (provider, harvest) = (scanner.leads.provider, scanner.leads.harvest);
+    let (mut pending, mut full) = (MapVec::new(), Ok(()));
+    let mut take = |reached: &mut _, found: &Found| {
+        if Reached::reach(reached, found) && full.is_ok() {
+            full = pending.push(found.lead);
+        }
+    };
+    for (index, root) in harvest.words.iter().enumerate() {
+        scanner.word(Spot::Word(index), root.word, true, &mut |found| take(reached, &found));
+    }
+    for root in harvest.roots.iter() {
+        scanner.memory(root.range, &mut |found| take(reached, &found));
+    }
+    for run in (0..harvest.runs).map(Lead::Run) {
+        if reached.has(run) {
+            scanner.holder(run, &mut |found| take(reached, &found));
+        }
+    }
+    provider.for_each(&mut |id, _| {
+        if reached.has(Lead::Chunk(id)) {
+            scanner.holder(Lead::Chunk(id), &mut |found| take(reached, &found));
+        }
+    });
+    while let Some(lead) = pending.pop() {
+        scanner.holder(lead, &mut |found| {
+            if reached.reach(&found) && full.is_ok() {
+                full = pending.push(found.lead);
+            }
+        });
+    }
+    full
+}
+
+/// Reads memory for words that lead somewhere, in all forms that are tried.
+pub(super) struct Scanner<'a, P, M> {
+    forms: OddPointers,
+    /// What compressed pointers may count from.
+    bases: MapVec<usize>,
+    pub(super) leads: Leads<'a, P, M>,
+    /// Chunks that are never read, sorted (see [`Harvest::kept`]).
+    kept: MapVec<ChunkId>,
+    buffer: MapVec<usize>,
+}
+
+impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
+    pub(super) fn new(
+        forms: OddPointers,
+        provider: &'a P,
+        memory: &'a M,
+        harvest: &'a Harvest,
+    ) -> Result<Self, Errno> {
         let leads = Leads::new(provider, memory, harvest)?;
-        let bases = self.compressed.map_or(Ok(MapVec::new()), |compressed| bases(compressed, provider))?;
+        let bases = forms.compressed.map_or(Ok(MapVec::new()), |compressed| bases(compressed, provider))?;
         let mut kept = MapVec::new();
         for word in harvest.kept.iter() {
             if let Some(id) = provider.find(Addr::new(*word)) {
@@ -84,84 +189,42 @@ impl OddPointers {
             }
         }
         kept.sort_unstable();
-        let mut flood = Flood {
-            forms: self,
-            bases,
-            leads,
-            marks,
-            kept,
-            pending: MapVec::new(),
-            runs: MapVec::new(),
-            buffer: words::buffer()?,
-            full: Ok(()),
-        };
-        for root in harvest.words.iter() {
-            flood.word(root.word, true);
-        }
-        for root in harvest.roots.iter() {
-            flood.memory(root.range);
-        }
-        for run in (0..harvest.runs).filter(|run| marks.run(*run).is_some()) {
-            flood.run(run);
-        }
-        provider.for_each(&mut |id, _| {
-            if flood.marks.strong(id) || flood.marks.weak(id) {
-                flood.chunk(id);
-            }
-        });
-        loop {
-            if let Some(id) = flood.pending.pop() {
-                flood.chunk(id);
-            } else if let Some(run) = flood.runs.pop() {
-                flood.run(run);
-            } else {
-                return flood.full;
-            }
-        }
+        Ok(Scanner { forms, bases, leads, kept, buffer: words::buffer()? })
     }
-}
 
-struct Flood<'a, P, M> {
-    forms: OddPointers,
-    /// What compressed pointers may count from.
-    bases: MapVec<usize>,
-    leads: Leads<'a, P, M>,
-    marks: &'a Marks,
-    /// Chunks that are never read, sorted (see [`Harvest::kept`]).
-    kept: MapVec<ChunkId>,
-    pending: MapVec<ChunkId>,
-    runs: MapVec<u32>,
-    buffer: MapVec<usize>,
-    full: Result<(), Errno>,
-}
+    /// True when words are tried in another form than the plain one.
+    pub(super) fn is_odd(&self) -> bool {
+        self.forms != OddPointers::default()
+    }
 
-impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
-    fn memory(&mut self, range: AddrRange) {
+    /// Looks at all that can be read of a root or a mapping.
+    pub(super) fn memory(&mut self, range: AddrRange, each: &mut impl FnMut(Found)) {
         let harvest = self.leads.harvest;
         for part in harvest.resident.within(range) {
-            self.part(part);
+            self.part(part, each);
         }
     }
 
-    fn run(&mut self, run: u32) {
-        let harvest = self.leads.harvest;
-        for piece in harvest.pieces(run) {
-            self.memory(piece.range);
-        }
-    }
-
-    fn chunk(&mut self, id: ChunkId) {
-        if self.kept.binary_search(&id).is_ok() {
-            return;
-        }
-        let harvest = self.leads.harvest;
-        for part in words::parts_of_chunk(&harvest.resident, self.leads.provider.chunk(id).range()) {
-            self.part(part);
+    /// Looks at a chunk, unless it is kept, or at the pieces of a run.
+    pub(super) fn holder(&mut self, lead: Lead, each: &mut impl FnMut(Found)) {
+        let (provider, harvest) = (self.leads.provider, self.leads.harvest);
+        match lead {
+            Lead::Chunk(id) if self.kept.binary_search(&id).is_ok() => {}
+            Lead::Chunk(id) => {
+                for part in words::parts_of_chunk(&harvest.resident, provider.chunk(id).range()) {
+                    self.part(part, each);
+                }
+            }
+            Lead::Run(run) => {
+                for piece in harvest.pieces(run) {
+                    self.memory(piece.range, each);
+                }
+            }
         }
     }
 
     /// Looks at every word of a range, in every form.
-    fn part(&mut self, range: AddrRange) {
+    fn part(&mut self, range: AddrRange, each: &mut impl FnMut(Found)) {
         let AddrRange { start: mut at, end } = words::aligned(range);
         let mut buffer = core::mem::take(&mut self.buffer);
         let mut before = None;
@@ -169,12 +232,11 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
             let want = (AddrRange::new(at, end).len() / WORD).min(buffer.len());
             let Some(into) = buffer.get_mut(..want) else { break };
             let got = self.leads.memory.read_words(at, into).min(want);
-            for word in into.iter().take(got) {
-                self.word(*word, true);
+            for (index, word) in into.iter().take(got).enumerate() {
+                let place = at.plus(index * WORD);
+                self.word(Spot::At(place), *word, true, each);
                 if let Some(low) = before.replace(*word).filter(|_| self.forms.unaligned) {
-                    for bits in (8..usize::BITS).step_by(8) {
-                        self.word(low >> bits | word << (usize::BITS - bits), false);
-                    }
+                    self.between(low, *word, place, usize::BITS - 8, each);
                 }
             }
             at = at.plus(got * WORD);
@@ -184,77 +246,76 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
                 before = None;
             }
         }
-        if let Some(low) = before.filter(|_| self.forms.unaligned) {
-            self.tail(low, end, range.end);
-        }
-        if self.forms.compressed.is_some() && AddrRange::new(end, range.end).len() >= HALF {
-            // Half a word is left, of a block with the bytes behind it.
-            let mut last = [0];
-            if self.leads.memory.read_words(end, &mut last) == 1 {
-                self.half(last[0] as u32);
+        let left = AddrRange::new(end, range.end).len();
+        // A part of a word is left, which lies in one block with the bytes behind it.
+        let mut last = [0];
+        let is_wanted =
+            before.is_some() && self.forms.unaligned || self.forms.compressed.is_some() && left >= HALF;
+        if left > 0 && is_wanted && self.leads.memory.read_words(end, &mut last) == 1 {
+            if let Some(low) = before.filter(|_| self.forms.unaligned) {
+                self.between(low, last[0], end, left as u32 * 8, each);
+            }
+            if left >= HALF {
+                self.half(Spot::At(end), last[0], last[0] as u32, each);
             }
         }
         self.buffer = buffer;
     }
 
-    /// The words that reach into the last bytes of a range whose length is no multiple of a word's: `from` up to `end`, behind
-    /// the word `low`. They lie in one block with the bytes behind them.
-    fn tail(&mut self, low: usize, from: Addr, end: Addr) {
-        let mut last = [0];
-        if from < end && self.leads.memory.read_words(from, &mut last) == 1 {
-            let bits = AddrRange::new(from, end).len() as u32 * 8;
-            for bits in (8..=bits).step_by(8) {
-                self.word(low >> bits | last[0] << (usize::BITS - bits), false);
-            }
+    /// The words that begin in `low` and end in the first so many `bits` of the word at `place` behind it.
+    fn between(&mut self, low: usize, high: usize, place: Addr, bits: u32, each: &mut impl FnMut(Found)) {
+        for bits in (8..=bits).step_by(8) {
+            let word = low >> bits | high << (usize::BITS - bits);
+            self.word(Spot::At(place.minus(WORD).plus(bits as usize / 8)), word, false, each);
         }
     }
 
-    fn word(&mut self, word: usize, is_aligned: bool) {
-        self.plain(word);
+    /// Looks at a word in every form.
+    pub(super) fn word(&mut self, spot: Spot, word: usize, is_aligned: bool, each: &mut impl FnMut(Found)) {
+        self.plain(spot, word, word, !is_aligned, each);
         if !is_aligned {
             return;
         }
         if self.forms.mask != 0 && word & self.forms.mask != word {
-            self.plain(word & self.forms.mask);
+            self.plain(spot, word, word & self.forms.mask, true, each);
         }
         if self.forms.past_end
-            && let Some(last) = word.checked_sub(1)
-            && let Some((id, range)) = self.leads.provider.locate(Addr::new(last))
-            && range.end.get() == word
+            && let Some(lead) = self.ends_at(word)
         {
-            self.reach(id);
+            each(Found { spot, word, lead, is_odd: true });
         }
         if self.forms.compressed.is_some() {
-            self.half(word as u32);
-            self.half((word >> u32::BITS) as u32);
+            self.half(spot, word, word as u32, each);
+            self.half(spot, word, (word >> u32::BITS) as u32, each);
         }
+    }
+
+    /// The chunk or the mapping whose last byte lies before `word`.
+    fn ends_at(&self, word: usize) -> Option<Lead> {
+        let last = Addr::new(word.checked_sub(1)?);
+        let ends = |range: AddrRange| range.end.get() == word;
+        if let Some((id, range)) = self.leads.provider.locate(last) {
+            return ends(range).then_some(Lead::Chunk(id));
+        }
+        let run = self.leads.harvest.run_at(last.get())?;
+        let is_end = self.leads.harvest.pieces(run).iter().any(|piece| ends(piece.range));
+        is_end.then_some(Lead::Run(run))
     }
 
     /// Looks at 32 bits as a compressed pointer.
-    fn half(&mut self, number: u32) {
+    fn half(&mut self, spot: Spot, word: usize, number: u32, each: &mut impl FnMut(Found)) {
         let Some(Compressed { shift, .. }) = self.forms.compressed.filter(|_| number != 0) else { return };
         for index in 0..self.bases.len() {
             let base = self.bases.get(index).copied().unwrap_or(0);
-            self.plain(base.wrapping_add((number as usize) << shift));
+            self.plain(spot, word, base.wrapping_add((number as usize) << shift), true, each);
         }
     }
 
-    fn plain(&mut self, word: usize) {
-        if !self.leads.is_near(word) {
-            return;
-        }
-        match self.leads.of(word) {
-            Some(Lead::Chunk(id)) => self.reach(id),
-            Some(Lead::Run(run)) if self.marks.reach_run_weakly(run) && self.full.is_ok() => {
-                self.full = self.runs.push(run);
-            }
-            _ => {}
-        }
-    }
-
-    fn reach(&mut self, id: ChunkId) {
-        if self.marks.reach_weakly(id) && self.full.is_ok() {
-            self.full = self.pending.push(id);
+    fn plain(&self, spot: Spot, word: usize, address: usize, is_odd: bool, each: &mut impl FnMut(Found)) {
+        if self.leads.is_near(address)
+            && let Some(lead) = self.leads.of(address)
+        {
+            each(Found { spot, word, lead, is_odd });
         }
     }
 }

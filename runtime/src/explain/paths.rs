@@ -5,24 +5,40 @@
 //!
 //! Strong roots come before weak ones, so a chunk that the marker calls strong has a strong chain even where a weak one
 //! would be shorter. Among roots that are equally near, memory comes before registers: a variable says more.
+//!
+//! What a check calls possible since only a doubtful pointer holds it ([`Doubts`]) is reached last of all, and such a
+//! pointer is remembered as doubtful.
 
 use crate::base::{Addr, AddrRange, Errno};
 use crate::harvest::{Harvest, Root, Strength};
 use crate::heap::{ChunkId, Provider, Tag};
+use crate::init::options::Heuristics;
 use crate::mem::{MapVec, ReadMemory};
 use crate::trace::StackId;
 
 use super::hop::{Holder, Hop};
 use super::leads::{Lead, Leads};
+use super::odd_pointers::{Found, OddPointers, Reached, Scanner, Spot, flood};
+use super::roots::Roots;
+use super::starts::Whole;
+
+/// Which pointers are doubtful; by default none.
+#[derive(Clone, Copy, Default)]
+pub struct Doubts {
+    /// Those in these forms.
+    pub forms: OddPointers,
+    /// Those into the middle of chunks, but for these.
+    pub interior: Option<Heuristics>,
+}
 
 /// Where a chunk or a mapping was reached from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum From {
     Nowhere,
-    /// A word in memory.
-    Place(Addr),
-    /// A word of [`Harvest::words`].
-    Word(usize),
+    /// A word in memory, or of [`Harvest::words`].
+    Certain(Spot),
+    /// The same, a doubtful pointer.
+    Doubtful(Spot),
     Ignored,
     Kept,
     /// A mapping that was looked at although nothing reaches it.
@@ -30,26 +46,33 @@ enum From {
 }
 
 impl From {
-    // Places are multiples of a word, so three bits are free.
+    // The highest bits of an address in user space are none of it.
     fn packed(self) -> u64 {
+        let spot = |spot, doubtful| match spot {
+            Spot::At(at) => (at.get() as u64) << 3 | 4 | doubtful,
+            Spot::Word(index) => (index as u64) << 3 | 6 | doubtful,
+        };
         match self {
             From::Nowhere => 0,
-            From::Place(at) => at.get() as u64,
-            From::Word(index) => (index as u64) << 3 | 1,
-            From::Ignored => 2,
-            From::Kept => 3,
-            From::Itself => 4,
+            From::Ignored => 1,
+            From::Kept => 2,
+            From::Itself => 3,
+            From::Certain(at) => spot(at, 0),
+            From::Doubtful(at) => spot(at, 1),
         }
     }
 
     fn unpacked(word: u64) -> From {
+        let number = (word >> 3) as usize;
         match word & 7 {
-            0 if word == 0 => From::Nowhere,
-            0 => From::Place(Addr::new(word as usize)),
-            1 => From::Word((word >> 3) as usize),
-            2 => From::Ignored,
-            3 => From::Kept,
-            _ => From::Itself,
+            0 => From::Nowhere,
+            1 => From::Ignored,
+            2 => From::Kept,
+            3 => From::Itself,
+            4 => From::Certain(Spot::At(Addr::new(number))),
+            5 => From::Doubtful(Spot::At(Addr::new(number))),
+            6 => From::Certain(Spot::Word(number)),
+            _ => From::Doubtful(Spot::Word(number)),
         }
     }
 }
@@ -58,6 +81,7 @@ impl From {
 pub struct Paths {
     chunks: MapVec<u64>,
     runs: MapVec<u64>,
+    roots: Roots,
 }
 
 impl Paths {
@@ -66,11 +90,17 @@ impl Paths {
         provider: &impl Provider,
         memory: &impl ReadMemory,
         harvest: &Harvest,
+        doubts: Doubts,
     ) -> Result<Paths, Errno> {
-        let paths =
-            Paths { chunks: MapVec::zeroed(provider.slots())?, runs: MapVec::zeroed(harvest.runs as usize)? };
+        let paths = Paths {
+            chunks: MapVec::zeroed(provider.slots())?,
+            runs: MapVec::zeroed(harvest.runs as usize)?,
+            roots: Roots::new(harvest)?,
+        };
         let leads = Leads::new(provider, memory, harvest)?;
-        let mut flood = Flood { paths, leads, now: MapVec::new(), next: MapVec::new(), full: Ok(()) };
+        let whole =
+            Counted(doubts.interior.map(|heuristics| Whole { provider, memory, harvest, heuristics }));
+        let mut flood = Flood { paths, leads, whole, now: MapVec::new(), next: MapVec::new(), full: Ok(()) };
         // Marked before anything else, they are never read.
         for word in harvest.kept.iter() {
             if let Some(id) = provider.find(Addr::new(*word)) {
@@ -92,7 +122,13 @@ impl Paths {
             }
         }
         flood.drain();
-        flood.full.map(|()| flood.paths)
+        let Flood { mut paths, whole, full, .. } = flood;
+        full?;
+        if doubts.interior.is_some() || doubts.forms != OddPointers::default() {
+            let mut scanner = Scanner::new(doubts.forms, provider, memory, harvest)?;
+            self::flood(&mut scanner, &mut Again { paths: &mut paths, whole })?;
+        }
+        Ok(paths)
     }
 
     /// True when anything reaches the chunk.
@@ -120,13 +156,23 @@ impl Paths {
     ) {
         let mut lead = Lead::Chunk(id);
         loop {
-            let (hop, next) = match self.from(lead) {
+            let from = self.from(lead);
+            let (mut hop, next) = match from {
                 From::Nowhere => return,
-                From::Place(at) => holder(provider, harvest, at, &read(memory, at)),
-                From::Word(index) => (word_of(harvest, index), None),
+                From::Certain(Spot::At(at)) | From::Doubtful(Spot::At(at)) => {
+                    // What led here could be read, unless the time is up.
+                    let Some(word) = read(memory, at) else { return };
+                    holder(provider, harvest, &self.roots, at, word)
+                }
+                From::Certain(Spot::Word(index)) | From::Doubtful(Spot::Word(index)) => {
+                    (word_of(harvest, index), None)
+                }
                 // A chunk that is alive by itself, and a mapping that begins its chain.
                 from => (alone(provider, harvest, lead, from), None),
             };
+            if matches!(from, From::Doubtful(_)) {
+                hop.strength = Strength::Weak;
+            }
             // A mapping that nothing reaches is told by the hop before.
             match next {
                 Some(Lead::Run(run)) if self.from(Lead::Run(run)) == From::Itself => {
@@ -146,10 +192,14 @@ impl Paths {
     }
 }
 
-fn read(memory: &impl ReadMemory, at: Addr) -> usize {
-    let mut word = [0];
-    memory.read_words(at, &mut word);
-    word[0]
+/// The word at any address.
+fn read(memory: &impl ReadMemory, at: Addr) -> Option<usize> {
+    let bits = at.get() as u32 % usize::BITS.div_ceil(8) * 8;
+    let mut words = [0; 2];
+    let into = words.get_mut(..if bits == 0 { 1 } else { 2 })?;
+    let is_read = memory.read_words(at.align_down(size_of::<usize>()), into) == into.len();
+    let [low, high] = words;
+    is_read.then_some(if bits == 0 { low } else { low >> bits | high << (usize::BITS - bits) })
 }
 
 /// What holds the word at `at`, and how that was reached; a root is asked for first: a stack or a region of the
@@ -157,8 +207,9 @@ fn read(memory: &impl ReadMemory, at: Addr) -> usize {
 pub(super) fn holder(
     provider: &impl Provider,
     harvest: &Harvest,
+    roots: &Roots,
     at: Addr,
-    word: &usize,
+    word: usize,
 ) -> (Hop, Option<Lead>) {
     let hop = Hop {
         holder: Holder::Chunk,
@@ -166,12 +217,12 @@ pub(super) fn holder(
         strength: Strength::Strong,
         range: AddrRange::default(),
         at,
-        word: *word,
+        word,
         stack: StackId::NONE,
         pc: 0,
         times: 1,
     };
-    if let Some(root) = root_at(harvest, at) {
+    if let Some(root) = roots.at(harvest, at) {
         let &Root { range, kind, tid, strength } = root;
         return (Hop { holder: Holder::Root(kind), tid, strength, range, ..hop }, None);
     }
@@ -188,16 +239,6 @@ pub(super) fn holder(
         // Not to be had: only words of roots, chunks and mappings were read.
         None => (hop, None),
     }
-}
-
-/// The root that holds `at`; of several a strong one.
-pub(super) fn root_at(harvest: &Harvest, at: Addr) -> Option<&Root> {
-    let mut holding = harvest.roots.iter().filter(|root| root.range.contains(at));
-    let first = holding.next()?;
-    if first.strength == Strength::Strong {
-        return Some(first);
-    }
-    Some(holding.find(|root| root.strength == Strength::Strong).unwrap_or(first))
 }
 
 /// The hop of a word that is in no memory.
@@ -248,9 +289,43 @@ fn alone(provider: &impl Provider, harvest: &Harvest, lead: Lead, from: From) ->
     }
 }
 
+/// Tells pointers that count from those into the middle that are doubtful.
+struct Counted<'a, P, M>(Option<Whole<'a, P, M>>);
+
+impl<P: Provider, M: ReadMemory> Counted<'_, P, M> {
+    fn counts(&self, word: usize, lead: Lead) -> bool {
+        match (&self.0, lead) {
+            (Some(whole), Lead::Chunk(id)) => whole.holds(word, id),
+            _ => true,
+        }
+    }
+}
+
+/// The last flood: by doubtful pointers.
+struct Again<'a, 'p, P, M> {
+    paths: &'p mut Paths,
+    whole: Counted<'a, P, M>,
+}
+
+impl<P: Provider, M: ReadMemory> Reached for Again<'_, '_, P, M> {
+    fn has(&self, lead: Lead) -> bool {
+        self.paths.from(lead) != From::Nowhere
+    }
+
+    fn reach(&mut self, found: &Found) -> bool {
+        let Found { spot, word, lead, is_odd } = *found;
+        if self.has(lead) {
+            return false;
+        }
+        let counts = !is_odd && self.whole.counts(word, lead);
+        mark(self.paths, lead, if counts { From::Certain(spot) } else { From::Doubtful(spot) })
+    }
+}
+
 struct Flood<'a, P, M> {
     paths: Paths,
     leads: Leads<'a, P, M>,
+    whole: Counted<'a, P, M>,
     /// What was reached by the last step and is read now, and what this step reaches.
     now: MapVec<u64>,
     next: MapVec<u64>,
@@ -264,14 +339,19 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
     fn roots(&mut self, strength: Strength) {
         let harvest = self.leads.harvest;
         for root in harvest.roots.iter().filter(|root| root.strength == strength) {
-            let Flood { paths, leads, next, full, .. } = self;
-            leads.in_memory(root.range, |at, _, lead| reach(paths, next, full, lead, From::Place(at)));
+            let Flood { paths, leads, whole, next, full, .. } = self;
+            leads.in_memory(root.range, |at, word, lead| {
+                if whole.counts(word, lead) {
+                    reach(paths, next, full, lead, From::Certain(Spot::At(at)));
+                }
+            });
         }
         for (index, root) in harvest.words.iter().enumerate() {
             if root.strength == strength
                 && let Some(lead) = self.leads.of(root.word)
+                && self.whole.counts(root.word, lead)
             {
-                self.reach(lead, From::Word(index));
+                self.reach(lead, From::Certain(Spot::Word(index)));
             }
         }
     }
@@ -289,9 +369,13 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
         while !self.next.is_empty() && self.full.is_ok() {
             core::mem::swap(&mut self.now, &mut self.next);
             self.next.clear();
-            let Flood { paths, leads, now, next, full } = self;
+            let Flood { paths, leads, whole, now, next, full } = self;
             for item in now.iter() {
-                let each = |at, _, lead| reach(paths, next, full, lead, From::Place(at));
+                let each = |at, word, lead| {
+                    if whole.counts(word, lead) {
+                        reach(paths, next, full, lead, From::Certain(Spot::At(at)));
+                    }
+                };
                 if item & RUN == 0 {
                     let range = leads.provider.chunk(ChunkId(*item as u32)).range();
                     leads.in_chunk(range, each);

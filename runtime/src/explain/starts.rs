@@ -104,16 +104,17 @@ impl<P: Provider, M: ReadMemory> Flood<'_, P, M> {
     }
 }
 
-struct Whole<'a, P, M> {
-    provider: &'a P,
-    memory: &'a M,
-    harvest: &'a Harvest,
-    heuristics: Heuristics,
+/// Tells words that hold all of a chunk.
+pub(super) struct Whole<'a, P, M> {
+    pub(super) provider: &'a P,
+    pub(super) memory: &'a M,
+    pub(super) harvest: &'a Harvest,
+    pub(super) heuristics: Heuristics,
 }
 
 impl<P: Provider, M: ReadMemory> Whole<'_, P, M> {
     /// True when a word that leads to a chunk holds all of it.
-    fn holds(&self, word: usize, id: ChunkId) -> bool {
+    pub(super) fn holds(&self, word: usize, id: ChunkId) -> bool {
         const WORD: usize = size_of::<usize>();
         let range = self.provider.chunk(id).range();
         let offset = word.wrapping_sub(range.start.get());

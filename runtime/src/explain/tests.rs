@@ -8,12 +8,12 @@ use crate::base::{Addr, Alone};
 use crate::harvest::{Harvest, Resident, RootKind, Strength};
 use crate::heap::Tag;
 use crate::init::compressed::{Base, Compressed};
-use crate::mem::MapVec;
-use crate::mem::ReadMemory;
+use crate::init::options::Options;
+use crate::mem::{MapVec, ReadMemory, UpTo};
 use crate::scan::made_up::{self, GLOBALS, HEAP, Heap, MAPPINGS, Memory, World};
 use crate::scan::{Marks, mark};
 
-use super::{Holder, Hop, OddPointers, Owners, Paths, referrers};
+use super::{Doubts, Holder, Hop, OddPointers, Owners, Paths, doubt_interior, referrers};
 
 fn chain(world: &World, paths: &Paths, index: usize) -> Vec<Hop> {
     let mut hops = Vec::new();
@@ -55,7 +55,7 @@ proptest! {
     fn what_the_oracle_reaches_has_a_chain_that_can_be_followed(recipe in made_up::recipes::recipe()) {
         let world = made_up::build(&recipe);
         let (strong, weak) = made_up::oracle(&world.heap, &world.memory, &world.harvest);
-        let paths = Paths::new(&world.heap, &world.memory, &world.harvest).unwrap();
+        let paths = Paths::new(&world.heap, &world.memory, &world.harvest, Doubts::default()).unwrap();
         for index in 0..world.heap.chunks.len() {
             let reached = strong.contains(&index) || weak.contains(&index);
             prop_assert_eq!(paths.reaches(world.heap.id(index)), reached);
@@ -119,7 +119,7 @@ proptest! {
     fn referrers_are_all_words_that_lead_to_a_chunk(recipe in made_up::recipes::recipe()) {
         let world = made_up::build(&recipe);
         let World { heap, memory, harvest } = &world;
-        let (hops, count) = referrers::find(heap, memory, harvest, heap.id(0), usize::MAX).unwrap();
+        let (hops, count) = referrers::find(heap, memory, harvest, OddPointers::default(), heap.id(0), usize::MAX).unwrap();
         prop_assert_eq!(hops.len(), count);
         let target = heap.chunks[0];
         let is_there = |word: usize| (target.base.get()..target.base.get() + target.size.max(1)).contains(&word);
@@ -139,13 +139,13 @@ proptest! {
         // Of all at once the same is told as of each alone.
         let all: Vec<_> = (0..heap.chunks.len()).map(|index| heap.id(index)).collect();
         let mut of_each = vec![Vec::new(); all.len()];
-        let counts = referrers::find_each(heap, memory, harvest, &all, 3, &mut |index, hop| {
+        let counts = referrers::find_each(heap, memory, harvest, OddPointers::default(), &all, 3, &mut |index, hop| {
             of_each[index].push(hop);
             Ok(())
         })
         .unwrap();
         for (index, id) in all.iter().enumerate() {
-            let (hops, count) = referrers::find(heap, memory, harvest, *id, 3).unwrap();
+            let (hops, count) = referrers::find(heap, memory, harvest, OddPointers::default(), *id, 3).unwrap();
             prop_assert_eq!(counts[index], count);
             prop_assert_eq!(&of_each[index][..], &hops[..]);
         }
@@ -172,7 +172,7 @@ fn list() -> World {
 #[test]
 fn a_chain_names_holders_and_offsets_from_the_root_on() {
     let world = list();
-    let paths = Paths::new(&world.heap, &world.memory, &world.harvest).unwrap();
+    let paths = Paths::new(&world.heap, &world.memory, &world.harvest, Doubts::default()).unwrap();
     let hops = chain(&world, &paths, 2);
     let seen: Vec<_> = hops.iter().map(|hop| (hop.holder, hop.offset(), hop.word)).collect();
     assert_eq!(
@@ -185,8 +185,14 @@ fn a_chain_names_holders_and_offsets_from_the_root_on() {
     );
     assert!(chain(&world, &paths, 4).is_empty());
     let World { heap, memory, harvest } = &world;
-    assert_eq!(referrers::find(heap, memory, harvest, heap.id(2), 10).unwrap().0.len(), 1);
-    assert_eq!(referrers::find(heap, memory, harvest, heap.id(4), 10).unwrap().0.len(), 0);
+    assert_eq!(
+        referrers::find(heap, memory, harvest, OddPointers::default(), heap.id(2), 10).unwrap().0.len(),
+        1
+    );
+    assert_eq!(
+        referrers::find(heap, memory, harvest, OddPointers::default(), heap.id(4), 10).unwrap().0.len(),
+        0
+    );
 }
 
 #[test]
@@ -203,7 +209,7 @@ fn lists_are_folded_and_long_chains_are_cut_in_the_middle() {
     memory.write(GLOBALS, HEAP);
     let mut harvest = Harvest::new(Resident::everything().unwrap());
     harvest.roots.push(made_up::root(GLOBALS, 8, Strength::Strong)).unwrap();
-    let paths = Paths::new(&heap, &memory, &harvest).unwrap();
+    let paths = Paths::new(&heap, &memory, &harvest, Doubts::default()).unwrap();
     let mut hops = MapVec::new();
     paths.chain(&heap, &memory, &harvest, heap.id(MANY), &mut hops).unwrap();
     let seen: Vec<_> = hops.iter().map(|hop| (hop.holder, hop.times)).collect();
@@ -220,6 +226,16 @@ fn lists_are_folded_and_long_chains_are_cut_in_the_middle() {
     assert_eq!(hops[hops.len() - 1].word, HEAP + (MANY + 99) * 32);
 }
 
+/// A word that cannot be read any more is not told as another, and the chain ends there.
+#[test]
+fn a_chain_ends_when_the_time_is_up() {
+    let World { heap, memory, harvest } = &list();
+    let paths = Paths::new(heap, memory, harvest, Doubts::default()).unwrap();
+    let (over, mut hops) = (UpTo::new(memory, 0), MapVec::new());
+    paths.chain(heap, &over, harvest, heap.id(2), &mut hops).unwrap();
+    assert!(over.passed() && hops.is_empty());
+}
+
 /// Which chunks are strong and weak after marking, and after a second look in odd forms.
 fn odd(world: &World, forms: OddPointers) -> [Vec<usize>; 4] {
     let World { heap, memory, harvest } = world;
@@ -232,6 +248,70 @@ fn odd(world: &World, forms: OddPointers) -> [Vec<usize>; 4] {
     let before = (strong(&marks), weak(&marks));
     forms.mark(heap, memory, harvest, &marks).unwrap();
     [before.0, before.1, strong(&marks), weak(&marks)]
+}
+
+/// What a check calls possible for the sake of a doubtful pointer has a chain with a doubtful hop, and no other chain has one;
+/// and the words are told of as they stand.
+#[test]
+fn chains_and_referrers_agree_with_the_verdict_on_doubtful_pointers() {
+    const TAG: usize = 0xa5 << 48;
+    let mut world = six();
+    world.harvest.words.push(made_up::root_word(HEAP, Strength::Strong)).unwrap();
+    // With a tag; one byte off; past the end; into the middle. What the last holds it holds for certain.
+    world.memory.write(HEAP, (HEAP + 32) | TAG);
+    world.memory.write(HEAP + 8, (HEAP + 96) + 8);
+    world.memory.write(HEAP + 32, (HEAP + 64) << 8);
+    world.memory.write(HEAP + 96, HEAP + 128);
+    world.memory.write(HEAP + 128, HEAP + 160 + 16);
+    let all = OddPointers { mask: (1 << 48) - 1, unaligned: true, past_end: true, ..OddPointers::default() };
+    let World { heap, memory, harvest } = &world;
+    for (forms, interior) in [(all, false), (OddPointers::default(), true), (all, true)] {
+        let interior = interior.then_some(Options::DEFAULT.interior_heuristics);
+        let mut marks = Marks::new(heap, &Alone).unwrap();
+        mark(heap, memory, harvest, &Alone, &mut marks).unwrap();
+        if let Some(heuristics) = interior {
+            doubt_interior(heap, memory, harvest, heuristics, &marks).unwrap();
+        }
+        forms.mark(heap, memory, harvest, &marks).unwrap();
+        let paths = Paths::new(heap, memory, harvest, Doubts { forms, interior }).unwrap();
+        for index in 0..6 {
+            let hops = chain(&world, &paths, index);
+            let is_weak = hops.iter().any(|hop| hop.strength == Strength::Weak);
+            assert_eq!(!hops.is_empty() && !is_weak, marks.strong(heap.id(index)), "{index} {hops:?}");
+            assert_eq!(is_weak, marks.weak(heap.id(index)), "{index} {hops:?}");
+        }
+    }
+    let words = |index: usize| {
+        let (hops, count) = referrers::find(heap, memory, harvest, all, heap.id(index), 9).unwrap();
+        assert_eq!(count, hops.len());
+        hops.iter().map(|hop| (hop.at.get(), hop.word, hop.strength)).collect::<Vec<_>>()
+    };
+    assert_eq!(words(1), [(HEAP, (HEAP + 32) | TAG, Strength::Weak)]);
+    assert_eq!(words(2), [(HEAP + 33, HEAP + 64, Strength::Weak)]);
+    assert_eq!(words(3), [(HEAP + 8, HEAP + 104, Strength::Strong)]);
+    assert_eq!(words(5), [(HEAP + 128, HEAP + 176, Strength::Weak)]);
+}
+
+#[test]
+fn the_root_of_a_place_is_a_strong_one_where_roots_overlap() {
+    let mut harvest = Harvest::new(Resident::everything().unwrap());
+    for (start, len, strength) in [
+        (0x5000, 0x10, Strength::Strong),
+        (0x1000, 0x9000, Strength::Weak),
+        (0x2000, 0x1000, Strength::Weak),
+        (0x2800, 0x100, Strength::Strong),
+        (0x2800, 0x200, Strength::Strong),
+        (0x20000, 0x10, Strength::Strong),
+    ] {
+        harvest.roots.push(made_up::root(start, len, strength)).unwrap();
+    }
+    let roots = super::roots::Roots::new(&harvest).unwrap();
+    for at in (0xff8..0x20020).step_by(8).map(Addr::new) {
+        let mut holding = harvest.roots.iter().filter(|root| root.range.contains(at));
+        let first = holding.clone().next();
+        let expected = holding.find(|root| root.strength == Strength::Strong).or(first);
+        assert_eq!(roots.at(&harvest, at), expected, "{at:?}");
+    }
 }
 
 /// Six chunks of two words, nothing held; all that can be read can be.
