@@ -43,7 +43,10 @@ unsafe extern "C" fn begin_scope(scope: *mut Scope, _: usize, _: usize, frame: &
     } else if let Some(open) = check::begin_scope(frame) {
         u32::from(open.0)
     } else {
-        say(format_args!("no leak scope was begun: {} are open already", heap::Scope::MOST));
+        say(format_args!(
+            "no leak scope was begun: {} are open already, or ended without a check",
+            heap::Scope::MOST
+        ));
         return code::COULD_NOT_CHECK;
     };
     // SAFETY: the caller's own struct, which `given` found large enough.

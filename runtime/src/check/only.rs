@@ -82,30 +82,38 @@ pub fn baseline(frame: &CallerFrame) -> Option<u32> {
         refused(&occasion);
         return None;
     };
-    let mut remarks = Remarks::new();
-    let sums = in_stopped_world(
-        &occasion,
-        frame,
-        init::options(),
-        Way::Stop { extended_later: true },
-        &mut remarks,
-        &mut |_, _| {},
-        &mut |_, _, _| {
-            let heap = HeapView::new()?;
-            let sums = by_stack(&heap)?;
-            heap.grow_older();
-            Ok::<_, Failure>(sums)
-        },
-    );
+    let (mut remarks, mut sums) = (Remarks::new(), MapVec::new());
+    let walked = walk(frame, &mut remarks, &mut |heap| {
+        sums = by_stack(heap)?;
+        heap.grow_older();
+        Ok(())
+    });
     if let Some(why) = remarks.failure() {
         report::say(format_args!("no baseline could be made: {why}"));
     }
-    let sums = sums?;
+    walked?;
     let number = BASELINES.fetch_add(1, Relaxed) + 1;
     if let Some(slot) = SUMS.lock().get_mut((number % REMEMBERED) as usize) {
         *slot = sums;
     }
     Some(number)
+}
+
+/// Works on the heap in the stopped world.
+fn walk(
+    frame: &CallerFrame,
+    remarks: &mut Remarks,
+    work: &mut dyn FnMut(&HeapView) -> Result<(), Failure>,
+) -> Option<()> {
+    in_stopped_world(
+        &Occasion::RECOVERABLE,
+        frame,
+        init::options(),
+        Way::Stop { extended_later: true },
+        remarks,
+        &mut |_, _| {},
+        &mut |_, _, _| work(&HeapView::new()?),
+    )
 }
 
 fn by_stack(heap: &HeapView) -> Result<MapVec<Sum<u32>>, Errno> {
@@ -174,19 +182,10 @@ fn take_back(frame: &CallerFrame) {
     let turn = Turn::wait();
     let mut walked = None;
     if turn.is_some() && !left.is_nothing() {
-        let mut remarks = Remarks::new();
-        walked = in_stopped_world(
-            &Occasion::RECOVERABLE,
-            frame,
-            init::options(),
-            Way::Stop { extended_later: true },
-            &mut remarks,
-            &mut |_, _| {},
-            &mut |_, _, _| {
-                HeapView::new()?.move_scopes(|scope| left.goes_to(scope));
-                Ok::<_, Failure>(())
-            },
-        );
+        walked = walk(frame, &mut Remarks::new(), &mut |heap| {
+            heap.move_scopes(|scope| left.goes_to(scope));
+            Ok(())
+        });
     }
     left.settle(walked.is_some());
 }

@@ -79,7 +79,8 @@ impl<'a, P: Provider, M: ReadMemory> Leads<'a, P, M> {
         }
     }
 
-    fn in_range(&mut self, range: AddrRange, each: &mut impl FnMut(Addr, usize, Lead)) {
+    // One copy for all floods.
+    fn in_range(&mut self, range: AddrRange, each: &mut dyn FnMut(Addr, usize, Lead)) {
         let AddrRange { start: mut at, end } = words::aligned(range);
         let mut buffer = core::mem::take(&mut self.buffer);
         while at < end {

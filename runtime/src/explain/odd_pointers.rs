@@ -127,12 +127,12 @@ impl Reached for &Marks {
 /// Follows words in all forms from the roots, and from all that was reached.
 pub(super) fn flood(
     scanner: &mut Scanner<'_, impl Provider, impl ReadMemory>,
-    reached: &mut impl Reached,
+    reached: &mut dyn Reached,
 ) -> Result<(), Errno> {
     let (provider, harvest) = (scanner.leads.provider, scanner.leads.harvest);
     let (mut pending, mut full) = (MapVec::new(), Ok(()));
-    let mut take = |reached: &mut _, found: &Found| {
-        if Reached::reach(reached, found) && full.is_ok() {
+    let mut take = |reached: &mut dyn Reached, found: &Found| {
+        if reached.reach(found) && full.is_ok() {
             full = pending.push(found.lead);
         }
     };
@@ -162,7 +162,8 @@ pub(super) fn flood(
     full
 }
 
-/// Reads memory for words that lead somewhere, in all forms that are tried.
+/// Reads memory for words that lead somewhere, in all forms that are tried. Few do: what is done with them is called, so that
+/// there is one copy of the rest.
 pub(super) struct Scanner<'a, P, M> {
     forms: OddPointers,
     /// What compressed pointers may count from.
@@ -198,7 +199,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
     }
 
     /// Looks at all that can be read of a root or a mapping.
-    pub(super) fn memory(&mut self, range: AddrRange, each: &mut impl FnMut(Found)) {
+    pub(super) fn memory(&mut self, range: AddrRange, each: &mut dyn FnMut(Found)) {
         let harvest = self.leads.harvest;
         for part in harvest.resident.within(range) {
             self.part(part, each);
@@ -206,7 +207,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
     }
 
     /// Looks at a chunk, unless it is kept, or at the pieces of a run.
-    pub(super) fn holder(&mut self, lead: Lead, each: &mut impl FnMut(Found)) {
+    pub(super) fn holder(&mut self, lead: Lead, each: &mut dyn FnMut(Found)) {
         let (provider, harvest) = (self.leads.provider, self.leads.harvest);
         match lead {
             Lead::Chunk(id) if self.kept.binary_search(&id).is_ok() => {}
@@ -224,7 +225,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
     }
 
     /// Looks at every word of a range, in every form.
-    fn part(&mut self, range: AddrRange, each: &mut impl FnMut(Found)) {
+    fn part(&mut self, range: AddrRange, each: &mut dyn FnMut(Found)) {
         let AddrRange { start: mut at, end } = words::aligned(range);
         let mut buffer = core::mem::take(&mut self.buffer);
         let mut before = None;
@@ -263,7 +264,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
     }
 
     /// The words that begin in `low` and end in the first so many `bits` of the word at `place` behind it.
-    fn between(&mut self, low: usize, high: usize, place: Addr, bits: u32, each: &mut impl FnMut(Found)) {
+    fn between(&mut self, low: usize, high: usize, place: Addr, bits: u32, each: &mut dyn FnMut(Found)) {
         for bits in (8..=bits).step_by(8) {
             let word = low >> bits | high << (usize::BITS - bits);
             self.word(Spot::At(place.minus(WORD).plus(bits as usize / 8)), word, false, each);
@@ -271,7 +272,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
     }
 
     /// Looks at a word in every form.
-    pub(super) fn word(&mut self, spot: Spot, word: usize, is_aligned: bool, each: &mut impl FnMut(Found)) {
+    pub(super) fn word(&mut self, spot: Spot, word: usize, is_aligned: bool, each: &mut dyn FnMut(Found)) {
         self.plain(spot, word, word, !is_aligned, each);
         if !is_aligned {
             return;
@@ -303,7 +304,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
     }
 
     /// Looks at 32 bits as a compressed pointer.
-    fn half(&mut self, spot: Spot, word: usize, number: u32, each: &mut impl FnMut(Found)) {
+    fn half(&mut self, spot: Spot, word: usize, number: u32, each: &mut dyn FnMut(Found)) {
         let Some(Compressed { shift, .. }) = self.forms.compressed.filter(|_| number != 0) else { return };
         for index in 0..self.bases.len() {
             let base = self.bases.get(index).copied().unwrap_or(0);
@@ -311,7 +312,7 @@ impl<'a, P: Provider, M: ReadMemory> Scanner<'a, P, M> {
         }
     }
 
-    fn plain(&self, spot: Spot, word: usize, address: usize, is_odd: bool, each: &mut impl FnMut(Found)) {
+    fn plain(&self, spot: Spot, word: usize, address: usize, is_odd: bool, each: &mut dyn FnMut(Found)) {
         if self.leads.is_near(address)
             && let Some(lead) = self.leads.of(address)
         {
