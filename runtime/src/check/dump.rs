@@ -58,7 +58,9 @@ pub fn dump_threads(asker: &Asker<'_>, descriptor: Option<i32>) -> Option<StopNo
     if !options.symbolize || !render_child::symbolize(&Remembered, &mut plain, &mut out) {
         plain(&mut out);
     }
-    // A line that cannot be written is lost: there is nobody to tell.
-    let _ = out.finish();
+    if let Err(errno) = out.finish() {
+        report::say(format_args!("the list of threads could not be written ({errno})"));
+        return None;
+    }
     Some(notes)
 }

@@ -74,10 +74,14 @@ impl core::fmt::Display for CouldNotWrite {
             CouldNotWrite::Maps(errno) => write!(f, "/proc/self/maps cannot be read ({errno})"),
             CouldNotWrite::Memory(errno) => write!(f, "no memory for the tables of the core file ({errno})"),
             CouldNotWrite::Write(errno) => {
-                write!(
-                    f,
-                    "the core file could not be written to its end ({errno}): is there room, and may it be that large?"
-                )
+                let advice = match errno.get() {
+                    libc::ENOSPC | libc::EDQUOT => ": make room for it",
+                    libc::EFBIG => ": raise the limit on the size of files (ulimit -f)",
+                    libc::EPIPE => ": its reader was gone",
+                    libc::EBADF => ": open the descriptor for writing",
+                    _ => "",
+                };
+                write!(f, "the core file could not be written to its end ({errno}){advice}")
             }
         }
     }

@@ -22,8 +22,8 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(to: i32, memory: Option<Fd>) -> Target {
-        // A stream answers ESPIPE. A file that already has something in it is overwritten from where it stands.
-        let seeks = file::skip(to, 0).is_ok();
+        // What a file has behind the place where it stands would be read in its holes.
+        let seeks = file::is_written_in_place(to) && file::end_here(to).is_ok();
         Target { to, memory, at: 0, seeks, copied: 0, unreadable: 0 }
     }
 

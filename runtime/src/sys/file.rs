@@ -103,6 +103,21 @@ pub fn skip(fd: i32, distance: u64) -> Result<usize, Errno> {
     unsafe { syscall(libc::SYS_lseek, [fd as usize, distance as usize, libc::SEEK_CUR as usize, 0, 0, 0]) }
 }
 
+/// True for a regular file that is written where it stands: not for one that was opened with O_APPEND, nor for a device, a
+/// pipe or a socket. `fd` need not be ours.
+pub fn is_written_in_place(fd: i32) -> bool {
+    // SAFETY: touches no memory.
+    let flags = unsafe { syscall(libc::SYS_fcntl, [fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0]) };
+    // SAFETY: a structure of plain numbers, for which zero is a value.
+    let mut status: libc::stat = unsafe { core::mem::zeroed() };
+    let arguments = [fd as usize, core::ptr::from_mut(&mut status).addr(), 0, 0, 0, 0];
+    // SAFETY: the kernel writes one struct stat, which on 64-bit systems libc and kernel lay out alike (stat(2)).
+    let asked = unsafe { syscall(libc::SYS_fstat, arguments) };
+    asked.is_ok()
+        && status.st_mode & libc::S_IFMT == libc::S_IFREG
+        && flags.is_ok_and(|flags| flags & libc::O_APPEND as usize == 0)
+}
+
 /// `ftruncate(fd, here)`: the file ends where it stands. `fd` need not be ours.
 pub fn end_here(fd: i32) -> Result<(), Errno> {
     let here = skip(fd, 0)?;
