@@ -3,6 +3,7 @@
 // TIMEOUT: 40
 // REFERENCE: hangs until the child ends
 // EXPECT: some leak of 777 bytes in 1 object
+// STDERR: incomplete: 777 byte.s. in 1 object.s. were not reached
 // STDERR-NOT: leak of 4242 byte
 #include "support.h"
 #include <pthread.h>
@@ -28,13 +29,13 @@ static void *body(void *unused) {
 int main(void) {
   pthread_t thread;
   hidden = hidden_malloc(4242);
-  (void)hidden_malloc(777); /* The check sees what is lost. */
+  (void)hidden_malloc(777); /* The check sees what is lost, and cannot be sure while nobody knows the parent's registers. */
   CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
   await(&in_child);
-  int found = __lsan_do_recoverable_leak_check();
+  CHECK(__lsan_do_recoverable_leak_check() == 0);
   void *object = unhide(hidden);
   end = 1;
   CHECK(pthread_join(thread, NULL) == 0);
   free(object);
-  return found ? 1 : 0;
+  return 0;
 }

@@ -151,9 +151,10 @@ impl StoppedWorld<'_> {
         note(had::EXTENDED, !extended.is_empty());
         note(had::BLOCKED, record.blocked.is_some());
         let by_ptrace = self.world.notes().backend == Backend::Ptrace;
-        note(had::PENDING, by_ptrace && record.has_registers() && !is_caller);
+        note(had::PENDING, record.pending.is_some() || by_ptrace && record.has_registers() && !is_caller);
         let queued = self.world.queued_signals().iter().filter(|signal| signal.tid == Some(record.tid));
-        let pending = queued.fold(0, |set, signal| set | 1 << ((signal.info.si_signo - 1) & 63));
+        let known = record.pending.map_or(0, |set| set.0);
+        let pending = queued.fold(known, |set, signal| set | 1 << ((signal.info.si_signo - 1) & 63));
         let mut name = [0; 16];
         let comm = self.world.proc().open_of_thread(record.listed, "comm");
         let length = comm.and_then(|file| file::read(&file, &mut name)).unwrap_or(0);

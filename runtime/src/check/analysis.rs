@@ -16,6 +16,7 @@ use crate::scan::{self, Bits, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
 use crate::stop::{self, Backend, Crew, ProcFile, World};
 use crate::sys::file;
+use crate::sys::signals::SignalSet;
 use crate::threads::{self, mappings::Mapping};
 use crate::trace::{self, StackId};
 
@@ -35,11 +36,21 @@ pub(super) struct Analysis {
     pub(super) counts: Counts,
     pub(super) totals: Totals,
     pub(super) harvest: harvest::Notes,
+    pub(super) doubts: Doubts,
+    pub(super) survey: Survey,
+}
+
+/// Why something that was not reached may be held all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Doubts {
     /// Bytes that should have been read and could not be.
     pub(super) unreadable: usize,
     /// There was no time for the second look that the options want.
-    pub(super) looked_short: bool,
-    pub(super) survey: Survey,
+    looked_short: bool,
+    /// Threads with registers that only the kernel knows, where something was not reached.
+    vfork_parents: usize,
+    /// Signals wait whose values only the kernel knows, and something was not reached.
+    signals: bool,
 }
 
 /// Why a stopped world came to nothing.
@@ -97,6 +108,8 @@ pub(super) struct Seen {
     mappings: MapVec<Mapping>,
     /// Present pages are not known yet, but of what a copy would not have.
     early: bool,
+    /// Signals wait whose values are not known, now.
+    unread_signals: bool,
     /// Registers were left that may be roots.
     registers_left: bool,
     /// CPUs that the program itself uses meanwhile: none while it stands.
@@ -130,6 +143,7 @@ pub(super) fn look(
         only,
         baseline,
         mappings,
+        unread_signals: world.unread_signals() != SignalSet::EMPTY,
         registers_left,
         busy: 0,
         patience,
@@ -186,14 +200,19 @@ impl Seen {
             let late = harvest.words.get(first..).unwrap_or_default();
             scan::mark_late(heap, memory, harvest, late, &mut marks)?;
         }
-        let Seen { heap, harvest, only, baseline, mappings, patience, .. } = &*self;
+        let Seen { heap, harvest, only, baseline, mappings, patience, unread_signals, .. } = &*self;
         let looked_short = !doubt(heap, memory, harvest, options, &marks, patience.second_look())?;
+        let mut doubts =
+            Doubts { unreadable: marks.statistics.unreadable, looked_short, ..Doubts::default() };
+        if !marks.all_reached() {
+            doubts.vfork_parents = if options.use_registers { world.vfork_parents() } else { 0 };
+            doubts.signals = *unread_signals;
+        }
         // A thread that runs on moves pointers about while we look, and has some in registers that nobody sees. What
         // could not be read may hold the one pointer to any chunk.
-        let is_moving = world.threads().iter().any(|thread| thread.runs_on());
-        let lacks_roots = marks.statistics.unreadable > 0 || harvest.notes.lack_roots();
+        let lacks_roots = !world.has_all_registers() || harvest.notes.lack_roots();
         let mut withheld = Bits::new(0)?;
-        if is_moving || lacks_roots || looked_short {
+        if lacks_roots || doubts != Doubts::default() {
             withheld = Bits::new(heap.slots())?;
             marks.for_each_unreached(|id| {
                 withheld.add(id.index());
@@ -202,8 +221,7 @@ impl Seen {
         }
         let leaks = classify::classify(heap, memory, &harvest.resident, &marks)?;
         let survey = survey::make(world, heap, memory, harvest, &marks, mappings, options, *patience)?;
-        let mut analysis = Analysis { harvest: harvest.notes, survey, looked_short, ..Analysis::default() };
-        analysis.unreadable = marks.statistics.unreadable;
+        let mut analysis = Analysis { harvest: harvest.notes, survey, doubts, ..Analysis::default() };
         analysis.totals.threads = world.threads().len();
         analysis.totals.served = crate::heap::has_served();
         analysis.totals.chunks = marks.census.chunks;
@@ -319,8 +337,7 @@ struct Rest {
     counts: Counts,
     totals: Totals,
     harvest: harvest::Notes,
-    unreadable: usize,
-    looked_short: bool,
+    doubts: Doubts,
 }
 
 impl Analysis {
@@ -334,10 +351,8 @@ impl Analysis {
     /// From a snapshot: puts all of it, or why there is none, where the program finds it.
     pub(super) fn hand_over(result: &Result<Analysis, Failure>, handover: &Handover) -> Result<(), Errno> {
         match result {
-            Ok(Analysis { leaks, counts, totals, harvest, unreadable, looked_short, survey }) => {
-                let (unreadable, looked_short) = (*unreadable, *looked_short);
-                let rest =
-                    Rest { counts: *counts, totals: *totals, harvest: *harvest, unreadable, looked_short };
+            Ok(Analysis { leaks, counts, totals, harvest, doubts, survey }) => {
+                let rest = Rest { counts: *counts, totals: *totals, harvest: *harvest, doubts: *doubts };
                 handover.write::<Result<Rest, Failure>>(&[Ok(rest)])?;
                 handover.write::<report::Leak>(leaks)?;
                 survey.hand_over(handover)
@@ -350,11 +365,11 @@ impl Analysis {
     pub(super) fn take_over(handover: &Handover) -> Result<Analysis, Failure> {
         let mut lists = handover.lists();
         let head = lists.take::<Result<Rest, Failure>>()?;
-        let Rest { counts, totals, harvest, unreadable, looked_short } =
+        let Rest { counts, totals, harvest, doubts } =
             head.first().copied().unwrap_or(Err(Failure::Memory(Errno::new(libc::ENOSPC))))?;
         let leaks = lists.take()?;
         let survey = Survey::take_over(&mut lists)?;
-        Ok(Analysis { leaks, counts, totals, harvest, unreadable, looked_short, survey })
+        Ok(Analysis { leaks, counts, totals, harvest, doubts, survey })
     }
 
     fn enter(&mut self, heap: &HeapView, leak: &classify::Leak, withheld: bool) -> Result<(), Errno> {
@@ -433,14 +448,27 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
             "scan_threads={wanted} is more than two for each CPU that can be used: not more than {most} tasks scan"
         ));
     }
-    if analysis.unreadable > 0 {
+    let doubts = &analysis.doubts;
+    if doubts.vfork_parents > 0 {
+        remarks.reason(format_args!(
+            "{} threads wait for a vfork child, and of their registers only the kernel knows: check when that has called exec",
+            doubts.vfork_parents
+        ));
+    }
+    if doubts.signals {
+        remarks.reason(format_args!(
+            "signals wait whose values could not be read, and one may be the only pointer to an object: check when they have \
+             been delivered"
+        ));
+    }
+    if doubts.unreadable > 0 {
         remarks.reason(format_args!(
             "{} bytes of reachable memory could not be read: pages that are broken, or that mprotect(2) has closed to a \
              process without its privileges; keep these, or call prctl(PR_SET_DUMPABLE, 1)",
-            analysis.unreadable
+            doubts.unreadable
         ));
     }
-    if analysis.looked_short {
+    if doubts.looked_short {
         remarks.reason(format_args!(
             "there was no time for the second look at pointers that the options want (pointer_mask, use_unaligned, \
              use_past_end, compressed_pointers, interior_possible): allow more by survey_deadline_ms"

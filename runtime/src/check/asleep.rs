@@ -96,11 +96,11 @@ fn is_clean(analysis: &Analysis) -> bool {
         leaks,
         counts,
         harvest: harvest::Notes { lost_stacks, lost_tls, odd_lines, .. },
-        unreadable,
+        doubts,
         ..
     } = analysis;
     let none = Total::default();
     leaks.is_empty()
         && [counts.direct, counts.indirect, counts.possible] == [none; 3]
-        && (*lost_stacks, *lost_tls, *odd_lines, *unreadable) == (0, 0, 0, 0)
+        && (*lost_stacks, *lost_tls, *odd_lines, doubts.unreadable) == (0, 0, 0, 0)
 }

@@ -89,7 +89,25 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
             _ => {}
         }
     }
+    pending_of_caller(body, collector.process_queue_read);
     body.world.notes.threads = body.world.threads.len() as u32;
+}
+
+/// The caller is nobody's tracee: /proc tells which signals wait for it, and not their values. Those of its process are
+/// read by any tracee.
+pub(super) fn pending_of_caller(body: &mut Body, process_queue_read: bool) {
+    let listed = body.world.proc.caller().unwrap_or(body.caller);
+    let status = body.world.proc.open_of_thread(listed, "status").and_then(|file| Status::read(&file));
+    match status {
+        Ok(status) => {
+            if let Some(record) = body.world.threads.first_mut() {
+                record.pending = Some(SignalSet(status.pending));
+            }
+            body.world.unread.0 |=
+                status.pending | if process_queue_read { 0 } else { status.shared_pending };
+        }
+        Err(_) => body.world.unread = SignalSet::ALL,
+    }
 }
 
 /// True for a thread that is about to receive a signal that the program ignores.
@@ -265,9 +283,12 @@ impl Collector<'_> {
     }
 
     fn queued(&mut self, body: &mut Body, tid: Tid, stopped: &Stopped) {
-        take_queue(body, stopped, Queue::Thread, Some(tid));
-        if !core::mem::replace(&mut self.process_queue_read, true) {
-            take_queue(body, stopped, Queue::Process, None);
+        if let Err(errno) = take_queue(body, stopped, Queue::Thread, Some(tid)) {
+            body.world.notes.miss(tid, Missing::NoSignals(errno));
+        }
+        // Of a thread that cannot be asked the next may be.
+        if !self.process_queue_read {
+            self.process_queue_read = take_queue(body, stopped, Queue::Process, None).is_ok();
         }
     }
 
@@ -290,17 +311,18 @@ impl Collector<'_> {
     }
 }
 
-fn take_queue(body: &mut Body, stopped: &Stopped, queue: Queue, tid: Option<Tid>) {
+fn take_queue(body: &mut Body, stopped: &Stopped, queue: Queue, tid: Option<Tid>) -> Result<(), Errno> {
     // SAFETY: plain data, for which zero is a value.
     let mut batch: [libc::siginfo_t; 8] = unsafe { core::mem::zeroed() };
     let mut offset = 0;
-    while let Ok(count) = stopped.signals(queue, offset, &mut batch) {
+    loop {
+        let count = stopped.signals(queue, offset, &mut batch)?;
         for info in batch.iter().take(count) {
             keep_signal(body, tid, Ok(*info));
         }
         offset += count;
         if count < batch.len() {
-            return;
+            return Ok(());
         }
     }
 }
@@ -337,6 +359,7 @@ pub(super) fn record_caller(body: &mut Body) {
     let listed = body.world.proc.caller().unwrap_or(body.caller);
     let mut record = ThreadRecord::unknown(body.caller, listed, StopKind::Caller);
     record.registers = body.caller_registers;
+    record.blocked = Some(body.caller_blocked);
     keep(body, record);
 }
 

@@ -76,6 +76,7 @@ impl Ending {
             }
             Outcome::NoProc => CouldNotStop::NoProc(errno),
             Outcome::NoMemory => CouldNotStop::NoMemory(errno),
+            Outcome::NoAnswer if self.first != 0 => CouldNotStop::NoSignalSent(errno),
             Outcome::NoAnswer => CouldNotStop::NoSignalAnswer,
             Outcome::Awake => CouldNotStop::Awake,
         })

@@ -7,7 +7,7 @@
 //! wait for a vfork child, exact restarts of calls where /proc refuses to tell which call a thread is in.
 
 use crate::arch::Registers;
-use crate::base::{Addr, Tid};
+use crate::base::{Addr, Errno, Tid};
 use crate::mem::{ProcessMemory, ReadMemory};
 use crate::sys::signals::SignalSet;
 use crate::sys::{process, task};
@@ -37,10 +37,11 @@ pub(super) fn stop_all(
     let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
     let mut buffer = [0; LIST_BUFFER];
     super::collect::record_caller(body);
+    let mut refused = None;
     loop {
         body.world.notes.passes += 1;
         let before = body.tracees.len();
-        list.for_each(&mut buffer, &mut |listed| send(parking, body, listed))
+        list.for_each(&mut buffer, &mut |listed| refused = send(parking, body, listed).err().or(refused))
             .map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
         let late = process::monotonic_ns() > deadline;
         if body.tracees.len() == before || late {
@@ -62,46 +63,62 @@ pub(super) fn stop_all(
     }
     body.world.notes.threads = body.world.threads.len() as u32;
     let others = body.tracees.iter().filter(|task| task.state == State::Interrupted).count();
-    if recorded == 0 && others > 0 {
-        return Err(Ending::new(Outcome::NoAnswer, 0));
+    match refused {
+        _ if recorded > 0 => {}
+        Some(errno) => return Err(Ending::errno(Outcome::NoAnswer, errno)),
+        None if others > 0 => return Err(Ending::new(Outcome::NoAnswer, 0)),
+        None => {}
     }
+    super::collect::pending_of_caller(body, false);
+    body.world.unread.0 |= parking.pending().0;
     Ok(())
 }
 
-fn send(parking: &Parking, body: &mut Body, listed: Tid) {
+/// Sends a thread that is new to its place. The error says that the signal was refused.
+fn send(parking: &Parking, body: &mut Body, listed: Tid) -> Result<(), Errno> {
     if body.tracees.contains(listed) {
-        return;
+        return Ok(());
     }
     let proc = body.world.proc;
     let status = || proc.open_of_thread(listed, "status").and_then(|file| Status::read(&file)).ok();
     let tid = if proc.is_native() { Some(listed) } else { status().and_then(|s| Tid::new(s.innermost)) };
-    let Some(tid) = tid else { return };
+    let Some(tid) = tid else { return Ok(()) };
     let caller = proc.caller() == Some(listed);
     let state = if caller { State::Apart } else { State::Interrupted };
     if body.tracees.add(Tracee { tid, listed, state, foreign: false }).is_err() {
         // Without an entry no place either: the two are counted alike.
-        return body.world.notes.miss(tid, Missing::NoMemory);
+        body.world.notes.miss(tid, Missing::NoMemory);
+        return Ok(());
     }
     if caller {
-        return;
+        return Ok(());
     }
     // Before the signal: afterwards the thread is in its handler.
     let call = InSystemCall::of(&proc, listed);
-    let sent = parking.reserve(tid, listed, call);
     let index = body.tracees.len() - 1;
+    // Our handler makes system calls that the mode answers with death.
+    if call.is_none_or(|call| call.is_for_the_strict()) && status().is_some_and(|status| status.is_strict) {
+        body.world.notes.miss(tid, Missing::StrictSeccomp);
+        body.tracees.set(index, State::Apart);
+        return Ok(());
+    }
+    let sent = parking.reserve(tid, listed, call);
     match sent.map(|place| parking.send(body.pid, place)) {
         Some(Ok(())) => {}
         // It ended; its place stays empty.
         Some(Err(errno)) if errno.get() == libc::ESRCH => body.tracees.set(index, State::Gone),
         Some(Err(errno)) => {
-            body.world.notes.miss(tid, Missing::NotSeized(errno));
-            body.tracees.set(index, State::Exited);
+            body.world.notes.miss(tid, Missing::NotSignalled(errno));
+            parking.give_back();
+            body.tracees.set(index, State::Apart);
+            return Err(errno);
         }
         None => {
             body.world.notes.miss(tid, Missing::NoMemory);
             body.tracees.set(index, State::Apart);
         }
     }
+    Ok(())
 }
 
 /// Every task but those without a place has the next one, in order.

@@ -25,12 +25,18 @@ pub enum Backend {
 pub enum Missing {
     /// It could not be seized.
     NotSeized(Errno),
+    /// It could not be sent the signal that stops.
+    NotSignalled(Errno),
+    /// Any system call but four would kill it, so also the signal that stops.
+    StrictSeccomp,
     /// Another process traces it.
     Traced(i32),
     /// It did not stop before the deadline.
     NotStopped,
     /// It stopped, and its registers could not be read.
     NoRegisters(Errno),
+    /// It stopped, and the signals that wait for it or for its process could not be read.
+    NoSignals(Errno),
     /// It waits for a child that shares its memory and could not be stopped.
     VforkChild,
     /// There was no memory for its record.
@@ -90,9 +96,24 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Missing::NotSeized(errno) => write!(f, "could not be seized ({errno})"),
+            Missing::NotSignalled(errno) => {
+                write!(
+                    f,
+                    "could not be sent the stop signal ({errno}): allow rt_tgsigqueueinfo in the sandbox's profile"
+                )
+            }
+            Missing::StrictSeccomp => f.write_str(
+                "is in seccomp's strict mode, where the stop signal would end it: only ptrace can stop it",
+            ),
             Missing::Traced(pid) => write!(f, "is traced by process {pid}: detach that, or set ptrace=0"),
             Missing::NotStopped => f.write_str("did not stop in time: a longer deadline_ms waits for it"),
             Missing::NoRegisters(errno) => write!(f, "has registers that could not be read ({errno})"),
+            Missing::NoSignals(errno) => {
+                write!(
+                    f,
+                    "has pending signals that could not be read ({errno}): allow ptrace in the sandbox's profile"
+                )
+            }
             Missing::VforkChild => f.write_str(
                 "waits for a vfork child that could not be stopped: check when that has called exec",
             ),
@@ -156,8 +177,10 @@ pub enum CouldNotStop {
     SnapshotDied(Death),
     /// Another stop was going on for as long as the deadline allows.
     Busy,
-    /// A signal of ours could not be sent or was not answered by any thread.
+    /// A signal of ours was not answered by any thread.
     NoSignalAnswer,
+    /// It could be sent to none.
+    NoSignalSent(Errno),
     /// Threads that were to be watched only do not sleep, or did not sleep on.
     Awake,
 }
@@ -225,6 +248,10 @@ impl fmt::Display for CouldNotStop {
             CouldNotStop::HelperDied(death) => write!(f, "the helper task ended early: {death}"),
             CouldNotStop::SnapshotDied(death) => write!(f, "the snapshot's process ended early: {death}"),
             CouldNotStop::Busy => f.write_str("another check was still going on when the deadline passed"),
+            CouldNotStop::NoSignalSent(errno) => write!(
+                f,
+                "the stop signal could not be sent ({errno}): allow rt_tgsigqueueinfo in the sandbox's profile"
+            ),
             CouldNotStop::NoSignalAnswer => f.write_str("the threads did not answer the stop signal"),
             CouldNotStop::Awake => f.write_str("not all threads slept, or one woke"),
         }

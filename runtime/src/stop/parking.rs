@@ -52,6 +52,8 @@ pub(super) struct Parking {
     open: AtomicU32,
     /// How many threads stand here.
     parked: AtomicU32,
+    /// Signals that wait.
+    pending: AtomicU64,
     /// Whoever makes `parked` this wakes the helper.
     wanted: AtomicU32,
     /// Threads whose call has failed.
@@ -87,6 +89,16 @@ impl Parking {
         place.tid.store(tid.get(), Relaxed);
         self.used.store(index + 1, Release);
         Some(index)
+    }
+
+    /// Gives back the place that was reserved last.
+    pub(super) fn give_back(&self) {
+        self.used.fetch_sub(1, Release);
+    }
+
+    /// The signals that waited for the threads that stand here, or for their process.
+    pub(super) fn pending(&self) -> SignalSet {
+        SignalSet(self.pending.load(Acquire) & !SignalSet::EMPTY.with(libc_internal()).0)
     }
 
     /// Sends the thread there.
@@ -176,6 +188,7 @@ impl ParkingMap {
             number,
             open: AtomicU32::new(0),
             parked: AtomicU32::new(0),
+            pending: AtomicU64::new(0),
             wanted: AtomicU32::new(u32::MAX),
             first: First::new(),
             mended: AtomicU32::new(0),
@@ -310,6 +323,7 @@ fn park(parking: &Parking, index: usize, frame: &mut libc::ucontext_t) {
         place.goes_first.store(1, Release);
         parking.first.join();
     }
+    parking.pending.fetch_or(signals::pending().unwrap_or(SignalSet::ALL).0, Release);
     place.parked.store(1, Release);
     if parking.parked.fetch_add(1, AcqRel) + 1 == parking.wanted.load(SeqCst) {
         let _ = futex::wake(&parking.parked, 1);

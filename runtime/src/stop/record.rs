@@ -9,7 +9,7 @@
 use crate::arch::Registers;
 use crate::base::{Addr, Tid};
 use crate::mem::MapVec;
-use crate::sys::signals::SignalSet;
+use crate::sys::signals::{SignalSet, libc_internal};
 
 use super::notes::StopNotes;
 use super::proc_files::{OpenedAhead, ProcFiles};
@@ -50,6 +50,8 @@ pub struct ThreadRecord {
     pub registers: Registers,
     /// The signals it blocks, when that was asked for.
     pub blocked: Option<SignalSet>,
+    /// The signals that wait for it alone, where they are known without their siginfo ([`World::queued_signals`]).
+    pub pending: Option<SignalSet>,
     /// A vfork child or another process that shares the memory, not a thread of this process.
     pub shares_memory: bool,
     pub(super) extended: Slice,
@@ -72,6 +74,7 @@ impl ThreadRecord {
             stop,
             registers: Registers::NONE,
             blocked: None,
+            pending: None,
             shares_memory: false,
             extended: Slice::default(),
             extended_later: false,
@@ -97,12 +100,6 @@ impl ThreadRecord {
     /// left alive, though an inlined system call may have.
     pub fn system_call(&self) -> Option<usize> {
         self.registers.system_call()
-    }
-
-    /// True when it did not stop and nothing is known of where it is: it runs in the program while the world is looked at.
-    /// One that sleeps in the kernel, where /proc tells its stack pointer, moves nothing.
-    pub fn runs_on(&self) -> bool {
-        self.stop == StopKind::Running && self.stack_pointer().is_null()
     }
 
     /// True when the general registers are whole.
@@ -140,6 +137,7 @@ pub struct World {
     pub(super) threads: MapVec<ThreadRecord>,
     pub(super) extended: MapVec<u64>,
     pub(super) queued: MapVec<QueuedSignal>,
+    pub(super) unread: SignalSet,
     pub(super) notes: StopNotes,
     pub(super) proc: ProcFiles,
     pub(super) ahead: OpenedAhead,
@@ -151,6 +149,7 @@ impl World {
             threads: MapVec::new(),
             extended: MapVec::new(),
             queued: MapVec::new(),
+            unread: SignalSet::EMPTY,
             notes: StopNotes::default(),
             proc,
             ahead: OpenedAhead::nothing(),
@@ -182,6 +181,29 @@ impl World {
     /// Signals that wait to be delivered to the process or to one of its threads.
     pub fn queued_signals(&self) -> &[QueuedSignal] {
         &self.queued
+    }
+
+    /// Signals that wait to be delivered and whose siginfo was not read: their values may be pointers. Without those that
+    /// the kernel sends by itself, with a siginfo of its own making.
+    pub fn unread_signals(&self) -> SignalSet {
+        const OF_THE_KERNEL: SignalSet =
+            SignalSet::EMPTY.with(libc::SIGCHLD).with(libc::SIGPIPE).with(libc::SIGURG).with(libc::SIGWINCH);
+        SignalSet(self.unread.0 & !OF_THE_KERNEL.0).without(libc_internal())
+    }
+
+    /// True when no pointer in a thread's registers can have been missed, but for those of [`World::vfork_parents`].
+    pub fn has_all_registers(&self) -> bool {
+        let is_known = |thread: &ThreadRecord| match thread.stop {
+            StopKind::VforkParent | StopKind::KernelWorker => true,
+            _ => thread.has_registers(),
+        };
+        self.notes.is_complete() && self.threads.iter().all(is_known)
+    }
+
+    /// Threads that wait for a vfork child, which stands still as they do. Of their registers only the kernel knows what
+    /// the call keeps for them.
+    pub fn vfork_parents(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.stop == StopKind::VforkParent).count()
     }
 
     /// The id of the process, which is also that of its first thread, as the program itself sees it. /proc of an outer

@@ -14,6 +14,7 @@
 use core::sync::atomic::Ordering;
 
 use crate::base::{Errno, Tid};
+use crate::sys::wait::{self, Block};
 use crate::sys::{file, process, task};
 
 use super::blocked::BlockedCalls;
@@ -27,9 +28,22 @@ use super::tracees::{Seized, State, Tracee};
 /// Seizes every task but the caller, then interrupts all. An ending says that nothing was interrupted and nothing can be
 /// done.
 pub(super) fn seize_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), Ending> {
+    ask_for_waits(body.caller)?;
     find_all(session, body, deadline)?;
     interrupt_all(body);
     Ok(())
+}
+
+/// No stop could be seen where waiting is refused. The caller is no child of the helper's, which the kernel answers.
+fn ask_for_waits(caller: Tid) -> Result<(), Ending> {
+    let ask = || wait::tracee(caller, Block::Poll).map_err(Errno::get);
+    match ask() {
+        // Asked twice before it is believed, as an error may pass.
+        Err(errno) if errno != libc::ECHILD && ask() == Err(errno) => {
+            Err(Ending::errno(Outcome::Refused, Errno::new(errno)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn find_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), Ending> {

@@ -18,6 +18,7 @@ use crate::arch::{Registers, page_size};
 use crate::base::{Addr, AddrRange, Errno, Tid};
 use crate::mem::{MapVec, OwnMap, ProcessMemory};
 use crate::sys::memory;
+use crate::sys::signals::SignalSet;
 
 use super::call::Call;
 use super::ending::Said;
@@ -71,6 +72,8 @@ pub(super) struct Body {
     pub(super) pid: i32,
     pub(super) caller: Tid,
     pub(super) caller_registers: Registers,
+    /// What it blocked before the stop.
+    pub(super) caller_blocked: SignalSet,
     pub(super) world: World,
     pub(super) tracees: Tracees,
     pub(super) how: How,
@@ -216,6 +219,7 @@ impl SessionMap {
                 pid,
                 caller,
                 caller_registers,
+                caller_blocked: SignalSet::EMPTY,
                 world,
                 tracees,
                 how,

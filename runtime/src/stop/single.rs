@@ -7,7 +7,7 @@
 use crate::arch::Registers;
 use crate::base::Tid;
 use crate::mem::{FaultGuard, OwnStack};
-use crate::sys::process;
+use crate::sys::{process, signals};
 
 use super::Works;
 use super::notes::{Backend, CouldNotStop, StopNotes};
@@ -27,6 +27,8 @@ pub(super) fn run(
     world.threads.push(record).map_err(CouldNotStop::NoMemory)?;
     world.notes.backend = Backend::Alone;
     world.notes.threads = 1;
+    // Nobody can be sent one by whom the values could be read.
+    world.unread = signals::pending().unwrap_or(signals::SignalSet::ALL);
     let stack = OwnStack::new().map_err(CouldNotStop::NoMemory)?;
     let start = process::monotonic_ns();
     {

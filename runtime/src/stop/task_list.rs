@@ -97,6 +97,11 @@ pub(super) struct Status {
     pub(super) innermost: i32,
     /// A thread of the kernel's own that works for the process.
     pub(super) kernel_worker: bool,
+    /// It may make four system calls only (SECCOMP_MODE_STRICT).
+    pub(super) is_strict: bool,
+    /// The signals that wait for it alone, and those that wait for its process.
+    pub(super) pending: u64,
+    pub(super) shared_pending: u64,
     /// The signals that run a handler of the program.
     pub(super) caught: u64,
     /// Those among them that wait for it or for its process and that it does not block.
@@ -113,7 +118,7 @@ impl Status {
 
     fn parse(text: &[u8]) -> Status {
         let mut status = Status::default();
-        let (mut pending, mut blocked) = (0, 0);
+        let mut blocked = 0;
         for line in text.split(|b| *b == b'\n') {
             let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
             let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
@@ -127,13 +132,15 @@ impl Status {
                 b"State" => status.state = value.first().copied().unwrap_or(0),
                 b"TracerPid" => status.tracer = last(),
                 b"NSpid" => status.innermost = last(),
-                b"SigPnd" | b"ShdPnd" => pending |= signals(value),
+                b"Seccomp" => status.is_strict = value == b"1",
+                b"SigPnd" => status.pending = signals(value),
+                b"ShdPnd" => status.shared_pending = signals(value),
                 b"SigBlk" => blocked = signals(value),
                 b"SigCgt" => status.caught = signals(value),
                 _ => {}
             }
         }
-        status.coming = pending & status.caught & !blocked;
+        status.coming = (status.pending | status.shared_pending) & status.caught & !blocked;
         status
     }
 }
@@ -164,6 +171,12 @@ impl InSystemCall {
         let mut text = [0; 256];
         let len = file::read(file, &mut text).ok()?;
         InSystemCall::parse(core::str::from_utf8(text.get(..len)?).ok()?)
+    }
+
+    /// True for the calls that SECCOMP_MODE_STRICT allows and in which a thread may sleep.
+    pub(super) fn is_for_the_strict(&self) -> bool {
+        let calls = [libc::SYS_read, libc::SYS_write];
+        self.number.is_none_or(|number| calls.contains(&(number as libc::c_long)))
     }
 
     /// True for the calls that can wait for a vfork child.
@@ -216,7 +229,10 @@ mod tests {
         let text = b"Name:\tiou-wrk-77\nState:\tS (sleeping)\nTracerPid:\t12\nNSpid:\t30659\t2\n";
         let status = Status::parse(text);
         assert_eq!((status.state, status.tracer, status.innermost), (b'S', 12, 2));
-        assert!(status.kernel_worker);
+        assert!(status.kernel_worker && !status.is_strict);
+        let status = Status::parse(b"Seccomp:\t1\nSigPnd:\t0000000000000004\nShdPnd:\t0000000000000001\n");
+        assert!(status.is_strict);
+        assert_eq!((status.pending, status.shared_pending), (4, 1));
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub(super) fn attempt(
         session.gate.store(0, Release);
     }
     let signals = AllBlocked::new().map_err(CouldNotStop::NoSignals)?;
+    // SAFETY: there is no helper yet, so the body is the caller's.
+    unsafe { session.body() }.caller_blocked = signals.previous();
     CURRENT.store(core::ptr::from_ref(session).cast_mut(), Release);
     let argument = core::ptr::from_ref(session).expose_provenance();
     // SAFETY: the session and its stack outlive the helper: the map is dropped only when the helper is known to have

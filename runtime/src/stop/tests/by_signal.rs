@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use super::super::{Backend, Means, Options, StopKind};
+use super::super::{Backend, CouldNotStop, Means, Missing, Options, StopKind};
 use super::child::{Crowd, in_child, records, stop};
 use super::refused::filter_ptrace;
 use super::threads::no_child_is_left;
 use crate::arch::{SYS_EPOLL_WAIT, SYS_PAUSE};
+use crate::base::Errno;
+use crate::sys::invoke::injection;
 use crate::sys::process;
 
 const SIGNAL: Options = Options { means: Means::Signal, ..Options::DEFAULT };
@@ -55,6 +57,26 @@ fn chosen_by_itself_where_ptrace_is_refused() {
             all_are_recorded(Options::DEFAULT, 4, |_| std::thread::sleep(Duration::from_millis(20)));
         });
     }
+}
+
+/// A thread that the signal cannot be sent to is missing, and where it is none of them there is no stop.
+#[test]
+fn the_signal_is_refused() {
+    in_child(30, || {
+        let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
+        injection::arm(libc::SYS_rt_tgsigqueueinfo, libc::EPERM, 1, 1);
+        let (notes, records) = records(&SIGNAL);
+        let missing: Vec<_> = notes.missing().map(|(_, why)| why).collect();
+        assert_eq!(missing, [Missing::NotSignalled(Errno::new(libc::EPERM))]);
+        assert_eq!(records.len(), 4);
+        assert_eq!(records.iter().filter(|record| record.stop == StopKind::Running).count(), 1);
+        assert_eq!(records.iter().filter(|record| record.has_registers()).count(), 3);
+        injection::arm(libc::SYS_rt_tgsigqueueinfo, libc::EPERM, 0, u32::MAX);
+        let refused = stop(&SIGNAL, &mut |_, _| ());
+        injection::arm(-1, 0, 0, 0);
+        assert_eq!(refused.unwrap_err(), CouldNotStop::NoSignalSent(Errno::new(libc::EPERM)));
+        crowd.end();
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::{Backend, CouldNotStop, Death, Means, Options, Refusal};
 use super::child::{Crowd, in_child, stop};
 use super::threads::no_child_is_left;
+use crate::sys::invoke::injection;
 
 const PTRACE_ONLY: Options = Options { means: Means::Ptrace, ..Options::DEFAULT };
 
@@ -84,6 +85,24 @@ fn seccomp_traps() {
         || filter_ptrace(libc::SECCOMP_RET_TRAP),
         |reason| matches!(reason, CouldNotStop::HelperDied(Death::Fault(libc::SIGSYS, _))),
     );
+}
+
+/// Whoever may not wait could see no stop: nobody is seized, and a signal does instead.
+#[test]
+fn waits_are_refused() {
+    in_child(30, || {
+        let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
+        injection::arm(libc::SYS_waitid, libc::EPERM, 0, u32::MAX);
+        let reason = stop(&PTRACE_ONLY, &mut |_, _| ()).expect_err("it stopped");
+        let notes = stop(&Options::DEFAULT, &mut |_, _| ());
+        injection::arm(-1, 0, 0, 0);
+        assert!(matches!(reason, CouldNotStop::Refused(errno, _) if errno.get() == libc::EPERM), "{reason}");
+        assert!(
+            notes.is_ok_and(|notes| notes.is_complete() && notes.backend == Backend::Signal),
+            "{notes:?}"
+        );
+        crowd.end();
+    });
 }
 
 #[test]
