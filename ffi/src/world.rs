@@ -100,6 +100,7 @@ fn how(wanted: &StopOptions) -> Option<stop::Options> {
         deadline_ns: or(wanted.deadline_ms, u64::from(init::options().deadline_ms) * 1_000_000),
         work_deadline_ns: or(wanted.work_deadline_ms, stop::Options::DEFAULT.work_deadline_ns),
         signal_masks: true,
+        away: true,
         ..stop::Options::DEFAULT
     })
 }

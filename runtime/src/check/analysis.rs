@@ -204,15 +204,18 @@ impl Seen {
         let looked_short = !doubt(heap, memory, harvest, options, &marks, patience.second_look())?;
         let mut doubts =
             Doubts { unreadable: marks.statistics.unreadable, looked_short, ..Doubts::default() };
-        if !marks.all_reached() {
-            doubts.vfork_parents = if options.use_registers { world.vfork_parents() } else { 0 };
+        let is_lost = !marks.all_reached();
+        if is_lost {
+            // A thread whose child could not be stopped is noted already.
+            let are_noted = !options.use_registers || !world.notes().is_complete();
+            doubts.vfork_parents = if are_noted { 0 } else { world.vfork_parents() };
             doubts.signals = *unread_signals;
         }
         // A thread that runs on moves pointers about while we look, and has some in registers that nobody sees. What
         // could not be read may hold the one pointer to any chunk.
         let lacks_roots = !world.has_all_registers() || harvest.notes.lack_roots();
         let mut withheld = Bits::new(0)?;
-        if lacks_roots || doubts != Doubts::default() {
+        if is_lost && (lacks_roots || doubts != Doubts::default()) {
             withheld = Bits::new(heap.slots())?;
             marks.for_each_unreached(|id| {
                 withheld.add(id.index());
@@ -451,7 +454,7 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
     let doubts = &analysis.doubts;
     if doubts.vfork_parents > 0 {
         remarks.reason(format_args!(
-            "{} threads wait for a vfork child, and of their registers only the kernel knows: check when that has called exec",
+            "{} thread(s) wait for a vfork child, and of their registers only the kernel knows: check when that has called exec",
             doubts.vfork_parents
         ));
     }

@@ -194,7 +194,7 @@ mod tests {
     fn a_forked_child_hands_over() {
         let map = SharedMap::<Head>::new(1 << 20).unwrap();
         // SAFETY: the copy makes no call but those of the test, which take no lock.
-        let pid = unsafe { crate::sys::task::fork(false, false) }.unwrap();
+        let pid = unsafe { crate::sys::task::fork(false) }.unwrap();
         if pid == 0 {
             let written = map.write(&[5u32; 1000]).is_ok();
             crate::sys::process::exit_group(i32::from(!written));

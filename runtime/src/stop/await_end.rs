@@ -7,6 +7,8 @@ use crate::sys::{futex, process, task as sys_task, timer};
 
 /// Between looks at the task when nothing woke the caller: for a task that was killed before it could say so.
 const LOOK_NS: u64 = 100_000_000;
+/// A wait that took so long was one in which the caller stood still.
+const STOOD_NS: u64 = 10 * LOOK_NS;
 /// After SIGKILL.
 const GRACE_NS: u64 = 2_000_000_000;
 
@@ -20,12 +22,16 @@ pub(super) enum End {
     Stuck,
 }
 
-/// Waits for the end of child `task` and reaps it; at CLOCK_MONOTONIC time `limit` it is killed. The word `alive` becomes
+/// Waits for the end of child `task` and reaps it; after CLOCK_MONOTONIC time `limit`, which the task may move, it is killed.
+/// Time in which the caller itself stood still by job control does not count. A task that stands still so while the caller
+/// runs goes on: whoever stopped it has stopped the program with it, and has let only the program go on. The word `alive` becomes
 /// 0 and is woken when the task is about to end, which may be before others are free of it (tracees); the wait for the task
 /// itself returns after.
-pub(super) fn await_end(alive: &AtomicU32, task: i32, mut limit: u64) -> End {
+pub(super) fn await_end(alive: &AtomicU32, task: i32, limit: &dyn Fn() -> u64) -> End {
     let mut killed = false;
+    let mut more = 0u64;
     while alive.load(Acquire) != 0 {
+        let before = process::monotonic_ns();
         match futex::wait(alive, 1, LOOK_NS) {
             Ok(()) => continue,
             Err(errno) if matches!(errno.get(), libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT) => {}
@@ -35,13 +41,19 @@ pub(super) fn await_end(alive: &AtomicU32, task: i32, mut limit: u64) -> End {
         if let Some(end) = look(task, Block::Poll) {
             return end;
         }
-        if process::monotonic_ns() > limit {
+        if wait::is_stopped(task) {
+            let _ = sys_task::kill(task, libc::SIGCONT);
+        }
+        let now = process::monotonic_ns();
+        let waited = now - before;
+        more += if waited > STOOD_NS { waited } else { 0 };
+        if now > limit().saturating_add(more) {
             if killed {
                 return End::Stuck;
             }
             killed = true;
             let _ = sys_task::kill(task, libc::SIGKILL);
-            limit = limit.saturating_add(GRACE_NS);
+            more += GRACE_NS;
         }
     }
     // EINTR cannot last with signals blocked; other errors say that waiting is refused, and only the zombie would stay.

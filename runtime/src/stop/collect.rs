@@ -55,7 +55,7 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
             seize::find_arrived(session, body);
         }
     }
-    while late > 0 && process::monotonic_ns() < deadline {
+    while late > 0 && !session.is_past(deadline) {
         late = 0;
         let mut block = Block::Wait;
         let mut index = 0;

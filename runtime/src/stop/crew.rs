@@ -239,7 +239,7 @@ fn start(job: &Job<'_>, stack_top: Addr) -> Result<i32, Errno> {
     let argument = core::ptr::from_ref(job).expose_provenance();
     // SAFETY: `run` keeps the job, the stack and what the job refers to until the task has ended; `main` uses no
     // thread-local storage; the word to clear is static.
-    let made = unsafe { task::clone_helper(true, stack_top, &place.alive, main, argument) };
+    let made = unsafe { task::clone_helper(stack_top, &place.alive, main, argument) };
     if made.is_err() {
         place.was_not_made();
     }

@@ -17,7 +17,7 @@ use super::ending::{Ending, Outcome};
 use super::notes::Missing;
 use super::parking::Parking;
 use super::record::{Slice, StopKind, ThreadRecord};
-use super::session::Body;
+use super::session::{Body, Session};
 use super::task_list::{InSystemCall, LIST_BUFFER, Status, TaskList};
 use super::tracees::{State, Tracee};
 
@@ -29,6 +29,7 @@ const VFORK_NS: u64 = 100_000_000;
 
 /// Stops every thread but the caller and makes the records.
 pub(super) fn stop_all(
+    session: &Session,
     parking: &Parking,
     body: &mut Body,
     deadline: u64,
@@ -43,12 +44,12 @@ pub(super) fn stop_all(
         let before = body.tracees.len();
         list.for_each(&mut buffer, &mut |listed| refused = send(parking, body, listed).err().or(refused))
             .map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
-        let late = process::monotonic_ns() > deadline;
+        let late = session.is_past(deadline);
         if body.tracees.len() == before || late {
             body.world.notes.list_cut = late && body.tracees.len() != before;
             break;
         }
-        wait_for_answers(parking, body, deadline);
+        wait_for_answers(session, parking, body, deadline);
     }
     let mut recorded = 0u32;
     let mut place = 0;
@@ -127,11 +128,11 @@ fn has_place(task: &Tracee) -> bool {
 }
 
 /// Waits until every thread that was sent a signal stands or is gone.
-fn wait_for_answers(parking: &Parking, body: &mut Body, deadline: u64) {
+fn wait_for_answers(session: &Session, parking: &Parking, body: &mut Body, deadline: u64) {
     let start = process::monotonic_ns();
     loop {
         let sent = body.tracees.iter().filter(|task| task.state == State::Interrupted).count();
-        if parking.wait_for(sent as u32, LOOK_NS) || process::monotonic_ns() > deadline {
+        if parking.wait_for(sent as u32, LOOK_NS) || session.is_past(deadline) {
             return;
         }
         let mut place = 0;

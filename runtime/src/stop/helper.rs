@@ -48,7 +48,12 @@ fn run(session: &Session) -> Result<(), Ending> {
             seize::seize_all(session, body, deadline)?;
             collect::collect(session, body, memory, deadline);
         }
-        How::Park(parking) => gather::stop_all(parking, body, deadline, memory)?,
+        How::Alone => {
+            collect::record_caller(body);
+            collect::pending_of_caller(body, false);
+            body.world.notes.threads = 1;
+        }
+        How::Park(parking) => gather::stop_all(session, parking, body, deadline, memory)?,
         How::Watch => {
             body.world.ahead.open(&body.world.proc);
             watch::record_sleepers(body, &memory)?;
@@ -66,7 +71,7 @@ fn run(session: &Session) -> Result<(), Ending> {
     body.world.notes.work_ns = process::monotonic_ns() - stopped;
     match body.how {
         How::Watch => return watch::see_that_they_sleep(body),
-        How::Trace | How::Park(_) => collect::leave_true_interruptions(body),
+        How::Trace | How::Park(_) | How::Alone => collect::leave_true_interruptions(body),
     }
     Ok(())
 }
@@ -76,11 +81,7 @@ fn set_up(session: &Session) -> Result<(), Ending> {
     let failed = |step: usize| {
         move |errno: Errno| Ending { outcome: Outcome::Setup, first: errno.get() as usize, second: step }
     };
-    match (session.share_files, session.keep_descriptor) {
-        (true, None) => task::empty_descriptors().map_err(failed(0))?,
-        (true, Some(kept)) => task::empty_descriptors_but(kept).map_err(failed(0))?,
-        (false, kept) => close_all(kept),
-    }
+    empty_descriptors(session.keep_descriptor).map_err(failed(0))?;
     watchdog::replace_actions().map_err(failed(1))?;
     task::signal_stack(session.signal_stack.start, session.signal_stack.len()).map_err(failed(2))?;
     task::die_with_parent(libc::SIGKILL).map_err(failed(3))?;
@@ -89,14 +90,20 @@ fn set_up(session: &Session) -> Result<(), Ending> {
     }
     // Without it a crash of the helper would only cost time; and an unprivileged hard limit of 0 refuses 1.
     let _ = task::forbid_core();
-    watchdog::arm().map_err(failed(4))?;
+    watchdog::arm(session).map_err(failed(4))?;
     let blocked = SignalSet(SignalSet::ALL.0 & !watchdog::UNBLOCKED.0);
     signals::set_mask(blocked).map_err(failed(5))?;
     Ok(())
 }
 
-/// Before Linux 5.9: the helper has a copy of the table of descriptors, and closes what is in it one by one.
-pub(super) fn close_all(kept: Option<i32>) {
+/// Gives the calling task, which shares the program's table of descriptors, one of its own, with none in it but `kept`. Before
+/// Linux 5.9 that is a copy, in which what is there is closed one by one.
+pub(super) fn empty_descriptors(kept: Option<i32>) -> Result<(), Errno> {
+    let emptied = kept.map_or_else(task::empty_descriptors, task::empty_descriptors_but);
+    emptied.or_else(|_| task::unshare_descriptors().map(|()| close_all(kept)))
+}
+
+fn close_all(kept: Option<i32>) {
     // At the limit of open files there is no number left for a listing; so give one back first.
     task::close(if kept == Some(0) { 1 } else { 0 });
     let Ok(list) = file::open(c"/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY, 0) else { return };

@@ -95,6 +95,9 @@ pub struct Options {
     /// Leave the extended state of a thread that is inside a system call for [`World::late_extended`], where calls keep
     /// nothing of it: reading it costs as much as waiting for the thread and reading all else.
     pub extended_later: bool,
+    /// Have the work done by a task of its own where there is but one thread, too: it may crash or never end. Not under a
+    /// seccomp filter, which may kill for clone(2).
+    pub away: bool,
     /// A descriptor of the caller that the work may write to. The helper has no other of the program's.
     pub keep_descriptor: Option<i32>,
 }
@@ -107,6 +110,7 @@ impl Options {
         means: Means::Any,
         signal_masks: false,
         extended_later: false,
+        away: false,
         keep_descriptor: None,
     };
 }
@@ -131,7 +135,8 @@ pub struct Works<'a, 'w> {
 
 /// Stops every other thread, runs `work` once, and lets all go on. Returns what the stop was like.
 ///
-/// A process with a single task needs no stop: the work runs in place, on a stack of our own, without ptrace.
+/// A process with a single task needs no stop: the work runs in place, on a stack of our own, without ptrace, unless it is to be
+/// done away ([`Options::away`]).
 ///
 /// # Errors
 ///
@@ -159,16 +164,20 @@ pub fn stop_the_world_prepared(
     let registers = Registers::of_caller(caller.frame, caller.stack_pointer.get(), arch::thread_pointer());
     let found = ProcFiles::find(pid, tid);
     let proc = found.unwrap_or(ProcFiles::NONE);
-    if task::is_alone() == Ok(true) {
-        return single::run(tid, registers, proc, works);
-    }
-    found.map_err(CouldNotStop::NoProc)?;
-    let tasks = proc.count_tasks().map_err(CouldNotStop::NoProc)?;
+    // A filter may kill for a system call that is seldom made.
+    let is_filtered = task::seccomp_mode() != 0;
+    let is_alone = !is_filtered && task::is_alone() == Ok(true);
+    let tasks =
+        if is_alone { 1 } else { found.and_then(|proc| proc.count_tasks()).map_err(CouldNotStop::NoProc)? };
     if tasks == 1 {
-        if is_shared(pid) {
+        if !is_alone && !is_filtered && is_shared(pid) {
             return Err(CouldNotStop::SharedMemory);
         }
-        return single::run(tid, registers, proc, works);
+        if is_filtered || !options.away {
+            return single::run(tid, registers, proc, works);
+        }
+        let request = tracer::Request { pid, tid, registers, proc, tasks, options };
+        return tracer::run_alone(&request, works);
     }
     let _turn = turn::take(pid, options.deadline_ns)?;
     let request = tracer::Request { pid, tid, registers, proc, tasks, options };

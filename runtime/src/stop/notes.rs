@@ -207,6 +207,9 @@ impl fmt::Display for Death {
             Death::Deadline => f.write_str("it did not finish before its deadline"),
             Death::Stuck => f.write_str("it hangs inside the kernel"),
             Death::Orphaned => f.write_str("the thread that had asked for it was gone"),
+            Death::Setup(call, errno) if matches!(errno.get(), libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+                write!(f, "{call} failed ({errno}): allow it in the sandbox's profile")
+            }
             Death::Setup(call, errno) => write!(f, "{call} failed ({errno})"),
             Death::Exit(status) => write!(f, "it exited with status {status}"),
         }
@@ -216,6 +219,12 @@ impl fmt::Display for Death {
 impl fmt::Display for CouldNotStop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            CouldNotStop::NoProc(errno) if matches!(errno.get(), libc::EMFILE | libc::ENFILE) => {
+                write!(f, "/proc cannot be read ({errno}): raise the limit on open files (ulimit -n)")
+            }
+            CouldNotStop::NoProc(errno) if matches!(errno.get(), libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+                write!(f, "/proc cannot be read ({errno}): allow openat, getdents64 and read of /proc/self in the sandbox's profile")
+            }
             CouldNotStop::NoProc(errno) => {
                 write!(f, "/proc cannot be read ({errno}): mount it where the program runs, before a chroot")
             }
@@ -240,7 +249,12 @@ impl fmt::Display for CouldNotStop {
             CouldNotStop::SharedMemory => f.write_str(
                 "the process shares its memory with its parent (it is a vfork child): check after execve, or in the parent",
             ),
-            CouldNotStop::NoMemory(errno) => write!(f, "no memory for stopping the world ({errno})"),
+            CouldNotStop::NoMemory(errno) if matches!(errno.get(), libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+                write!(f, "no memory for stopping the world ({errno}): allow mmap and mprotect in the sandbox's profile")
+            }
+            CouldNotStop::NoMemory(errno) => {
+                write!(f, "no memory for stopping the world ({errno}): raise the limit on memory or address space (ulimit -v)")
+            }
             CouldNotStop::NoHelper(errno) => {
                 write!(f, "no helper task could be made ({errno}): look at the limits on processes (ulimit -u, pids.max)")
             }

@@ -98,7 +98,7 @@ impl Parking {
 
     /// The signals that waited for the threads that stand here, or for their process.
     pub(super) fn pending(&self) -> SignalSet {
-        SignalSet(self.pending.load(Acquire) & !SignalSet::EMPTY.with(libc_internal()).0)
+        SignalSet(self.pending.load(Acquire))
     }
 
     /// Sends the thread there.

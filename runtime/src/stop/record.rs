@@ -138,6 +138,8 @@ pub struct World {
     pub(super) extended: MapVec<u64>,
     pub(super) queued: MapVec<QueuedSignal>,
     pub(super) unread: SignalSet,
+    /// The work is done by a helper, not by the caller.
+    pub(super) away: bool,
     pub(super) notes: StopNotes,
     pub(super) proc: ProcFiles,
     pub(super) ahead: OpenedAhead,
@@ -150,6 +152,7 @@ impl World {
             extended: MapVec::new(),
             queued: MapVec::new(),
             unread: SignalSet::EMPTY,
+            away: false,
             notes: StopNotes::default(),
             proc,
             ahead: OpenedAhead::nothing(),
@@ -184,11 +187,12 @@ impl World {
     }
 
     /// Signals that wait to be delivered and whose siginfo was not read: their values may be pointers. Without those that
-    /// the kernel sends by itself, with a siginfo of its own making.
+    /// the kernel sends by itself, with a siginfo of its own making, or that libc keeps for itself.
     pub fn unread_signals(&self) -> SignalSet {
         const OF_THE_KERNEL: SignalSet =
             SignalSet::EMPTY.with(libc::SIGCHLD).with(libc::SIGPIPE).with(libc::SIGURG).with(libc::SIGWINCH);
-        SignalSet(self.unread.0 & !OF_THE_KERNEL.0).without(libc_internal())
+        let of_libc = 32..=libc_internal();
+        of_libc.fold(SignalSet(self.unread.0 & !OF_THE_KERNEL.0), SignalSet::without)
     }
 
     /// True when no pointer in a thread's registers can have been missed, but for those of [`World::vfork_parents`].

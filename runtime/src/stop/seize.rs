@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering;
 
 use crate::base::{Errno, Tid};
 use crate::sys::wait::{self, Block};
-use crate::sys::{file, process, task};
+use crate::sys::{file, task};
 
 use super::blocked::BlockedCalls;
 use super::ending::{Ending, Outcome};
@@ -71,7 +71,7 @@ fn find_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), End
         if pass.added == 0 || (pass.all_counted && list.count() == Ok(living)) {
             return Ok(());
         }
-        if process::monotonic_ns() > deadline {
+        if pass.session.is_past(deadline) {
             pass.body.world.notes.list_cut = true;
             return Ok(());
         }

@@ -17,8 +17,8 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize
 use crate::arch::{Registers, page_size};
 use crate::base::{Addr, AddrRange, Errno, Tid};
 use crate::mem::{MapVec, OwnMap, ProcessMemory};
-use crate::sys::memory;
 use crate::sys::signals::SignalSet;
+use crate::sys::{memory, process};
 
 use super::call::Call;
 use super::ending::Said;
@@ -51,6 +51,8 @@ pub(super) enum How {
     Trace,
     /// By a signal to each thread, which then stands here.
     Park(&'static Parking),
+    /// There is nobody but the caller.
+    Alone,
     /// Not at all: it looks whether all sleep, and afterwards whether they still do.
     Watch,
 }
@@ -60,6 +62,7 @@ impl How {
         match self {
             How::Trace => Backend::Ptrace,
             How::Park(_) => Backend::Signal,
+            How::Alone => Backend::Alone,
             How::Watch => Backend::Watch,
         }
     }
@@ -109,12 +112,13 @@ pub(super) struct Session {
     pub(super) said: Said,
     /// CLOCK_MONOTONIC time after which the watchdog ends the helper.
     pub(super) hard_deadline: AtomicU64,
+    /// When the watchdog's timer is to go off next, and for how long the helper stood still by job control in all.
+    pub(super) due: AtomicU64,
+    pub(super) stood_ns: AtomicU64,
     /// Tracees that the watchdog has reaped.
     pub(super) reaped: AtomicU32,
     /// getpid() of the caller.
     pub(super) pid: i32,
-    /// The helper starts with the caller's descriptor table, to be unshared.
-    pub(super) share_files: bool,
     /// The one that stays in it.
     pub(super) keep_descriptor: Option<i32>,
     pub(super) signal_stack: AddrRange,
@@ -134,6 +138,11 @@ impl Session {
             slot.store(tid.get(), Ordering::Relaxed);
             self.watched_len.store(at + 1, Ordering::Release);
         }
+    }
+
+    /// True after CLOCK_MONOTONIC time `deadline`, not counting time in which the helper stood still.
+    pub(super) fn is_past(&self, deadline: u64) -> bool {
+        process::monotonic_ns() > deadline.saturating_add(self.stood_ns.load(Ordering::Relaxed))
     }
 
     /// The tracees to look after; 0 where one is no more.
@@ -166,8 +175,6 @@ pub(super) struct Plan<'a> {
     pub(super) world: World,
     pub(super) tracees: Tracees,
     pub(super) how: How,
-    /// The kernel can give the helper an empty descriptor table in one call.
-    pub(super) share_files: bool,
 }
 
 /// Owns a session and its mapping.
@@ -181,7 +188,7 @@ impl SessionMap {
     ///
     /// The returned value must not outlive `works`: it keeps pointers to them.
     pub(super) fn new(plan: Plan<'_>, works: &mut Works<'_, '_>) -> Result<SessionMap, Errno> {
-        let Plan { pid, caller, caller_registers, options, world, tracees, how, share_files } = plan;
+        let Plan { pid, caller, caller_registers, options, world, tracees, how } = plan;
         // Pages of the list that are never touched cost address space only.
         let room = 4 * tracees.room() + (16 << 10);
         let fixed = 2 * page_size() + SIGNAL_STACK + HELPER_STACK + size_of::<Session>();
@@ -206,9 +213,10 @@ impl SessionMap {
             gate: AtomicU32::new(1),
             said: Said::nothing(),
             hard_deadline: AtomicU64::new(u64::MAX),
+            due: AtomicU64::new(u64::MAX),
+            stood_ns: AtomicU64::new(0),
             reaped: AtomicU32::new(0),
             pid,
-            share_files,
             keep_descriptor: options.keep_descriptor,
             signal_stack,
             stack_top,

@@ -34,7 +34,7 @@ use crate::sys::{process, task};
 
 use super::await_end::{End, await_end};
 use super::ending::{Outcome, Said};
-use super::notes::{Backend, CouldNotStop, Death};
+use super::notes::{CouldNotStop, Death};
 use super::record::World;
 
 pub use copies::Copies;
@@ -111,22 +111,20 @@ pub fn fork(
     saved: &Saved,
     work: &mut Work<'_>,
 ) -> Result<Pending, Errno> {
-    let alone = world.notes().backend == Backend::Alone;
-    let program = if alone { process::pid() } else { task::parent() };
+    let program = if world.away { task::parent() } else { process::pid() };
     let head = handover.head();
     head.alive.store(1, Relaxed);
     head.program.store(program, Relaxed);
     let asking = world.threads().first().filter(|_| !limits.outlives_thread);
     head.thread.store(asking.map_or(0, |record| record.tid.get()), Relaxed);
     head.hard_deadline.store(process::monotonic_ns().saturating_add(limits.deadline_ns), Release);
-    let share_files = task::can_close_ranges();
     // SAFETY: the copy runs child::run, which makes raw system calls only and never returns here. The work keeps to the
     // rules of a stopped world.
-    match unsafe { task::fork(!alone, share_files) } {
+    match unsafe { task::fork(world.away) } {
         Ok(0) => {
             // Its table of descriptors is another.
             world.ahead.forget();
-            child::run(&handover, limits, saved, share_files, work)
+            child::run(&handover, limits, saved, work)
         }
         Ok(pid) => Ok(Pending { pid, program, handover: Some(handover) }),
         Err(errno) => Err(errno),
@@ -160,8 +158,8 @@ impl Pending {
             return Err(CouldNotStop::SnapshotDied(Death::Orphaned));
         }
         let head = handover.head();
-        let limit = head.hard_deadline.load(Relaxed).saturating_add(GRACE_NS);
-        let end = await_end(&head.alive, self.pid, limit);
+        let limit = || head.hard_deadline.load(Relaxed).saturating_add(GRACE_NS);
+        let end = await_end(&head.alive, self.pid, &limit);
         let ending = head.said.ending();
         if let Some(CouldNotStop::HelperDied(death)) = ending.reason() {
             return Err(CouldNotStop::SnapshotDied(death));
@@ -183,7 +181,8 @@ impl Drop for Pending {
             && self.belongs_here()
         {
             let _ = task::kill(self.pid, libc::SIGKILL);
-            await_end(&handover.head().alive, self.pid, process::monotonic_ns().saturating_add(GRACE_NS));
+            let limit = process::monotonic_ns().saturating_add(GRACE_NS);
+            await_end(&handover.head().alive, self.pid, &|| limit);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Contract: all that can fail without threads fails here, before a thread is touched: an interrupted thread whose stop
 //! nobody mends sees a spurious EINTR. The caller waits with all signals blocked, never without bound.
 
-use core::sync::atomic::Ordering::Release;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use crate::arch::Registers;
 use crate::base::{Errno, Tid};
@@ -75,6 +75,12 @@ pub(super) fn run_by_signal(
     attempt(request, works, Way::Signal(parking))
 }
 
+/// Runs the work in a helper though there is nobody to stop.
+pub(super) fn run_alone(request: &Request<'_>, works: &mut Works<'_, '_>) -> Result<StopNotes, CouldNotStop> {
+    let _turn = super::turn::take(request.pid, request.options.deadline_ns)?;
+    attempt(request, works, Way::Alone)
+}
+
 /// By which means one attempt is made.
 pub(super) enum Way {
     Ptrace {
@@ -82,6 +88,8 @@ pub(super) enum Way {
         ask_yama: bool,
     },
     Signal(ParkingMap),
+    /// There is nobody to stop.
+    Alone,
     /// Nobody is stopped ([`super::watch`]).
     Watch,
 }
@@ -105,9 +113,7 @@ pub(super) fn attempt(
     let argument = core::ptr::from_ref(session).expose_provenance();
     // SAFETY: the session and its stack outlive the helper: the map is dropped only when the helper is known to have
     // ended, and abandoned otherwise. helper::main uses no thread-local storage.
-    let made = unsafe {
-        task::clone_helper(session.share_files, session.stack_top, &session.alive, helper::main, argument)
-    };
+    let made = unsafe { task::clone_helper(session.stack_top, &session.alive, helper::main, argument) };
     let helper = match made {
         Ok(pid) => pid,
         Err(errno) => {
@@ -120,14 +126,18 @@ pub(super) fn attempt(
     if ask_yama {
         let _ = futex::wake(&session.gate, 1);
     }
-    let options = request.options;
-    let limit = options.deadline_ns.saturating_add(options.work_deadline_ns).saturating_add(GRACE_NS);
-    let end = await_end(&session.alive, helper, process::monotonic_ns().saturating_add(limit));
+    // The helper's own deadline; until it has set that, it has not begun.
+    let to_begin = process::monotonic_ns().saturating_add(request.options.deadline_ns);
+    let limit = || match session.hard_deadline.load(Relaxed) {
+        u64::MAX => to_begin.saturating_add(GRACE_NS),
+        set => set.saturating_add(GRACE_NS),
+    };
+    let end = await_end(&session.alive, helper, &limit);
     drop(permission);
     // Whatever became of the helper, the threads go on.
     let mended = match way {
         Way::Signal(parking) => parking.open(),
-        Way::Ptrace { .. } | Way::Watch => 0,
+        Way::Ptrace { .. } | Way::Alone | Way::Watch => 0,
     };
     drop(signals);
     let ending = session.said.ending();
@@ -161,9 +171,11 @@ fn prepare(request: &Request<'_>, way: &Way, works: &mut Works<'_, '_>) -> Resul
     let how = match way {
         Way::Ptrace { .. } => How::Trace,
         Way::Signal(parking) => How::Park(parking.get()),
+        Way::Alone => How::Alone,
         Way::Watch => How::Watch,
     };
     world.notes.backend = how.backend();
+    world.away = true;
     world.threads.reserve(expected)?;
     if !matches!(how, How::Watch) {
         // Legacy and vector state of an ordinary thread after the zeros are cut off.
@@ -179,7 +191,6 @@ fn prepare(request: &Request<'_>, way: &Way, works: &mut Works<'_, '_>) -> Resul
         world,
         tracees,
         how,
-        share_files: task::can_close_ranges(),
     };
     SessionMap::new(plan, works)
 }

@@ -24,6 +24,8 @@ use super::session::{CURRENT, Session};
 /// The first tick is early: it makes the collection look for vfork children.
 const FIRST_NS: u64 = 10_000_000;
 const PERIOD_NS: u64 = 50_000_000;
+/// A tick is so late only where the helper stood still, or got no CPU.
+const STOOD_NS: u64 = 10 * PERIOD_NS;
 /// A tick takes at most one part in so many of the time.
 const SHARE: u64 = 8;
 
@@ -64,7 +66,8 @@ pub(super) fn replace_actions() -> Result<(), Errno> {
 }
 
 /// Starts the timer.
-pub(super) fn arm() -> Result<(), Errno> {
+pub(super) fn arm(session: &Session) -> Result<(), Errno> {
+    session.due.store(process::monotonic_ns().saturating_add(FIRST_NS), Relaxed);
     timer::alarm_every(FIRST_NS, PERIOD_NS)
 }
 
@@ -89,14 +92,23 @@ unsafe extern "C" fn on_tick(_: i32, _: *mut libc::siginfo_t, _: *mut libc::ucon
             Err(_) => {}
         }
     }
-    let (end, deadline) = (process::monotonic_ns(), session.hard_deadline.load(Relaxed));
+    let end = process::monotonic_ns();
+    // The timer goes off while the helper stands still by job control, and is heard when it goes on.
+    let late = end.saturating_sub(session.due.load(Relaxed));
+    if late > STOOD_NS {
+        session.stood_ns.fetch_add(late, Relaxed);
+        let _ = session.hard_deadline.fetch_update(Relaxed, Relaxed, |deadline| deadline.checked_add(late));
+    }
+    let deadline = session.hard_deadline.load(Relaxed);
     if end > deadline {
         session.said.say(Ending::new(Outcome::Deadline, 0));
         process::exit_group(1);
     }
     // If it cannot be set the period stays as it was, and the helper is only slower.
     let next = ((end - start) * SHARE).max(PERIOD_NS);
-    let _ = timer::alarm_every(next.min((deadline - end).saturating_add(PERIOD_NS)), next);
+    let first = next.min((deadline - end).saturating_add(PERIOD_NS));
+    session.due.store(end.saturating_add(first), Relaxed);
+    let _ = timer::alarm_every(first, next);
 }
 
 unsafe extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {

@@ -8,8 +8,8 @@ use crate::base::{Addr, AddrRange, Errno, Tid};
 use super::invoke::syscall;
 
 /// Makes a task that shares memory (CLONE_VM), is nobody's tracee (CLONE_UNTRACED) and sends no signal when it ends.
-/// `cleared` becomes 0 and is woken as a futex when it ends (CLONE_CHILD_CLEARTID). With `share_files` it starts with
-/// the caller's table of descriptors, not with a copy.
+/// `cleared` becomes 0 and is woken as a futex when it ends (CLONE_CHILD_CLEARTID). It starts with the caller's table of
+/// descriptors, not with a copy.
 ///
 /// Nothing else is shared: with CLONE_FS a set-user-ID execve of the program would lose its privilege.
 ///
@@ -17,7 +17,6 @@ use super::invoke::syscall;
 ///
 /// - As [`arch::clone_task`]; `cleared` lives as long as the task.
 pub unsafe fn clone_helper(
-    share_files: bool,
     stack_top: Addr,
     cleared: &AtomicU32,
     entry: extern "C" fn(usize) -> !,
@@ -27,8 +26,7 @@ pub unsafe fn clone_helper(
     if let Some(errno) = super::invoke::injection::take(libc::SYS_clone) {
         return Err(errno);
     }
-    let files = if share_files { libc::CLONE_FILES } else { 0 };
-    let flags = libc::CLONE_VM | libc::CLONE_UNTRACED | libc::CLONE_CHILD_CLEARTID | files;
+    let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_UNTRACED | libc::CLONE_CHILD_CLEARTID;
     let cleared = core::ptr::from_ref(cleared).addr();
     // SAFETY: the caller's duty, passed on.
     let result = unsafe { arch::clone_task(flags as usize, stack_top.get(), cleared, entry, argument) };
@@ -40,16 +38,15 @@ pub unsafe fn clone_helper(
 /// handler of fork(2) runs.
 ///
 /// A `sibling` is the child of the caller's parent (CLONE_PARENT), and so outlives the caller as a child of somebody.
-/// With `share_files` it starts with the caller's own table of descriptors (CLONE_FILES): a copy would keep pipes and
+/// It starts with the caller's own table of descriptors (CLONE_FILES): a copy would keep pipes and
 /// connections open until it is given a CPU for the first time.
 ///
 /// # Safety
 ///
 /// - The copy makes raw system calls only, for as long as it lives: any lock may be held in it by a thread that is not.
-pub unsafe fn fork(sibling: bool, share_files: bool) -> Result<i32, Errno> {
+pub unsafe fn fork(sibling: bool) -> Result<i32, Errno> {
     let parent = if sibling { libc::CLONE_PARENT } else { 0 };
-    let files = if share_files { libc::CLONE_FILES } else { 0 };
-    let flags = (libc::CLONE_UNTRACED | parent | files) as usize;
+    let flags = (libc::CLONE_UNTRACED | libc::CLONE_FILES | parent) as usize;
     // SAFETY: without CLONE_VM the copy has memory of its own; the rest is the caller's duty.
     unsafe { syscall(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]) }.map(|pid| pid as i32)
 }
@@ -128,11 +125,10 @@ pub fn limit_address_space(bytes: usize) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_prlimit64, [0, libc::RLIMIT_AS as usize, at, 0, 0, 0]) }.map(drop)
 }
 
-/// `close_range(~0, ~0, 0)`: whether the kernel has the call (5.9). Closes nothing: no descriptor has that number.
-pub fn can_close_ranges() -> bool {
-    let last = u32::MAX as usize;
-    // SAFETY: no descriptor can be in the range.
-    unsafe { syscall(libc::SYS_close_range, [last, last, 0, 0, 0, 0]) }.is_ok()
+/// `unshare(CLONE_FILES)`: a copy of the table of descriptors of the calling task's own.
+pub fn unshare_descriptors() -> Result<(), Errno> {
+    // SAFETY: the table that it shared stays as it is.
+    unsafe { syscall(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `close_range(0, ~0, CLOSE_RANGE_UNSHARE)`: an empty table of descriptors of the calling task's own. The table it

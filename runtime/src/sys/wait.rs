@@ -39,6 +39,12 @@ pub fn tracee(tid: Tid, block: Block) -> Result<Option<Change>, Errno> {
         .map(|got| got.map(|g| g.1))
 }
 
+/// True when child `pid` stands still by job control: `waitid(P_PID, pid, WSTOPPED|WNOHANG|WNOWAIT|__WALL)`.
+pub fn is_stopped(pid: i32) -> bool {
+    let look = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+    matches!(wait_id(libc::P_PID, pid, look), Ok(Some((_, Change::Stopped { .. }))))
+}
+
 /// Reaps tracee `tid` if it is dead; true when it was.
 ///
 /// Two calls: a wait for deaths alone would *consume a stop*, since stops of tracees are reported whatever the options

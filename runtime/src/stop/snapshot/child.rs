@@ -28,20 +28,14 @@ const SIGNAL_STACK: usize = 64 << 10;
 /// The words of this snapshot, for its signal handlers.
 static HEAD: AtomicPtr<Head> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Does the work and ends. With `share_files` the table of descriptors is still the program's own.
-pub(super) fn run(
-    handover: &Handover,
-    limits: &Limits,
-    saved: &Saved,
-    share_files: bool,
-    work: &mut Work<'_>,
-) -> ! {
+/// Does the work and ends. The table of descriptors is still that of whoever forked.
+pub(super) fn run(handover: &Handover, limits: &Limits, saved: &Saved, work: &mut Work<'_>) -> ! {
     HEAD.store(core::ptr::from_ref(handover.head()).cast_mut(), Release);
     timer::sleep(BEGIN_NS);
     // First: what is mapped for other ends may lie where the program's memory was.
     let ready = put_back(saved)
         .map_err(|errno| Ending::errno(Outcome::NoMemory, errno))
-        .and_then(|()| set_up(handover.head(), limits, share_files));
+        .and_then(|()| set_up(handover.head(), limits));
     let ending = match ready {
         Ok(()) => {
             // SAFETY: set_up put handlers in place that begin with absorb_copy_fault; they stay until the end.
@@ -61,17 +55,12 @@ fn leave(head: &Head, ending: Ending) -> ! {
 }
 
 /// Everything that makes the snapshot harmless before it reads a word.
-fn set_up(head: &Head, limits: &Limits, share_files: bool) -> Result<(), Ending> {
+fn set_up(head: &Head, limits: &Limits) -> Result<(), Ending> {
     let failed = |step: usize| {
         move |errno: Errno| Ending { outcome: Outcome::Setup, first: errno.get() as usize, second: step }
     };
     // A copy of a descriptor keeps a pipe, a connection or a lock of the program's alive.
-    if share_files {
-        // Its table is still the program's: nothing may be closed before it has one of its own.
-        task::empty_descriptors().map_err(failed(0))?;
-    } else {
-        helper::close_all(None);
-    }
+    helper::empty_descriptors(None).map_err(failed(0))?;
     replace_actions().map_err(failed(1))?;
     let stack = OwnMap::new(SIGNAL_STACK).map_err(failed(2))?;
     let AddrRange { start, .. } = stack.range();

@@ -300,6 +300,106 @@ fn two_threads_ask_at_once() {
     });
 }
 
+/// Time in which a waiter itself stood still is no time in which it waited.
+#[test]
+fn who_is_stopped_longer_than_its_deadline_has_its_turn() {
+    in_child(60, || {
+        let crowd = Crowd::start(1, |_| {
+            let options = Options { deadline_ns: 300_000_000, ..Options::DEFAULT };
+            std::thread::sleep(Duration::from_millis(1));
+            assert_ne!(stop(&options, &mut |_, _| ()).err(), Some(CouldNotStop::Busy));
+        });
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(20));
+            stop(&Options { deadline_ns: 20_000_000_000, ..Options::DEFAULT }, &mut |_, _| {
+                let until = process::monotonic_ns() + 700_000_000;
+                while process::monotonic_ns() < until {
+                    crate::sys::timer::sleep(10_000_000);
+                }
+            })
+            .unwrap();
+        }
+        crowd.end();
+    });
+}
+
+/// The work is a helper's where that is wanted, though there is nobody to stop: it has no end, crashes, and is well.
+#[test]
+fn a_single_thread_has_the_work_done_away() {
+    in_child(30, || {
+        let away = Options { away: true, work_deadline_ns: 200_000_000, ..Options::DEFAULT };
+        let (pid, mut done_by) = (process::pid(), 0);
+        let notes = stop(&away, &mut |world, _| {
+            done_by = process::pid();
+            assert!(world.threads().len() == 1 && world.process() == pid);
+        })
+        .unwrap();
+        assert!(notes.is_complete() && done_by != pid, "{notes:?}");
+        let reason = stop(&away, &mut |_, _| {
+            loop {
+                core::hint::spin_loop();
+            }
+        });
+        assert_eq!(reason.unwrap_err(), CouldNotStop::HelperDied(super::super::Death::Deadline));
+    });
+}
+
+/// SIGSTOP to the helper alone: it goes on at once.
+#[test]
+fn a_stopped_helper_goes_on() {
+    in_child(30, || {
+        let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
+        for means in [Means::Ptrace, Means::Signal] {
+            let start = Instant::now();
+            let notes = stop(&Options { means, ..Options::DEFAULT }, &mut |_, _| {
+                let _ = crate::sys::task::kill(process::pid(), libc::SIGSTOP);
+            });
+            assert!(notes.unwrap().is_complete());
+            assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        }
+        crowd.end();
+    });
+}
+
+/// Time in which the whole group stood still by job control counts against no deadline.
+#[test]
+fn a_stopped_group_loses_no_time() {
+    in_child(60, || {
+        let group = process::pid();
+        // SAFETY: a process group of its own, and a child that leaves it.
+        let other = unsafe {
+            libc::setpgid(0, 0);
+            libc::fork()
+        };
+        if other == 0 {
+            // SAFETY: signals to the group of the test.
+            unsafe {
+                libc::setpgid(0, 0);
+                for _ in 0..3 {
+                    libc::usleep(200_000);
+                    libc::kill(-group, libc::SIGSTOP);
+                    libc::usleep(1_500_000);
+                    libc::kill(-group, libc::SIGCONT);
+                }
+                libc::_exit(0)
+            }
+        }
+        let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
+        let options = Options { deadline_ns: 500_000_000, work_deadline_ns: 700_000_000, ..Options::DEFAULT };
+        // SAFETY: looks at the child made above.
+        while unsafe { libc::waitpid(other, core::ptr::null_mut(), libc::WNOHANG) } == 0 {
+            let notes = stop(&options, &mut |_, _| {
+                let until = process::monotonic_ns() + 50_000_000;
+                while process::monotonic_ns() < until {
+                    crate::sys::timer::sleep(10_000_000);
+                }
+            });
+            assert!(notes.is_ok_and(|notes| notes.is_complete()), "{notes:?}");
+        }
+        crowd.end();
+    });
+}
+
 /// /proc of an outer pid namespace numbers the tasks otherwise.
 #[test]
 fn a_foreign_pid_namespace() {
