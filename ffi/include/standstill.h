@@ -343,7 +343,8 @@ void standstill_unregister_root_region(const void *start, size_t size);
  *   The option `dump_signal` does the same when that signal arrives.
  *   fd            where to; -1 = where reports go. Stays open.
  *   result code   STANDSTILL_DONE; STANDSTILL_INCOMPLETE (some thread could not be stopped or read);
- *                 STANDSTILL_COULD_NOT_CHECK (nothing printed but one line where reports go, which says why).
+ *                 STANDSTILL_COULD_NOT_CHECK (nothing printed, or not all of it, but one line where reports go, which says
+ *                 why).
  *   exits         never.
  *   repeatable    yes.
  *   check at exit not affected.
@@ -369,7 +370,8 @@ struct standstill_core_result {
  *   Writes an ELF core file of this process as it is now, for `gdb PROGRAM CORE`: each thread's registers, all memory
  *   that was ever written to, the files that are mapped. The process stands still while it is written, and goes on.
  *   path          created with mode 0600, or emptied.
- *   fd            written from where it stands; a regular file becomes sparse, a pipe gets zeros for holes. Stays open.
+ *   fd            written from where it stands; a regular file is cut off there first and becomes sparse, others and a file
+ *                 that was opened with O_APPEND get zeros for holes. Stays open.
  *                 The reader of a pipe must be another process: threads of this one stand still.
  *   result        as of standstill_check_recoverable; written when the code is STANDSTILL_DONE or STANDSTILL_INCOMPLETE.
  *   result code   STANDSTILL_DONE; STANDSTILL_INCOMPLETE (some thread or memory is missing, see result);
@@ -415,7 +417,7 @@ enum standstill_thread_stop {
 /* Bits of standstill_thread.had: what of a record is known. The rest is zero. */
 #define STANDSTILL_HAD_GENERAL UINT32_C(1)  /* all general registers. Of the caller only those that a call keeps */
 #define STANDSTILL_HAD_EXTENDED UINT32_C(2) /* the extended state */
-#define STANDSTILL_HAD_BLOCKED UINT32_C(4)  /* the signals that it blocks */
+#define STANDSTILL_HAD_BLOCKED UINT32_C(4)  /* the signals that it blocks; of the caller, before the call */
 #define STANDSTILL_HAD_PENDING UINT32_C(8)  /* the signals that wait for it */
 #define STANDSTILL_HAD_NAME UINT32_C(16)    /* its name, as it is when the record is asked for */
 #define STANDSTILL_HAD_STACK UINT32_C(32)   /* stack_end */
@@ -449,7 +451,7 @@ struct standstill_thread {
  *   Stops every other thread of the process, calls `callback` once, and lets all go on; then returns.
  *   options       how; NULL = STANDSTILL_STOP_OPTIONS_INIT. Not kept.
  *   callback      runs in a helper, a task of its own that shares all memory, on a stack of 1 MiB, all signals blocked; in
- *                 a process with one thread, on that thread. A stopped thread may hold any lock, also malloc's. So it may
+ *                 a process with one thread that has a seccomp filter, on that thread. A stopped thread may hold any lock, also malloc's. So it may
  *                 call the functions of this section, read memory that is there, write to memory that the caller
  *                 prepared, and make raw system calls by instructions of its own. It may NOT allocate or free, use
  *                 stdio, throw, touch errno or thread-local variables (the helper has those of the caller), call what
@@ -461,7 +463,8 @@ struct standstill_thread {
  *   returns       STANDSTILL_DONE: every thread stood still and was read. STANDSTILL_INCOMPLETE: some did not, see their
  *                 records. STANDSTILL_COULD_NOT_CHECK: the callback did not run to its end, one line where reports go
  *                 says why; all threads run. STANDSTILL_BAD_ARGUMENT: nothing was done.
- *   exits         never. A crash of the callback ends the helper, not the program.
+ *   exits         never. A crash of the callback ends the helper, not the program; only where it runs on the calling thread
+ *                 (see above) a crash ends the program, and work_deadline_ms is not heeded.
  *   repeatable    yes. A second stop at the same time waits for the first.
  *   check at exit not affected.
  */
@@ -487,7 +490,8 @@ int standstill_thread_next(const struct standstill_world *world, int32_t tid, st
 /*
  * size_t standstill_signal_count(const struct standstill_world *world)
  * int standstill_signal_at(const struct standstill_world *world, size_t index, int32_t *tid, void *info)
- *   Signals that wait to be delivered. For the callback only. None where ptrace was not used.
+ *   Signals that wait to be delivered. For the callback only. None where ptrace was not used, as in a process with one
+ *                 thread, and none that was sent to the calling thread itself: its record has their set.
  *   tid           receives the thread that it was sent to, 0 for the process; may be NULL.
  *   info          receives its siginfo_t (128 bytes); may be NULL.
  *   returns       STANDSTILL_DONE, STANDSTILL_NO_OBJECT (no such signal), STANDSTILL_BAD_ARGUMENT.
