@@ -143,7 +143,7 @@ pub(super) fn look(
         only,
         baseline,
         mappings,
-        unread_signals: world.unread_signals() != SignalSet::EMPTY,
+        unread_signals: world.unread_signals().with_values() != SignalSet::EMPTY,
         registers_left,
         busy: 0,
         patience,

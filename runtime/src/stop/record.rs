@@ -9,7 +9,7 @@
 use crate::arch::Registers;
 use crate::base::{Addr, Tid};
 use crate::mem::MapVec;
-use crate::sys::signals::{SignalSet, libc_internal};
+use crate::sys::signals::SignalSet;
 
 use super::notes::StopNotes;
 use super::proc_files::{OpenedAhead, ProcFiles};
@@ -151,7 +151,7 @@ impl World {
             threads: MapVec::new(),
             extended: MapVec::new(),
             queued: MapVec::new(),
-            unread: SignalSet::EMPTY,
+            unread: SignalSet(0),
             away: false,
             notes: StopNotes::default(),
             proc,
@@ -186,13 +186,9 @@ impl World {
         &self.queued
     }
 
-    /// Signals that wait to be delivered and whose siginfo was not read: their values may be pointers. Without those that
-    /// the kernel sends by itself, with a siginfo of its own making, or that libc keeps for itself.
+    /// Signals that wait to be delivered and whose siginfo was not read: their values may be pointers.
     pub fn unread_signals(&self) -> SignalSet {
-        const OF_THE_KERNEL: SignalSet =
-            SignalSet::EMPTY.with(libc::SIGCHLD).with(libc::SIGPIPE).with(libc::SIGURG).with(libc::SIGWINCH);
-        let of_libc = 32..=libc_internal();
-        of_libc.fold(SignalSet(self.unread.0 & !OF_THE_KERNEL.0), SignalSet::without)
+        self.unread
     }
 
     /// True when no pointer in a thread's registers can have been missed, but for those of [`World::vfork_parents`].

@@ -31,6 +31,30 @@ impl SignalSet {
         SignalSet(self.0 & !(1 << (signal - 1)))
     }
 
+    /// Those that programs queue with a value: without those that kernel, terminal and kill(1) send, with a siginfo of their own
+    /// making, or that libc keeps for itself. A daemon that blocks SIGTERM, or a program whose SIGALRM has come, has queued
+    /// nothing.
+    pub fn with_values(self) -> SignalSet {
+        const WITHOUT: [i32; 15] = [
+            libc::SIGHUP,
+            libc::SIGINT,
+            libc::SIGQUIT,
+            libc::SIGPIPE,
+            libc::SIGALRM,
+            libc::SIGTERM,
+            libc::SIGCHLD,
+            libc::SIGCONT,
+            libc::SIGTSTP,
+            libc::SIGTTIN,
+            libc::SIGTTOU,
+            libc::SIGURG,
+            libc::SIGVTALRM,
+            libc::SIGPROF,
+            libc::SIGWINCH,
+        ];
+        WITHOUT.into_iter().chain(32..=libc_internal()).fold(self, SignalSet::without)
+    }
+
     /// True when `signal` (1..=64) is in the set.
     pub const fn contains(self, signal: i32) -> bool {
         self.0 & 1 << (signal - 1) != 0
