@@ -16,7 +16,6 @@
 // STDERR: Not unmapped: 131072 byte\(s\) in 2 mapping\(s\)
 // ARGS: now
 // EXPECT-WITH report_mappings=1:use_past_end=1: leak 50 bytes in 1 object
-// STDERR: Not unmapped: 131072 byte
 // STDERR-NOT: Not unmapped[^\n]* 1703936 byte
 // ARGS: end
 // EXPECT-WITH report_mappings=1: leak 50 bytes in 1 object

@@ -47,8 +47,8 @@ static void *ends(void *unused) {
 }
 
 static void small_thread(void *(*body)(void *)) {
-  /* 16 KiB on x86-64; thread-local storage and the C library's own descriptor of a thread are on it too. */
-  size_t bytes = PTHREAD_STACK_MIN;
+  /* Thread-local storage and the C library's own descriptor of a thread are on it too; musl's 2 KiB are for no call at all. */
+  size_t bytes = PTHREAD_STACK_MIN > (16 << 10) ? PTHREAD_STACK_MIN : 16 << 10;
   pthread_attr_t attributes;
   pthread_t thread;
   CHECK(!pthread_attr_init(&attributes) && !pthread_attr_setstack(&attributes, small_stack(bytes), bytes));
