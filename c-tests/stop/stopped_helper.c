@@ -56,7 +56,7 @@ int main(void) {
   }
   CHECK(child > 0);
   pthread_attr_t attributes;
-  CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 64 << 10) == 0);
+  CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 256 << 10) == 0);
   for (int i = 0; i < THREADS; i++) {
     pthread_t thread;
     CHECK(pthread_create(&thread, &attributes, body, NULL) == 0);

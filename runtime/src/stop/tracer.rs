@@ -35,6 +35,8 @@ pub(super) struct Request<'a> {
 
 /// Beyond the helper's own deadlines.
 const GRACE_NS: u64 = 2_000_000_000;
+/// And where it has not begun: a loaded machine may give it no CPU, and to kill it leaves calls that it has interrupted.
+const NO_CPU_NS: u64 = 10_000_000_000;
 
 /// Stops the world by ptrace and runs the work in the helper.
 pub(super) fn run(request: &Request<'_>, works: &mut Works<'_, '_>) -> Result<StopNotes, CouldNotStop> {
@@ -129,7 +131,7 @@ pub(super) fn attempt(
     // The helper's own deadline; until it has set that, it has not begun.
     let to_begin = process::monotonic_ns().saturating_add(request.options.deadline_ns);
     let limit = || match session.hard_deadline.load(Relaxed) {
-        u64::MAX => to_begin.saturating_add(GRACE_NS),
+        u64::MAX => to_begin.saturating_add(NO_CPU_NS),
         set => set.saturating_add(GRACE_NS),
     };
     let end = await_end(&session.alive, helper, &limit);
