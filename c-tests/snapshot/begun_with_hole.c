@@ -5,17 +5,9 @@
 // STDERR: note: the snapshot lacked memory that the program has: checked again in place, when the check was finished
 #include "snapshot.h"
 #include "standstill.h"
-#include <pthread.h>
 #include <sys/mman.h>
 
-static volatile int ready;
 static void *volatile held;
-
-static void *body(void *unused) {
-  __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
-  for (;;) pause();
-  return unused;
-}
 
 static void lose(void *unused) {
   (void)unused;
@@ -23,9 +15,7 @@ static void lose(void *unused) {
 }
 
 int main(void) {
-  pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
-  await(&ready);
+  start_sleeper();
   char *page = (char *)mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(page != MAP_FAILED);
   page[0] = 1;

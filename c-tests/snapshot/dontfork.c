@@ -22,20 +22,12 @@
 // ARGS: shared
 // STDERR: a snapshot was scanned
 #include "snapshot.h"
-#include <pthread.h>
 #include <sys/mman.h>
 
 extern void __lsan_register_root_region(const void *, size_t);
 
-static volatile int ready;
 static void **page;
 static uintptr_t tag;
-
-static void *body(void *unused) {
-  __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
-  for (;;) pause();
-  return unused;
-}
 
 static void build(void *unused) {
   (void)unused;
@@ -43,9 +35,7 @@ static void build(void *unused) {
 }
 
 int main(int count, char **arguments) {
-  pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
-  await(&ready);
+  start_sleeper();
   int is_shared = count > 1 && strcmp(arguments[1], "shared") == 0;
   page = (void **)mmap(NULL, 8192, PROT_READ | PROT_WRITE, (is_shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
   CHECK(page != MAP_FAILED);

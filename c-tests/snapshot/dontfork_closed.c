@@ -6,18 +6,10 @@
 // STDERR: incomplete: no certain leak in .* 4242 byte\(s\) in 1 object\(s\) were not reached at all
 // STDERR-NOT: detected memory leaks
 #include "snapshot.h"
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-static volatile int ready;
 static void **page;
-
-static void *body(void *unused) {
-  __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
-  for (;;) pause();
-  return unused;
-}
 
 static void build(void *unused) {
   (void)unused;
@@ -26,11 +18,9 @@ static void build(void *unused) {
 }
 
 int main(void) {
-  pthread_t thread;
   if (geteuid() == 0) CHECK(setuid(65534) == 0);
   CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
-  CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
-  await(&ready);
+  start_sleeper();
   page = (void **)mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(page != MAP_FAILED && madvise(page, PAGE, MADV_DONTFORK) == 0);
   clean_call(build, NULL);

@@ -6,21 +6,13 @@
 #include "snapshot.h"
 #include "standstill.h"
 #include <poll.h>
-#include <pthread.h>
 #include <sys/wait.h>
 
-static volatile int ready;
 static pid_t copy;
 static void *held;
 
 static void note_copy(pid_t pid) {
   if (is_copy(pid)) copy = pid;
-}
-
-static void *body(void *unused) {
-  __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
-  for (;;) pause();
-  return unused;
 }
 
 static void lose(void *unused) {
@@ -71,9 +63,7 @@ int main(int count, char **arguments) {
   (void)arguments;
   uint32_t how = count > 1 ? STANDSTILL_SNAPSHOT_OPTION : STANDSTILL_SNAPSHOT_ALWAYS;
   once(how);
-  pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, body, NULL) == 0);
-  await(&ready);
+  start_sleeper();
   once(how);
   struct standstill_pending *pending = NULL;
   struct standstill_check_options options = STANDSTILL_OPTIONS_INIT;

@@ -3,6 +3,7 @@
 #define SNAPSHOT_H
 
 #include "support.h"
+#include <pthread.h>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -32,5 +33,19 @@ static inline int each_child(void (*each)(pid_t)) {
 
 /* True when `pid` has memory of its own: a snapshot, and not the helper that stops the world. */
 static inline int is_copy(pid_t pid) { return syscall(SYS_kcmp, getpid(), pid, 1 /* KCMP_VM */, 0, 0) > 0; }
+
+/* A second thread, which sleeps: with one alone a check need stop nobody. */
+static inline void *sleep_for_ever(void *runs) {
+  __atomic_store_n((volatile int *)runs, 1, __ATOMIC_RELEASE);
+  for (;;) pause();
+  return NULL;
+}
+
+static inline void start_sleeper(void) {
+  static volatile int runs;
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, sleep_for_ever, (void *)&runs) == 0);
+  await(&runs);
+}
 
 #endif

@@ -7,6 +7,7 @@
 //!
 //! Raw memory is handled here so that the stages above it can be safe code.
 
+mod aside;
 mod atomic_words;
 mod file;
 mod filter;
@@ -21,6 +22,7 @@ mod up_to;
 mod vec;
 mod words;
 
+pub use aside::aside;
 pub use atomic_words::AtomicWords;
 pub use file::WithFile;
 pub use filter::Filter;

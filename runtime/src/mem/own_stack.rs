@@ -4,7 +4,7 @@
 //! Contract: any phase in which a mapping can be made. A debugger sees the frames on both stacks as one.
 
 use crate::arch::{self, page_size};
-use crate::base::{AddrRange, Errno};
+use crate::base::{Addr, AddrRange, Errno};
 use crate::sys::memory;
 
 use super::OwnMap;
@@ -28,12 +28,17 @@ impl OwnStack {
         Ok(OwnStack(map))
     }
 
+    /// Where it begins: a page border.
+    pub fn top(&self) -> Addr {
+        self.0.range().end
+    }
+
     /// Does the work on it.
     pub fn run(self, work: &mut dyn FnMut()) {
         let mut work = work;
         let argument = (&raw mut work).expose_provenance();
         // SAFETY: the mapping's end is a page border, and the memory is used by nobody else: `self` is given up.
-        unsafe { arch::call_on_stack(self.0.range().end.get(), on_own_stack, argument) };
+        unsafe { arch::call_on_stack(self.top().get(), on_own_stack, argument) };
     }
 }
 
@@ -65,7 +70,7 @@ mod tests {
             let local = [0u8; 512 << 10];
             let local = core::hint::black_box(&local);
             there = local.as_ptr().addr();
-            assert!(super::super::own::ranges().any(|range| range.contains(crate::base::Addr::new(there))));
+            assert!(super::super::own::ranges().any(|range| range.contains(Addr::new(there))));
         });
         assert!(there.abs_diff((&raw const here).addr()) > 512 << 10);
     }

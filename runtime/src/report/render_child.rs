@@ -3,20 +3,19 @@
 //! For a program that was started with the library but without the command. The command is looked for beside the library
 //! and in the directories of PATH; where there is none, or it fails, the caller prints modules and offsets.
 //!
-//! What is promised: it ends within [`DEADLINE_NS`] and two seconds; no zombie is left while the command obeys SIGKILL; the
-//! program gets no SIGCHLD, and its own wait(2) calls do not see the command ([`spawn_unseen`]); who waits with `__WALL` can
-//! see the task between them, and changes nothing by it, since how the command ended is not told by a wait; no descriptor is
-//! left open; nothing is printed unless the command has done its work whole. In a process whose environment is not to be
-//! trusted (AT_SECURE) no command is run.
+//! What is promised: it ends within [`DEADLINE_NS`] and three seconds; no zombie is left while the command obeys SIGKILL;
+//! the program gets no SIGCHLD, and its own wait(2) calls do not see the command, which is the child of a task beside it
+//! ([`aside`]); no descriptor is left open; nothing is printed unless the command has done its work whole. In a process
+//! whose environment is not to be trusted (AT_SECURE) no command is run.
 
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
 
 use crate::base::Errno;
-use crate::mem::MapVec;
+use crate::mem::{MapVec, aside, with_room};
 use crate::sys::file::{self, Fd};
-use crate::sys::signals::SignalSet;
-use crate::sys::spawn::{Spawn, spawn_unseen};
+use crate::sys::signals::{self, SignalSet};
+use crate::sys::spawn::{Spawn, spawn};
 use crate::sys::wait::{self, Block, Change};
 use crate::sys::{futex, process, task};
 
@@ -101,6 +100,17 @@ fn filter(
     if is_secure() {
         return None;
     }
+    let mut result = None;
+    with_room(&mut || result = filter_here(modules, arguments, write));
+    result
+}
+
+/// As [`filter`]; all that [`aside`] uses is in this frame, or constant.
+fn filter_here(
+    modules: &dyn Modules,
+    arguments: &[&CStr],
+    write: &mut dyn FnMut(&mut dyn Sink),
+) -> Option<(i32, Fd)> {
     let environment = environment().ok()?;
     let command = find(modules, &environment)?;
     let record = file::in_memory(c"standstill-record").ok()?;
@@ -134,24 +144,20 @@ fn run(command: &CPath, arguments: &[&CStr], environment: &[u8], record: &Fd, te
         // Keys pressed at the terminal go to the program, which may handle them; they must not take the report away.
         dispositions: &[(libc::SIGINT, libc::SIG_IGN), (libc::SIGQUIT, libc::SIG_IGN)],
     };
-    // The record has been read when the command has ended, and takes what became of it.
-    let attend = |command: Result<i32, Errno>| {
-        if let Some(Change::Exited(status)) = command.ok().and_then(|pid| wait_for(pid, DEADLINE_NS)) {
-            let _ = file::rewind(record);
-            let _ = file::end_here(record.raw());
-            let _ = file::write_all(record.raw(), &status.to_ne_bytes());
+    let mut status = None;
+    let done = aside(DEADLINE_NS + 1_500_000_000, &mut || {
+        signals::keep_ended_children();
+        if let Ok(pid) = spawn(&what, &mut scratch)
+            && let Some(Change::Exited(with)) = wait_for(pid)
+        {
+            status = Some(with);
         }
-    };
-    let pid = spawn_unseen(&what, &mut scratch, &attend).ok()?;
-    wait_for(pid, DEADLINE_NS + 1_500_000_000);
-    let mut status = [0; size_of::<i32>() + 1];
-    (file::read_at(record, &mut status, 0) == Ok(size_of::<i32>()))
-        .then(|| i32::from_ne_bytes([status[0], status[1], status[2], status[3]]))
+    });
+    status.filter(|_| done)
 }
 
-/// Waits until a child has ended, and kills it when `limit_ns` are over. `None` when somebody else has reaped it, or it
-/// cannot be killed.
-fn wait_for(pid: i32, limit_ns: u64) -> Option<Change> {
+/// Waits until the command has ended, and kills it when its time is over. `None` when it cannot be killed.
+fn wait_for(pid: i32) -> Option<Change> {
     let begun = process::monotonic_ns();
     let mut pause_ns = 200_000;
     let mut killed = false;
@@ -162,10 +168,10 @@ fn wait_for(pid: i32, limit_ns: u64) -> Option<Change> {
             Err(_) => return None,
         }
         let elapsed = process::monotonic_ns().saturating_sub(begun);
-        if elapsed > limit_ns && !killed {
+        if elapsed > DEADLINE_NS && !killed {
             let _ = task::kill(pid, libc::SIGKILL);
             killed = true;
-        } else if elapsed > limit_ns + 1_000_000_000 {
+        } else if elapsed > DEADLINE_NS + 1_000_000_000 {
             // In uninterruptible sleep: it cannot be waited for, and is reaped by init when the program ends.
             return None;
         }

@@ -193,6 +193,13 @@ pub const SIGSETXID: i32 = 33;
 /// musl's signal for running code on all threads (src/internal/pthread_impl.h).
 pub const SIGSYNCCALL: i32 = 34;
 
+/// Has the calling task's children be waited for, whatever was done with SIGCHLD before: where it is ignored, nobody's end can be
+/// (wait(2)).
+pub fn keep_ended_children() {
+    // SAFETY: the new action is no handler.
+    let _ = unsafe { set_action(libc::SIGCHLD, Some(&Action::DEFAULT)) };
+}
+
 static LIBC_INTERNAL: AtomicI32 = AtomicI32::new(SIGSETXID);
 
 /// The signal that libc keeps for itself to run code on every thread, and so out of every mask and every set to wait for

@@ -6,9 +6,6 @@
 //! Why a copy of the address space (clone without CLONE_VM) and no vfork: the child may then be slow to exec without
 //! holding the parent, and needs no stack of its own. It costs the page tables' copy, once, at the end of a process
 //! that has leaks.
-//!
-//! execve(2) makes SIGCHLD the exit signal of whoever calls it (fs/exec.c, de_thread), so what a program must not notice is
-//! started by a task between them, which execs nothing: [`spawn_unseen`].
 
 use core::ffi::CStr;
 
@@ -94,34 +91,6 @@ pub fn spawn(what: &Spawn<'_>, scratch: &mut [usize]) -> Result<i32, Errno> {
     }
 }
 
-/// Starts the program as the child of a child, to which `attend` is given up with what [`spawn`] said. Returns the process id of
-/// that child, which ends when `attend` returns, or its caller's thread ends.
-///
-/// It has no exit signal: there is no SIGCHLD, and only `__WALL` waits see it. Debuggers that trace the caller trace neither
-/// of the two: gdb takes a child without an exit signal for a thread of the program, and is lost when that execs.
-///
-/// `attend` runs on a copy of the memory, with all signals blocked: system calls only.
-pub fn spawn_unseen(
-    what: &Spawn<'_>,
-    scratch: &mut [usize],
-    attend: &dyn Fn(Result<i32, Errno>),
-) -> Result<i32, Errno> {
-    let blocked = AllBlocked::new()?;
-    let flags = libc::CLONE_UNTRACED as usize;
-    // SAFETY: as in `spawn`.
-    let pid = unsafe { syscall(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]) }? as i32;
-    if pid == 0 {
-        let _ = task::die_with_parent(libc::SIGKILL);
-        // Where the caller ignores it, nobody's end could be waited for.
-        // SAFETY: the new action is no handler.
-        let _ = unsafe { signals::set_action(libc::SIGCHLD, Some(&Action::DEFAULT)) };
-        attend(spawn(what, scratch));
-        process::exit_task(0);
-    }
-    drop(blocked);
-    Ok(pid)
-}
-
 /// In the child: makes everything ready and execs. Returns only when that failed.
 fn become_program(what: &Spawn<'_>, arguments: &[usize], environment: &[usize]) -> Errno {
     for signal in 1..=64 {
@@ -187,35 +156,6 @@ mod tests {
         set(&mut what);
         let pid = spawn(&what, &mut [0; 16])?;
         wait::child(pid, Block::Wait).map(|change| change.unwrap())
-    }
-
-    #[test]
-    fn what_is_unseen_is_nobodys_child_to_wait_for() {
-        let what = Spawn {
-            path: c"/bin/sh",
-            arguments: &[c"sh", c"-c", c"exit 5"],
-            environment: &[],
-            stdin: None,
-            stdout: None,
-            only_standard: false,
-            exit_signal: libc::SIGCHLD,
-            mask: SignalSet::EMPTY,
-            await_exec: false,
-            dies_with_parent: true,
-            dispositions: &[],
-        };
-        let (read_end, write_end) = file::pipe().unwrap();
-        let tell = |command: Result<i32, Errno>| {
-            let ended = command.ok().and_then(|pid| wait::child(pid, Block::Wait).ok()?);
-            let _ = file::write_all(write_end.raw(), &[u8::from(ended == Some(Change::Exited(5)))]);
-        };
-        let pid = spawn_unseen(&what, &mut [0; 16], &tell).unwrap();
-        let mut told = [0];
-        assert_eq!((file::read(&read_end, &mut told), told), (Ok(1), [1]));
-        // An ordinary wait does not know it, not even once it has ended.
-        // SAFETY: no status is asked for.
-        assert_eq!(unsafe { libc::waitpid(pid, core::ptr::null_mut(), 0) }, -1);
-        assert_eq!(wait::child(pid, Block::Wait), Ok(Some(Change::Exited(0))));
     }
 
     #[test]
