@@ -35,11 +35,6 @@ impl ForkDepth {
         depth == 1
     }
 
-    /// True while a fork holds it.
-    pub fn holds(&self) -> bool {
-        self.0.load(Relaxed) > 0
-    }
-
     /// What was held was found to be another process' own.
     pub fn forget(&self) {
         self.0.store(0, Relaxed);

@@ -6,8 +6,14 @@
 //!
 //! As in LSan a region counts how often it was registered, and is a root until it was unregistered as often.
 
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+    compiler_fence,
+};
+
 use crate::base::{AddrRange, Errno, ForkDepth};
-use crate::heap::lock::OwnerLock;
+use crate::heap::lock::{Guard, OwnerLock};
 use crate::mem::MapVec;
 
 #[derive(Clone, Copy)]
@@ -20,6 +26,29 @@ static REGIONS: OwnerLock<MapVec<Entry>> = OwnerLock::new(MapVec::new());
 
 /// Forks that have the lock.
 static FORKS: ForkDepth = ForkDepth::none();
+
+/// The holder of the lock is in the middle of a change. It is read by the holder's thread alone, in a signal handler. Who
+/// holds the lock without it (a fork, also just before it is counted and just after) has left the list whole.
+static CHANGING: AtomicBool = AtomicBool::new(false);
+
+/// The list, to be changed as long as this lives.
+struct Change(Guard<'static, MapVec<Entry>>);
+
+impl Change {
+    fn begin() -> Result<Change, Errno> {
+        let regions = REGIONS.lock().ok_or(IN_USE)?;
+        CHANGING.store(true, Relaxed);
+        compiler_fence(SeqCst);
+        Ok(Change(regions))
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        compiler_fence(SeqCst);
+        CHANGING.store(false, Relaxed);
+    }
+}
 
 /// What a signal handler is told that has interrupted its thread at the list.
 pub const IN_USE: Errno = Errno::new(libc::EDEADLK);
@@ -40,7 +69,7 @@ pub fn after_fork() {
 
 /// Adds a region, or counts it once more.
 pub fn register(range: AddrRange) -> Result<(), Errno> {
-    let mut regions = REGIONS.lock().ok_or(IN_USE)?;
+    let regions = &mut Change::begin()?.0;
     if let Some(entry) = regions.iter_mut().find(|entry| entry.range == range) {
         entry.count += 1;
         return Ok(());
@@ -50,7 +79,7 @@ pub fn register(range: AddrRange) -> Result<(), Errno> {
 
 /// Takes one registration of exactly this region back; `Ok(false)` when there is none.
 pub fn unregister(range: AddrRange) -> Result<bool, Errno> {
-    let mut regions = REGIONS.lock().ok_or(IN_USE)?;
+    let regions = &mut Change::begin()?.0;
     let Some(index) = regions.iter().position(|entry| entry.range == range) else { return Ok(false) };
     let Some(entry) = regions.get_mut(index) else { return Ok(false) };
     entry.count -= 1;
@@ -69,10 +98,11 @@ pub fn snapshot() -> Result<MapVec<AddrRange>, Errno> {
         return copy(&regions);
     }
     // This thread has it: inside of a fork that holds it, where the list is whole, or in the middle of a change.
-    if !FORKS.holds() {
+    if CHANGING.load(Relaxed) {
         return Err(IN_USE);
     }
-    // SAFETY: `before_fork` forgot the guard, and nobody could take another since.
+    // SAFETY: the guard that this thread has in a frame below, if it was not forgotten, is not looked through: `Change`
+    // has marked the time in which one is, and the others are those of `before_fork` and of a copy, which only reads.
     unsafe { REGIONS.held() }.ok_or(IN_USE).and_then(copy)
 }
 
@@ -98,6 +128,20 @@ mod tests {
         assert!(REGIONS.is_mine());
         after_fork();
         assert!(!REGIONS.is_mine());
+    }
+
+    #[test]
+    fn only_a_change_hides_the_list_from_a_signal_handler() {
+        let region = AddrRange::sized(Addr::new(0x5000), 8);
+        register(region).unwrap();
+        let lock = REGIONS.lock();
+        // As a handler finds it that interrupts a fork before it is counted.
+        assert!(lock.is_some() && snapshot().unwrap().contains(&region));
+        drop(lock);
+        let change = Change::begin().unwrap();
+        assert_eq!(snapshot().err(), Some(IN_USE));
+        drop(change);
+        unregister(region).unwrap();
     }
 
     #[test]

@@ -59,13 +59,15 @@ impl<T> OwnerLock<T> {
         self.owner.store(0, Release);
     }
 
-    /// What the lock protects, for the thread that holds it by a guard that it has forgotten; `None` for others.
+    /// What the lock protects, for the thread that holds it by a guard in a frame below, or by one that it has forgotten;
+    /// `None` for others.
     ///
     /// # Safety
     ///
-    /// - No guard of the calling thread is alive, in this frame or in one that it has interrupted.
+    /// - The calling thread is not in the middle of a change through its guard, in this frame or in one that it has
+    ///   interrupted.
     pub(crate) unsafe fn held(&self) -> Option<&T> {
-        // SAFETY: the lock is held, so nobody else has a guard, and by the caller's duty neither has this thread.
+        // SAFETY: the lock is held, so nobody else changes the value, and by the caller's duty neither does this thread.
         self.is_mine().then(|| unsafe { &*self.value.get() })
     }
 
