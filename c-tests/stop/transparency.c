@@ -395,7 +395,11 @@ static void *timeout(void *which) {
     uint64_t took = (now_ns() - begin) / 1000000;
     if (!running()) break;
     if (!exact && result < 0 && errno == EINTR) continue;
-    if (result > 0 || (result < 0 && errno != EAGAIN)) fail("a timed call", result);
+    if (result > 0 || (result < 0 && errno != EAGAIN)) {
+      char text[64];
+      snprintf(text, sizeof text, "timed call %d after %d ms", (int)(intptr_t)which, (int)((now_ns() - begin) / 1000000));
+      fail(text, result);
+    }
     if (took < 999) fail("a timeout came early, in ms", (long)took);
     /* Late by a missed restart would be late by what had gone by at a check, for as long as there are checks; the rest of
      * the margin is for a machine with more to do. */

@@ -10,6 +10,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::AcqRel};
 
+use standstill_runtime::base::Addr;
 use standstill_runtime::init::{self, Environment};
 use standstill_runtime::sys::{file, signals};
 use standstill_runtime::{check, report};
@@ -54,6 +55,8 @@ pub(crate) extern "C" fn start(_argc: c_int, _argv: *const *const c_char, envp: 
         default_options: program_options(),
         lsan_options: variable(envp, b"LSAN_OPTIONS"),
         standstill_options: variable(envp, b"STANDSTILL_OPTIONS"),
+        // SAFETY: as above.
+        on_first_stack: Addr::new(unsafe { getauxval(libc::AT_RANDOM as usize) }),
     };
     init::start(&environment, &mut |line| {
         let _ = file::write_all(2, line.as_bytes());

@@ -9,7 +9,7 @@ use crate::harvest::maps::Maps;
 use crate::harvest::registers;
 use crate::harvest::{self, CouldNotHarvest, Harvest, Headers, Input, Switches, Thread};
 use crate::heap::{HeapView, Provider};
-use crate::init::options::Options;
+use crate::init::{self, options::Options};
 use crate::mem::{MapVec, ReadMemory, Sum};
 use crate::report::{self, Totals};
 use crate::scan::{self, Bits, CouldNotMark, Marks};
@@ -317,6 +317,7 @@ pub(super) fn collect(
         exclude: own.as_slice(),
         layout: hooks::layout(),
         maps: world.open_file(ProcFile::Maps),
+        on_first_stack: init::on_first_stack(),
         pagemap: world.open_file(ProcFile::Pagemap),
         headers: early.unwrap_or(&unknown),
         faults_elsewhere,
@@ -496,6 +497,12 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
             "{} writable mapping(s) of devices, {} bytes, were not read: what only they hold is called leaked. Register \
              such memory as a root region if it may be read (standstill_register_root_region)",
             notes.devices, notes.device_bytes
+        ));
+    }
+    if let Some(errno) = notes.unlisted {
+        remarks.reason(format_args!(
+            "/proc/self/maps cannot be read ({errno}): what is mapped was found by asking the kernel for each address, and what \
+             only the kernel holds (epoll, timers) was not seen. Mount /proc where the program runs, before a chroot"
         ));
     }
     if notes.odd_lines > 0 {

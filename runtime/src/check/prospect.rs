@@ -70,6 +70,11 @@ impl Prospect {
     /// Looks.
     pub(super) fn of(wish: Wish, world: &World, memory: &impl ReadMemory) -> Prospect {
         let mut prospect = Prospect { wish, ..Prospect::none() };
+        // A copy would have to be asked for all that it maps.
+        if !world.proc().is_there() {
+            prospect.wish = Wish::NONE;
+        }
+        let wish = prospect.wish;
         if wish.choice == options::Snapshot::Never {
             return prospect;
         }

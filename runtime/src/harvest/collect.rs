@@ -15,7 +15,7 @@ use super::regions::Claims;
 use super::stacks::{self, Borders};
 use super::thread::{State, Thread};
 use super::tls::{self, Life, Listed};
-use super::{nodes, registers};
+use super::{nodes, registers, unlisted};
 
 /// Which kinds of roots are wanted. What is not wanted is neither root nor node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,8 +65,10 @@ pub struct Input<'a> {
     pub mappings: &'a [mappings::Mapping],
     /// Where the C library keeps things.
     pub layout: &'a Layout,
-    /// The memory map.
+    /// The memory map. Without it all addresses are asked about, see [`super::unlisted`].
     pub maps: Result<Fd, Errno>,
+    /// An address on the stack of the first thread, which the map names.
+    pub on_first_stack: Addr,
     /// /proc/PID/pagemap.
     pub pagemap: Result<Fd, Errno>,
     /// What [`look_ahead`] found; or [`Headers::none`].
@@ -95,9 +97,25 @@ pub fn collect(
     provider: &impl Provider,
     memory: &impl ReadMemory,
 ) -> Result<Harvest, CouldNotHarvest> {
-    let fd = input.maps.as_ref().map_err(|errno| CouldNotHarvest::Maps(*errno))?;
-    let (maps, ours) = maps_and_ours(fd).map_err(CouldNotHarvest::Maps)?;
-    steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)
+    let (maps, ours, unlisted) = match &input.maps {
+        Ok(fd) => maps_and_ours(fd).map(|(maps, ours)| (maps, ours, None)),
+        Err(errno) => unlisted_and_ours(input.on_first_stack, memory)
+            .map(|(maps, ours)| (maps, ours, Some(*errno)))
+            .map_err(|_| *errno),
+    }
+    .map_err(CouldNotHarvest::Maps)?;
+    let mut harvest = steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)?;
+    harvest.notes.unlisted = unlisted;
+    Ok(harvest)
+}
+
+/// As [`maps_and_ours`], without the map.
+fn unlisted_and_ours(on_first_stack: Addr, memory: &impl ReadMemory) -> Result<(Maps, Claims), Errno> {
+    let mut ours = Claims::new();
+    add_ours(&mut ours)?;
+    let maps = Maps::found(unlisted::find(on_first_stack, memory)?);
+    add_ours(&mut ours)?;
+    Ok((maps, ours))
 }
 
 /// Reads the map, and what of it is ours. That is noted at each read: a mapping of ours that the map shows may be gone at

@@ -21,20 +21,20 @@ use super::presence::Presence;
 const HEADER: usize = 8;
 const PROGRAM_HEADER: usize = 7;
 /// More program headers than any linker writes.
-const MOST_HEADERS: usize = 64;
+pub(super) const MOST_HEADERS: usize = 64;
 
 const PT_LOAD: u32 = 1;
 const PF_W: u32 = 2;
 
 /// A loaded segment, by the header.
 #[derive(Clone, Copy, Default)]
-struct Segment {
-    offset: u64,
+pub(super) struct Segment {
+    pub(super) offset: u64,
     /// Before the load bias.
-    start: u64,
-    file_size: u64,
+    pub(super) start: u64,
+    pub(super) file_size: u64,
     memory_size: u64,
-    writable: bool,
+    pub(super) writable: bool,
 }
 
 /// What modules' headers say, read while the program still runs: where a mapping of the same file lies at the same place when
@@ -157,14 +157,7 @@ fn module(
         None => read_segments(memory, start, &mut read).and_then(|count| read.get(..count)),
     };
     let Some(segments) = segments else { return Ok(Header::NoModule) };
-    // The segment that has the header decides where the others lie.
-    let Some(bias) = segments
-        .iter()
-        .find(|segment| segment.offset < page_size() as u64)
-        .map(|segment| (start.get() as u64).wrapping_sub(segment.start - segment.offset))
-    else {
-        return Ok(Header::NoModule);
-    };
+    let Some(bias) = bias(start, segments) else { return Ok(Header::NoModule) };
     for segment in segments.iter().filter(|segment| segment.file_size > 0) {
         let at = Addr::new(bias.wrapping_add(segment.start) as usize);
         let is_there = maps.at(at).is_some_and(|(_, mapping)| {
@@ -182,9 +175,16 @@ fn module(
     Ok(Header::Module)
 }
 
+/// What is to be added to the addresses of the segments of a module that begins at `start`: the segment that has the header
+/// decides where the others lie.
+pub(super) fn bias(start: Addr, segments: &[Segment]) -> Option<u64> {
+    let first = segments.iter().find(|segment| segment.offset < page_size() as u64)?;
+    Some((start.get() as u64).wrapping_sub(first.start - first.offset))
+}
+
 /// Reads the loaded segments from the program headers; returns how many slots were filled. `None` when this is no
 /// 64-bit ELF header of a program or library, or it cannot be read.
-fn read_segments(
+pub(super) fn read_segments(
     memory: &impl ReadMemory,
     start: Addr,
     segments: &mut [Segment; MOST_HEADERS],

@@ -94,6 +94,11 @@ impl Maps {
         Ok(maps)
     }
 
+    /// Those that were found otherwise: by address, disjoint.
+    pub(super) fn found(list: MapVec<Mapping>) -> Maps {
+        Maps { list, odd_lines: 0 }
+    }
+
     fn line(&mut self, line: &[u8]) -> Result<(), Errno> {
         let Some(mut mapping) = parse(line) else {
             self.odd_lines += 1;

@@ -9,6 +9,8 @@
 //!
 //! Not promised: words that no scan can find (a pointer that is stored encrypted, or in a pipe). docs/LIMITS.md.
 //!
+//! Where /proc is not there the kernel is asked for each mapping (unlisted.rs), and what it keeps for the program stays unknown.
+//!
 //! Why /proc and not the loader's lists: no lock of the loader is needed, and mappings that nobody announced are seen.
 
 mod collect;
@@ -27,6 +29,7 @@ mod stacks;
 mod thread;
 mod tls;
 pub mod uncarried;
+mod unlisted;
 pub mod user_regions;
 
 pub use collect::{CouldNotHarvest, Input, Switches, collect, find_pages, look_ahead};

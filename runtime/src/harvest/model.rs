@@ -87,6 +87,8 @@ pub struct Notes {
     pub lost_tls: usize,
     /// Why presence of pages is not known from the best source, if so: the errno of PAGEMAP_SCAN.
     pub presence: Option<Errno>,
+    /// Why the memory map could not be read, if so: what is mapped was found out otherwise.
+    pub unlisted: Option<Errno>,
 }
 
 impl Notes {
@@ -138,6 +140,7 @@ impl Harvest {
                 lost_stacks: 0,
                 lost_tls: 0,
                 presence: None,
+                unlisted: None,
             },
         }
     }

@@ -114,6 +114,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         kept: &[],
         exclude: &[],
         mappings: &[],
+        on_first_stack: Addr::NULL,
         layout,
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),

@@ -7,8 +7,11 @@ pub mod compressed;
 pub mod options;
 mod syntax;
 
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use spin::Once;
 
+use crate::base::Addr;
 use crate::base::text::Text;
 pub use options::Options;
 
@@ -23,16 +26,20 @@ pub struct Environment<'a> {
     pub lsan_options: Option<&'a [u8]>,
     /// The variable STANDSTILL_OPTIONS. It is read last and wins.
     pub standstill_options: Option<&'a [u8]>,
+    /// An address on the stack that the kernel made for the program (AT_RANDOM, getauxval(3)).
+    pub on_first_stack: Addr,
 }
 
 /// What was said, and where.
 type Source<'a> = (Option<&'a [u8]>, &'static str);
 
 static OPTIONS: Once<Options> = Once::new();
+static ON_FIRST_STACK: AtomicUsize = AtomicUsize::new(0);
 
 /// Reads the options, calling `complain` with one line for each that is unknown or bad. Of those in the environment the
 /// command standstill complains where it runs the program: once, and not again in each child process.
 pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
+    ON_FIRST_STACK.store(environment.on_first_stack.get(), Relaxed);
     OPTIONS.call_once(|| {
         let mut options = Options::DEFAULT;
         let program = [(environment.default_options, "__lsan_default_options")];
@@ -61,6 +68,11 @@ pub fn start(environment: &Environment<'_>, complain: &mut dyn FnMut(&str)) {
         }
         options
     });
+}
+
+/// See [`Environment`]; null before [`start`].
+pub fn on_first_stack() -> Addr {
+    Addr::new(ON_FIRST_STACK.load(Relaxed))
 }
 
 /// The options in force; the defaults before [`start`].

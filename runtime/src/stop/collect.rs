@@ -52,7 +52,7 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
         }
         index += 1;
         if index == body.tracees.len() && core::mem::take(&mut collector.lost_names) {
-            seize::find_arrived(session, body);
+            seize::find_arrived(session, body, deadline);
         }
     }
     while late > 0 && !session.is_past(deadline) {
@@ -106,6 +106,8 @@ pub(super) fn pending_of_caller(body: &mut Body, process_queue_read: bool) {
             body.world.unread.0 |=
                 status.pending | if process_queue_read { 0 } else { status.shared_pending };
         }
+        // Of those for it alone that have come since nobody tells; it was about to wait for the helper.
+        Err(_) if !body.world.proc.is_there() => body.world.unread.0 |= body.caller_pending.0,
         Err(_) => body.world.unread = SignalSet::ALL,
     }
 }
@@ -364,6 +366,9 @@ pub(super) fn record_caller(body: &mut Body) {
 }
 
 fn is_alive(body: &Body, task: Tracee) -> bool {
+    if !body.world.proc.is_there() {
+        return task::is_thread_of(body.pid, task.tid) && shares_memory(task.tid);
+    }
     let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
     status.is_ok_and(|status| !matches!(status.state, b'Z' | b'X'))
 }
@@ -375,7 +380,10 @@ fn is_exited_leader(body: &mut Body, index: usize) -> bool {
         return false;
     };
     let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
-    let exited = status.is_ok_and(|status| matches!(status.state, b'Z' | b'X'));
+    let exited = match status {
+        Ok(status) => matches!(status.state, b'Z' | b'X'),
+        Err(_) => !body.world.proc.is_there() && !shares_memory(task.tid),
+    };
     if exited {
         body.tracees.set(index, State::Exited);
     }
@@ -434,8 +442,8 @@ fn vfork_child(session: &Session, body: &mut Body, index: usize) -> VforkChild {
     result
 }
 
-/// False for a process that certainly has a memory of its own.
-fn shares_memory(tid: Tid) -> bool {
+/// False for a task that certainly has a memory of its own, or none any more.
+pub(super) fn shares_memory(tid: Tid) -> bool {
     task::share_memory(process::pid(), tid.get()) != Ok(false)
 }
 

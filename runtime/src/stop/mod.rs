@@ -163,12 +163,15 @@ pub fn stop_the_world_prepared(
     let (pid, tid) = (process::pid(), process::tid());
     let registers = Registers::of_caller(caller.frame, caller.stack_pointer.get(), arch::thread_pointer());
     let found = ProcFiles::find(pid, tid);
-    let proc = found.unwrap_or(ProcFiles::NONE);
+    let proc = found.unwrap_or(ProcFiles::absent(pid, tid));
     // A filter may kill for a system call that is seldom made.
     let is_filtered = task::seccomp_mode() != 0;
     let is_alone = !is_filtered && task::is_alone() == Ok(true);
-    let tasks =
-        if is_alone { 1 } else { found.and_then(|proc| proc.count_tasks()).map_err(CouldNotStop::NoProc)? };
+    let tasks = match found {
+        _ if is_alone => 1,
+        Ok(proc) => proc.count_tasks().map_err(CouldNotStop::NoProc)?,
+        Err(_) => task_list::UNLISTED,
+    };
     if tasks == 1 {
         if !is_alone && !is_filtered && is_shared(pid) {
             return Err(CouldNotStop::SharedMemory);
@@ -247,4 +250,4 @@ mod atomics {
 #[cfg(all(loom, test))]
 mod model;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,6 +5,8 @@
 //! *process* (fdinfo, timers) is read through the thread that asked for the stop, which is alive by definition. What
 //! belongs to a *thread* is under `task/TID`.
 //!
+//! Where there is no /proc each opening fails, and the numbers are the process' own.
+//!
 //! The process' name is what `readlink("/proc/self")` says, never getpid(): /proc may belong to another pid namespace,
 //! where the number names a stranger.
 
@@ -19,7 +21,9 @@ use crate::sys::task;
 /// Names of this process in /proc.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcFiles {
-    /// The process, as /proc numbers it; 0 without /proc.
+    /// False: without /proc, the numbers are the process' own.
+    there: bool,
+    /// The process, as /proc numbers it.
     process: i32,
     /// The calling thread, as /proc numbers it.
     caller: i32,
@@ -92,8 +96,13 @@ impl OpenedAhead {
 type Path = Text<96>;
 
 impl ProcFiles {
-    /// No /proc.
-    pub const NONE: ProcFiles = ProcFiles { process: 0, caller: 0, native: true };
+    /// No /proc, and nothing known.
+    pub const NONE: ProcFiles = ProcFiles { there: false, process: 0, caller: 0, native: true };
+
+    /// No /proc, in process `pid`, on its thread `tid`.
+    pub(super) fn absent(pid: i32, tid: Tid) -> ProcFiles {
+        ProcFiles { there: false, process: pid, caller: tid.get(), native: true }
+    }
 
     /// Asks /proc who the calling thread is. `pid` and `tid` are its own view.
     pub fn find(pid: i32, tid: Tid) -> Result<ProcFiles, Errno> {
@@ -102,17 +111,17 @@ impl ProcFiles {
         let process =
             file::read_link(c"/proc/self", &mut target).and_then(|name| number(name).ok_or(nothing))?;
         if process == pid {
-            return Ok(ProcFiles { process, caller: tid.get(), native: true });
+            return Ok(ProcFiles { there: true, process, caller: tid.get(), native: true });
         }
         // "PID/task/TID" (proc(5), Linux 3.17).
         let link = file::read_link(c"/proc/thread-self", &mut target)?;
         let caller = link.rsplit(|b| *b == b'/').next().and_then(number).ok_or(nothing)?;
-        Ok(ProcFiles { process, caller, native: false })
+        Ok(ProcFiles { there: true, process, caller, native: false })
     }
 
     /// False when there is no /proc.
     pub fn is_there(&self) -> bool {
-        self.process != 0
+        self.there
     }
 
     /// True when /proc numbers tasks as the process itself does.
@@ -120,7 +129,7 @@ impl ProcFiles {
         self.native
     }
 
-    /// The process as /proc numbers it; 0 without /proc.
+    /// The process as /proc numbers it.
     pub fn process(&self) -> i32 {
         self.process
     }

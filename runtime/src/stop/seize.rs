@@ -18,6 +18,7 @@ use crate::sys::wait::{self, Block};
 use crate::sys::{file, task};
 
 use super::blocked::BlockedCalls;
+use super::collect::shares_memory;
 use super::ending::{Ending, Outcome};
 use super::notes::Missing;
 use super::proc_files::{ProcFiles, number};
@@ -47,7 +48,8 @@ fn ask_for_waits(caller: Tid) -> Result<(), Ending> {
 }
 
 fn find_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), Ending> {
-    let list = TaskList::open(&body.world.proc).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
+    let list =
+        TaskList::open(&body.world.proc, deadline).map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
     let own = own_number();
     let mut pass = Pass { session, body, own, refused: None, all_counted: true, added: 0 };
     let mut buffer = [0; LIST_BUFFER];
@@ -79,8 +81,8 @@ fn find_all(session: &Session, body: &mut Body, deadline: u64) -> Result<(), End
 }
 
 /// Looks through the list once more for tasks that arrived traced and whose name in /proc is not known otherwise.
-pub(super) fn find_arrived(session: &Session, body: &mut Body) {
-    let Ok(list) = TaskList::open(&body.world.proc) else { return };
+pub(super) fn find_arrived(session: &Session, body: &mut Body, deadline: u64) {
+    let Ok(list) = TaskList::open(&body.world.proc, deadline) else { return };
     let own = own_number();
     let mut pass = Pass { session, body, own, refused: None, all_counted: true, added: 0 };
     let mut buffer = [0; LIST_BUFFER];
@@ -166,7 +168,15 @@ impl Pass<'_> {
 
     /// EPERM has many reasons (ptrace(2)); only /proc tells them apart.
     fn examine(&mut self, tid: Tid, listed: Tid, errno: Errno) {
-        let Ok(status) = status_of(&self.body.world.proc, listed) else { return };
+        let status = match status_of(&self.body.world.proc, listed) {
+            Ok(status) => status,
+            Err(_) if self.body.world.proc.is_there() => return,
+            Err(_) if listed.get() == self.session.pid && !shares_memory(tid) => {
+                return self.add(tid, listed, State::Exited);
+            }
+            // Nobody says why, and it is there.
+            Err(_) => Status { state: b'S', ..Status::default() },
+        };
         match status.state {
             // A leader that has exited while threads live on. It stays until the last of them.
             b'Z' if listed.get() == self.body.world.proc.process() => self.add(tid, listed, State::Exited),

@@ -75,8 +75,9 @@ pub(super) struct Body {
     pub(super) pid: i32,
     pub(super) caller: Tid,
     pub(super) caller_registers: Registers,
-    /// What it blocked before the stop.
+    /// What it blocked before the stop, and what waited for it then.
     pub(super) caller_blocked: SignalSet,
+    pub(super) caller_pending: SignalSet,
     pub(super) world: World,
     pub(super) tracees: Tracees,
     pub(super) how: How,
@@ -228,6 +229,7 @@ impl SessionMap {
                 caller,
                 caller_registers,
                 caller_blocked: SignalSet::EMPTY,
+                caller_pending: SignalSet::ALL,
                 world,
                 tracees,
                 how,

@@ -3,37 +3,78 @@
 //! A listing of `/proc/PID/task` is no snapshot: a thread that ends under the cursor may hide others, and threads come.
 //! The seizing loop repeats it until nothing is new; the kernel's own count (the link count of the directory is two more
 //! than the number of tasks, fs/proc/base.c) often proves at once that nothing was missed.
+//!
+//! Without /proc every number that a task can have is asked about, by tgkill(2) with signal 0: most of a second, in which nobody
+//! stands still for ptrace. Numbers are given out in order (kernel/pid.c, idr_alloc_cyclic), so what came meanwhile is looked for
+//! among those that follow the asking task's own.
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::arch::SYS_VFORK;
 use crate::base::text::Text;
 use crate::base::{Errno, Tid};
 use crate::sys::file::{self, Fd};
-use crate::sys::task;
+use crate::sys::{process, task};
 
 use super::proc_files::{ProcFiles, number};
 
 /// Bytes of directory entries taken at once; about 1300 tasks.
 pub(super) const LIST_BUFFER: usize = 32 << 10;
 
-/// The open list.
-pub(super) struct TaskList(Fd);
+/// For how many tasks there is room at first where nobody counts them.
+pub(super) const UNLISTED: usize = 1024;
+/// No task of a 64-bit kernel has this number or a greater one (PID_MAX_LIMIT in include/linux/threads.h).
+const NUMBERS: i32 = 4 << 20;
+/// More than a system gives out while all were asked about.
+const NEW_NUMBERS: i32 = 1 << 18;
+
+/// The list.
+pub(super) enum TaskList {
+    /// That of /proc, open.
+    Listed(Fd),
+    /// There is no /proc.
+    Asked {
+        /// Whose tasks.
+        pid: i32,
+        /// CLOCK_MONOTONIC nanoseconds after which no more are asked about.
+        deadline: u64,
+        /// All were.
+        once: AtomicBool,
+    },
+}
 
 impl TaskList {
-    /// Opens the list.
-    pub(super) fn open(proc: &ProcFiles) -> Result<TaskList, Errno> {
-        proc.open_tasks().map(TaskList)
+    /// Opens the list. `deadline` is for where there is none, in CLOCK_MONOTONIC nanoseconds.
+    pub(super) fn open(proc: &ProcFiles, deadline: u64) -> Result<TaskList, Errno> {
+        if proc.is_there() {
+            proc.open_tasks().map(TaskList::Listed)
+        } else {
+            Ok(TaskList::Asked { pid: proc.process(), deadline, once: AtomicBool::new(false) })
+        }
     }
 
-    /// Calls `each` for every task listed from the start.
+    /// Calls `each` for every task listed from the start. ETIMEDOUT: not all numbers could be asked about.
     pub(super) fn for_each(
         &self,
         buffer: &mut [u8; LIST_BUFFER],
         each: &mut dyn FnMut(Tid),
     ) -> Result<(), Errno> {
-        file::rewind(&self.0)?;
-        for_each_number(&self.0, buffer, &mut |number| {
+        let list = match self {
+            TaskList::Listed(list) => list,
+            TaskList::Asked { pid, deadline, once } => {
+                let own = process::tid().get();
+                let numbers = if once.swap(true, Relaxed) {
+                    [own..own.saturating_add(NEW_NUMBERS), 1..NEW_NUMBERS]
+                } else {
+                    // Most threads have a number that follows their process' soon.
+                    [*pid..NUMBERS, 1..*pid]
+                };
+                return ask_each(*pid, numbers.into_iter().flatten(), *deadline, each);
+            }
+        };
+        file::rewind(list)?;
+        for_each_number(list, buffer, &mut |number| {
             if let Some(listed) = Tid::new(number) {
                 each(listed);
             }
@@ -42,15 +83,38 @@ impl TaskList {
 
     /// What a task of the list says of the system call that it sleeps in.
     pub(super) fn system_call_of(&self, listed: Tid) -> Option<InSystemCall> {
+        let TaskList::Listed(list) = self else { return None };
         let path = Text::<32>::of(format_args!("{}/syscall\0", listed.get()));
         let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
-        InSystemCall::read(&file::open_at(self.0.raw(), path, libc::O_RDONLY, 0).ok()?)
+        InSystemCall::read(&file::open_at(list.raw(), path, libc::O_RDONLY, 0).ok()?)
     }
 
     /// How many tasks the process has at this moment, by the kernel's count.
     pub(super) fn count(&self) -> Result<usize, Errno> {
-        task::links(&self.0).map(|links| links.saturating_sub(2))
+        match self {
+            TaskList::Listed(list) => task::links(list).map(|links| links.saturating_sub(2)),
+            TaskList::Asked { .. } => Err(Errno::new(libc::ENOENT)),
+        }
     }
+}
+
+/// Calls `each` for every one of the numbers that a task of process `pid` has.
+fn ask_each(
+    pid: i32,
+    numbers: impl Iterator<Item = i32>,
+    deadline: u64,
+    each: &mut dyn FnMut(Tid),
+) -> Result<(), Errno> {
+    const BETWEEN_LOOKS: usize = 4096;
+    for (n, number) in numbers.enumerate() {
+        if n % BETWEEN_LOOKS == 0 && process::monotonic_ns() > deadline {
+            return Err(Errno::new(libc::ETIMEDOUT));
+        }
+        if let Some(tid) = Tid::new(number).filter(|tid| task::is_thread_of(pid, *tid)) {
+            each(tid);
+        }
+    }
+    Ok(())
 }
 
 /// Calls `each` for every entry of a directory, from where it stands, whose name is a positive number.
@@ -203,7 +267,6 @@ impl InSystemCall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process;
 
     #[test]
     fn lists_every_thread_of_this_process() {
@@ -214,12 +277,18 @@ mod tests {
             let _ = wait.recv();
         });
         let other = told.recv().unwrap();
-        let list = TaskList::open(&ProcFiles::find(process::pid(), process::tid()).unwrap()).unwrap();
-        let mut buffer = [0; LIST_BUFFER];
-        let mut seen = Vec::new();
-        list.for_each(&mut buffer, &mut |tid| seen.push(tid)).unwrap();
-        assert!(seen.contains(&other) && seen.contains(&process::tid()));
-        assert!(list.count().unwrap() >= 2);
+        let (pid, tid) = (process::pid(), process::tid());
+        let list = TaskList::open(&ProcFiles::find(pid, tid).unwrap(), 0).unwrap();
+        let asked = TaskList::open(&ProcFiles::absent(pid, tid), u64::MAX).unwrap();
+        for list in [&list, &asked] {
+            let mut buffer = [0; LIST_BUFFER];
+            let mut seen = Vec::new();
+            list.for_each(&mut buffer, &mut |tid| seen.push(tid)).unwrap();
+            assert!(seen.contains(&other) && seen.contains(&tid));
+        }
+        assert!(list.count().unwrap() >= 2 && asked.count().is_err());
+        let late = TaskList::open(&ProcFiles::absent(pid, tid), 0).unwrap();
+        assert_eq!(late.for_each(&mut [0; LIST_BUFFER], &mut |_| ()), Err(Errno::new(libc::ETIMEDOUT)));
         drop(go);
         thread.join().unwrap();
     }

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use crate::arch::Registers;
 use crate::base::{Errno, Tid};
-use crate::sys::signals::AllBlocked;
+use crate::sys::signals::{self, AllBlocked, SignalSet};
 use crate::sys::wait::Change;
 use crate::sys::{futex, process, task};
 
@@ -108,9 +108,13 @@ pub(super) fn attempt(
     if ask_yama {
         session.gate.store(0, Release);
     }
-    let signals = AllBlocked::new().map_err(CouldNotStop::NoSignals)?;
+    let blocked = AllBlocked::new().map_err(CouldNotStop::NoSignals)?;
     // SAFETY: there is no helper yet, so the body is the caller's.
-    unsafe { session.body() }.caller_blocked = signals.previous();
+    let body = unsafe { session.body() };
+    body.caller_blocked = blocked.previous();
+    if !request.proc.is_there() {
+        body.caller_pending = signals::pending().unwrap_or(SignalSet::ALL);
+    }
     CURRENT.store(core::ptr::from_ref(session).cast_mut(), Release);
     let argument = core::ptr::from_ref(session).expose_provenance();
     // SAFETY: the session and its stack outlive the helper: the map is dropped only when the helper is known to have
@@ -141,7 +145,7 @@ pub(super) fn attempt(
         Way::Signal(parking) => parking.open(),
         Way::Ptrace { .. } | Way::Alone | Way::Watch => 0,
     };
-    drop(signals);
+    drop(blocked);
     let ending = session.said.ending();
     // Its workers were told to die with it, and what they share with it lies in the map.
     if end == End::Stuck || !crew::await_none(helper) {

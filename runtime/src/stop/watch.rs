@@ -125,7 +125,7 @@ fn exists(body: &Body, tid: Tid) -> bool {
 /// Asks about all threads that are not `known`.
 fn record_others(body: &mut Body, known: &[Asleep]) -> Result<(), Errno> {
     const AWAKE: Errno = Errno::new(libc::EAGAIN);
-    let list = TaskList::open(&body.world.proc)?;
+    let list = TaskList::open(&body.world.proc, 0)?;
     let (others, caller) = (&mut MapVec::new(), body.world.proc.caller());
     let mut full = Ok(());
     list.for_each(&mut [0; LIST_BUFFER], &mut |listed| {

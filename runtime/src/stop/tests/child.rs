@@ -19,7 +19,7 @@ pub(super) fn slowness() -> u32 {
 
 /// Runs `body` in a forked process; fails the test when it panics, dies, or takes longer than `seconds` on a machine of
 /// usual speed.
-pub(super) fn in_child(seconds: u32, body: impl FnOnce()) {
+pub(crate) fn in_child(seconds: u32, body: impl FnOnce()) {
     let status = status_of_child(seconds, body);
     assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "the child ended with {status:#x}");
 }

@@ -3,7 +3,7 @@
 
 mod by_signal;
 mod calls;
-mod child;
+pub(crate) mod child;
 #[cfg(test)]
 mod faults;
 mod odd;

@@ -193,8 +193,15 @@ fn no_proc() {
         }
         assert!(stop(&PTRACE_ONLY, &mut |_, _| ()).is_ok(), "a single task needs no /proc");
         let crowd = Crowd::start(3, |_| std::thread::sleep(Duration::from_millis(1)));
-        let reason = stop(&PTRACE_ONLY, &mut |_, _| ()).expect_err("it stopped");
-        assert!(matches!(reason, CouldNotStop::NoProc(_)), "{reason}");
+        for means in [Means::Ptrace, Means::Signal] {
+            let options = Options { means, deadline_ns: 20_000_000_000, ..Options::DEFAULT };
+            let mut known = 0;
+            let notes = stop(&options, &mut |world, _| {
+                known = world.threads().iter().filter(|thread| thread.has_registers()).count();
+            });
+            assert!(notes.as_ref().is_ok_and(|notes| notes.is_complete()), "{means:?}: {notes:?}");
+            assert_eq!(known, 4, "{means:?}");
+        }
         crowd.end();
     });
 }
