@@ -89,7 +89,10 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
             _ => {}
         }
     }
-    pending_of_caller(body, collector.process_queue_read);
+    // To ask /proc takes as long as a small stop: where only values matter the caller asks itself, when all run again.
+    if body.options.signal_masks || !collector.process_queue_read || !body.world.proc.is_there() {
+        pending_of_caller(body, collector.process_queue_read);
+    }
     body.world.notes.threads = body.world.threads.len() as u32;
 }
 

@@ -5,6 +5,7 @@
 use core::fmt;
 
 use crate::base::{Errno, Tid};
+use crate::sys::signals::SignalSet;
 
 /// By which means the world was stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -71,6 +72,9 @@ pub struct StopNotes {
     pub stop_ns: u64,
     /// As long as the work took.
     pub work_ns: u64,
+    /// Signals that were sent to the caller alone and still waited for it after the stop, in which it blocked all. Their siginfo was
+    /// not read: their values may be pointers, besides those of [`World::unread_signals`](super::World).
+    pub unread_of_caller: SignalSet,
 }
 
 impl StopNotes {
