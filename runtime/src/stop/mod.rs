@@ -170,7 +170,8 @@ pub fn stop_the_world_prepared(
     let tasks = match found {
         _ if is_alone => 1,
         Ok(proc) => proc.count_tasks().map_err(CouldNotStop::NoProc)?,
-        Err(_) => task_list::UNLISTED,
+        Err(errno) if matches!(errno.get(), libc::ENOENT | libc::ENOTDIR) => task_list::UNLISTED,
+        Err(errno) => return Err(CouldNotStop::NoProc(errno)),
     };
     if tasks == 1 {
         if !is_alone && !is_filtered && is_shared(pid) {
