@@ -245,6 +245,16 @@ fn in_a_root_without_proc() {
         println!("skipped: this machine forbids {words:?}: {text}");
         return;
     }
-    has_the_report(&words, &text);
-    assert!(text.contains("not everything was seen: /proc/self/maps cannot be read"), "{text}");
+    assert!(text.contains("done"), "{text}");
+    // Other processors' kernels need /proc to have calls made again that the stop interrupts.
+    if cfg!(target_arch = "x86_64") {
+        for part in [
+            "4342 byte(s) in 2 object(s) were not reached and would have been reported as leaked",
+            "not everything was seen: there is no /proc",
+        ] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+    } else {
+        assert!(text.contains("could not check: /proc cannot be read"), "{text}");
+    }
 }

@@ -1,14 +1,15 @@
-// In a chroot without /proc the threads and what is mapped are found all the same: what is on a stack, in TLS, in data, in a mapping is held, the rest is lost, and it is said that not everything was seen.
+// In a chroot without /proc the threads and what is mapped are found all the same: what is on a stack, in TLS, in data, in a mapping is held, the rest is not reached; but nothing is certain, and that is said.
 // REFERENCE: cannot read /proc/self/task
 // FLAGS: -pthread
 // TIMEOUT: 120
-// EXPECT-WITH deadline_ms=60000: direct 4242 bytes in 1 objects, indirect 100 bytes in 1 objects
-// STDERR: not everything was seen: /proc/self/maps cannot be read
-// EXPECT-WITH ptrace=0:deadline_ms=60000: direct 4242 bytes in 1 objects, indirect 100 bytes in 1 objects
-// STDERR: not everything was seen: /proc/self/maps cannot be read
-// EXPECT: direct 4242 bytes in 1 objects, indirect 100 bytes in 1 objects
+// EXPECT: status 0
+// NOT-IN: aarch64: its kernel needs /proc to have calls made again
+// STDERR: Standstill: incomplete: 4342 byte\(s\) in 2 object\(s\) were not reached .* there is no /proc
+// EXPECT-WITH ptrace=0: status 0
+// STDERR: could not check: /proc cannot be read
+// EXPECT: status 0
 // ARGS: alone
-// STDERR: not everything was seen: /proc/self/maps cannot be read
+// STDERR: Standstill: incomplete: 4342 byte\(s\) in 2 object\(s\) were not reached .* there is no /proc
 #include "support.h"
 #include <fcntl.h>
 #include <pthread.h>

@@ -15,8 +15,8 @@ use crate::report::{self, Totals};
 use crate::scan::{self, Bits, CouldNotMark, Marks};
 use crate::stop::snapshot::Handover;
 use crate::stop::{self, Backend, Crew, ProcFile, World};
-use crate::sys::file;
 use crate::sys::signals::SignalSet;
+use crate::sys::{file, task};
 use crate::threads::{self, mappings::Mapping};
 use crate::trace::{self, StackId};
 
@@ -318,6 +318,8 @@ pub(super) fn collect(
         layout: hooks::layout(),
         maps: world.open_file(ProcFile::Maps),
         on_first_stack: init::on_first_stack(),
+        // A filter may kill for calls that are seldom made, and the caller may be who makes them.
+        may_ask: !world.proc().is_there() && task::seccomp_mode() == 0,
         pagemap: world.open_file(ProcFile::Pagemap),
         headers: early.unwrap_or(&unknown),
         faults_elsewhere,
@@ -514,8 +516,8 @@ pub(super) fn remark(analysis: &Analysis, options: &Options, remarks: &mut Remar
     }
     if let Some(errno) = notes.unlisted {
         remarks.reason(format_args!(
-            "/proc/self/maps cannot be read ({errno}): what is mapped was found by asking the kernel for each address, and what \
-             only the kernel holds (epoll, timers) was not seen. Mount /proc where the program runs, before a chroot"
+            "there is no /proc ({errno}): what is mapped was found by asking the kernel about all addresses, and what only the \
+             kernel holds (epoll, timers) was not seen. Mount /proc where the program runs, before a chroot"
         ));
     }
     if notes.odd_lines > 0 {

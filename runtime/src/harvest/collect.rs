@@ -65,8 +65,10 @@ pub struct Input<'a> {
     pub mappings: &'a [mappings::Mapping],
     /// Where the C library keeps things.
     pub layout: &'a Layout,
-    /// The memory map. Without it all addresses are asked about, see [`super::unlisted`].
+    /// The memory map.
     pub maps: Result<Fd, Errno>,
+    /// Without it all addresses may be asked about, see [`super::unlisted`].
+    pub may_ask: bool,
     /// An address on the stack of the first thread, which the map names.
     pub on_first_stack: Addr,
     /// /proc/PID/pagemap.
@@ -99,9 +101,10 @@ pub fn collect(
 ) -> Result<Harvest, CouldNotHarvest> {
     let (maps, ours, unlisted) = match &input.maps {
         Ok(fd) => maps_and_ours(fd).map(|(maps, ours)| (maps, ours, None)),
-        Err(errno) => unlisted_and_ours(input.on_first_stack, memory)
-            .map(|(maps, ours)| (maps, ours, Some(*errno)))
-            .map_err(|_| *errno),
+        Err(errno) if input.may_ask => {
+            unlisted_and_ours(input.on_first_stack, memory).map(|(maps, ours)| (maps, ours, Some(*errno)))
+        }
+        Err(errno) => Err(*errno),
     }
     .map_err(CouldNotHarvest::Maps)?;
     let mut harvest = steps(input, &maps, ours, provider, memory).map_err(CouldNotHarvest::Memory)?;

@@ -83,12 +83,14 @@ pub struct Maps {
     list: MapVec<Mapping>,
     /// Lines that could not be understood.
     pub odd_lines: usize,
+    /// False: found otherwise ([`super::unlisted`]); what may be read of them is only known of pages that are in core.
+    pub is_listed: bool,
 }
 
 impl Maps {
     /// Reads until `read` returns 0. Fails when `read` fails or memory cannot be had.
     pub fn read(read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Maps, Errno> {
-        let mut maps = Maps { list: MapVec::new(), odd_lines: 0 };
+        let mut maps = Maps { list: MapVec::new(), odd_lines: 0, is_listed: true };
         let cut = lines::for_each(read, |line| maps.line(line))?;
         maps.odd_lines += cut;
         Ok(maps)
@@ -96,7 +98,7 @@ impl Maps {
 
     /// Those that were found otherwise: by address, disjoint.
     pub(super) fn found(list: MapVec<Mapping>) -> Maps {
-        Maps { list, odd_lines: 0 }
+        Maps { list, odd_lines: 0, is_listed: false }
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), Errno> {

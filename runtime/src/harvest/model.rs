@@ -94,7 +94,7 @@ pub struct Notes {
 impl Notes {
     /// Whether roots are missing that there must be.
     pub fn lack_roots(&self) -> bool {
-        self.odd_lines + self.lost_stacks + self.lost_tls > 0
+        self.odd_lines + self.lost_stacks + self.lost_tls > 0 || self.unlisted.is_some()
     }
 }
 

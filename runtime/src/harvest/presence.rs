@@ -177,7 +177,7 @@ fn by_entries(maps: &Maps, pagemap: &Fd, presence: &mut Presence) -> Result<(), 
 
 fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
     // A page that is not in core may be in swap; then it must be read, and one that was never touched with it.
-    let all = pagemap::may_be_swapped();
+    let all = maps.is_listed && pagemap::may_be_swapped();
     let mut core = MapVec::<u8>::new();
     core.resize(PAGES, 0)?;
     for mapping in maps.all().iter().filter(|mapping| has_pages(mapping)) {
@@ -187,7 +187,7 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
             let piece = AddrRange::new(at, at.plus(PAGES * page_size()).min(mapping.range.end));
             let known = pagemap::in_core(piece, &mut core).is_ok();
             for page in core.iter().take(piece.len() / page_size()) {
-                if page & 1 != 0 || own && (all || !known) {
+                if known && page & 1 != 0 || own && (all || !known && maps.is_listed) {
                     // mincore does not tell pages of a file from the private copies that the program wrote.
                     let range = AddrRange::sized(at, page_size());
                     add(maps, presence, range, mapping.shared)?;

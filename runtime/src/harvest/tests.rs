@@ -115,6 +115,7 @@ fn input<'a>(threads: &'a [Thread<'a>], layout: &'a Layout) -> Input<'a> {
         exclude: &[],
         mappings: &[],
         on_first_stack: Addr::NULL,
+        may_ask: false,
         layout,
         maps: file::open(c"/proc/self/maps", libc::O_RDONLY, 0),
         pagemap: file::open(c"/proc/self/pagemap", libc::O_RDONLY, 0),

@@ -43,15 +43,9 @@ pub(super) fn stop_all(
     loop {
         body.world.notes.passes += 1;
         let before = body.tracees.len();
-        let listed =
-            list.for_each(&mut buffer, &mut |listed| refused = send(parking, body, listed).err().or(refused));
-        match listed {
-            Err(errno) if errno.get() != libc::ETIMEDOUT => {
-                return Err(Ending::errno(Outcome::NoProc, errno));
-            }
-            _ => {}
-        }
-        let late = session.is_past(deadline) || listed.is_err();
+        list.for_each(&mut buffer, &mut |listed| refused = send(parking, body, listed).err().or(refused))
+            .map_err(|errno| Ending::errno(Outcome::NoProc, errno))?;
+        let late = session.is_past(deadline);
         if body.tracees.len() == before || late {
             body.world.notes.list_cut = late && body.tracees.len() != before;
             break;
@@ -173,10 +167,7 @@ fn waits_for_vfork_child(body: &Body, task: Tracee) -> bool {
 
 fn is_exited(body: &Body, task: Tracee) -> bool {
     let status = body.world.proc.open_of_thread(task.listed, "status").and_then(|file| Status::read(&file));
-    match status {
-        Ok(status) => matches!(status.state, b'Z' | b'X') || status.kernel_worker,
-        Err(_) => !body.world.proc.is_there() && !super::collect::shares_memory(task.tid),
-    }
+    status.is_ok_and(|status| matches!(status.state, b'Z' | b'X') || status.kernel_worker)
 }
 
 /// Makes the record of the thread in a place; false when it does not stand there.

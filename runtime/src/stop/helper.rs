@@ -30,11 +30,16 @@ pub(super) extern "C" fn main(argument: usize) -> ! {
     process::exit_group(0)
 }
 
+/// Time to find the threads without /proc, on a loaded machine.
+const LIST_NS: u64 = 20_000_000_000;
+
 fn run(session: &Session) -> Result<(), Ending> {
     // SAFETY: from here to its end the helper owns the body.
     let body = unsafe { session.body() };
     let start = process::monotonic_ns();
-    let deadline = start.saturating_add(body.options.deadline_ns);
+    // Without /proc it takes a second or more to find the threads, which run on meanwhile.
+    let to_list = if body.world.proc.is_there() { 0 } else { LIST_NS };
+    let mut deadline = start.saturating_add(body.options.deadline_ns).saturating_add(to_list);
     session.hard_deadline.store(deadline.saturating_add(GRACE_NS), Relaxed);
     set_up(session)?;
     wait_for_permission(session, deadline);
@@ -46,6 +51,10 @@ fn run(session: &Session) -> Result<(), Ending> {
         How::Trace => {
             body.world.ahead.open(&body.world.proc);
             seize::seize_all(session, body, deadline)?;
+            if to_list > 0 {
+                deadline = process::monotonic_ns().saturating_add(body.options.deadline_ns);
+                session.hard_deadline.store(deadline.saturating_add(GRACE_NS), Relaxed);
+            }
             collect::collect(session, body, memory, deadline);
         }
         How::Alone => {

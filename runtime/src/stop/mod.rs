@@ -52,7 +52,7 @@ mod watchdog;
 pub mod yama;
 
 use crate::arch::{self, CallerFrame, Registers};
-use crate::base::Addr;
+use crate::base::{Addr, Errno};
 use crate::sys::{process, task};
 
 pub use crew::{Crew, most as most_tasks};
@@ -170,7 +170,7 @@ pub fn stop_the_world_prepared(
     let tasks = match found {
         _ if is_alone => 1,
         Ok(proc) => proc.count_tasks().map_err(CouldNotStop::NoProc)?,
-        Err(errno) if matches!(errno.get(), libc::ENOENT | libc::ENOTDIR) => task_list::UNLISTED,
+        Err(errno) if may_do_without(errno, is_filtered, options) => task_list::UNLISTED,
         Err(errno) => return Err(CouldNotStop::NoProc(errno)),
     };
     if tasks == 1 {
@@ -189,12 +189,19 @@ pub fn stop_the_world_prepared(
         return tracer::run_by_signal(&request, works);
     }
     match tracer::run(&request, works) {
-        Err(reason) if options.means == Means::Any && reason.forbids_ptrace() => {
+        Err(reason) if options.means == Means::Any && reason.forbids_ptrace() && proc.is_there() => {
             // The first reason says more when the second way fails too.
             tracer::run_by_signal(&request, works).map_err(|_| reason)
         }
         result => result,
     }
+}
+
+/// Whether a process with several threads can be stopped without /proc: by ptrace, where the kernel needs nobody to tell which call
+/// a thread was in (mend.rs). Threads that are signalled would stand while others are looked for, and see EINTR.
+fn may_do_without(errno: Errno, is_filtered: bool, options: &Options) -> bool {
+    let is_absent = matches!(errno.get(), libc::ENOENT | libc::ENOTDIR);
+    is_absent && !is_filtered && options.means != Means::Signal && arch::KERNEL_DECIDES_RESTART
 }
 
 /// How many tasks there are, if so many that [`watch_the_world`] is worth a try.

@@ -72,8 +72,10 @@ pub struct StopNotes {
     pub stop_ns: u64,
     /// As long as the work took.
     pub work_ns: u64,
-    /// Signals that were sent to the caller alone and still waited for it after the stop, in which it blocked all. Their siginfo was
-    /// not read: their values may be pointers, besides those of [`World::unread_signals`](super::World).
+    /// What waited for the caller was left for it to ask when all ran again, since nothing with a value was seen.
+    pub(super) caller_left: bool,
+    /// Signals that waited then for the caller, which blocked all: sent to it alone, or since. Their siginfo was not read: their
+    /// values may be pointers, besides those of [`World::unread_signals`](super::World).
     pub unread_of_caller: SignalSet,
 }
 

@@ -171,10 +171,17 @@ impl Pass<'_> {
         let status = match status_of(&self.body.world.proc, listed) {
             Ok(status) => status,
             Err(_) if self.body.world.proc.is_there() => return,
-            Err(_) if listed.get() == self.session.pid && !shares_memory(tid) => {
-                return self.add(tid, listed, State::Exited);
+            Err(_) if !shares_memory(tid) => {
+                // On its way out, or a leader that stays until the last of its threads.
+                if listed.get() == self.session.pid {
+                    self.add(tid, listed, State::Exited);
+                }
+                return;
             }
-            // Nobody says why, and it is there.
+            // Made by a thread that was seized, and so born traced, or there and nobody says why: only its tracer may wait.
+            Err(_) if wait::tracee(tid, Block::Poll).map_err(Errno::get) != Err(libc::ECHILD) => {
+                return self.add(tid, listed, State::Arrived);
+            }
             Err(_) => Status { state: b'S', ..Status::default() },
         };
         match status.state {

@@ -18,7 +18,6 @@ use super::parking::ParkingMap;
 use super::proc_files::ProcFiles;
 use super::record::World;
 use super::session::{CURRENT, How, Plan, SessionMap};
-use super::task_list::Status;
 use super::tracees::Tracees;
 use super::{Options, Works, crew, exec, helper, yama};
 
@@ -142,7 +141,7 @@ pub(super) fn attempt(
     let end = await_end(&session.alive, helper, &limit);
     drop(permission);
     let unread_of_caller = match way {
-        Way::Ptrace { .. } if request.proc.is_there() => unread_signals(request),
+        Way::Ptrace { .. } => signals::pending().unwrap_or(SignalSet::ALL).with_values(),
         _ => SignalSet::EMPTY,
     };
     // Whatever became of the helper, the threads go on.
@@ -167,25 +166,14 @@ pub(super) fn attempt(
             // SAFETY: the helper has ended, so the body is the caller's again.
             let mut notes = unsafe { session.body() }.world.notes;
             notes.mended += mended;
-            notes.unread_of_caller = unread_of_caller;
+            if notes.caller_left {
+                notes.unread_of_caller = unread_of_caller;
+            }
             Ok(notes)
         }
         (_, End::Ended(Change::Killed(signal))) => Err(CouldNotStop::HelperDied(Death::Signal(signal))),
         (_, End::Ended(Change::Exited(status))) => Err(CouldNotStop::HelperDied(Death::Exit(status))),
         _ => Err(CouldNotStop::HelperDied(Death::Exit(-1))),
-    }
-}
-
-/// The signals with values that wait for the calling thread alone, which blocks all.
-fn unread_signals(request: &Request<'_>) -> SignalSet {
-    let waiting = signals::pending().unwrap_or(SignalSet::ALL).with_values();
-    if waiting == SignalSet::EMPTY {
-        return waiting;
-    }
-    let status = request.proc.open_of_thread(request.proc.caller().unwrap_or(request.tid), "status");
-    match status.and_then(|file| Status::read(&file)) {
-        Ok(status) => SignalSet(waiting.0 & status.pending),
-        Err(_) => waiting,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Memory: mmap(2), munmap(2), mremap(2), mprotect(2), madvise(2).
 
-use crate::arch::page_size;
 use crate::base::{Addr, AddrRange, Errno};
 
 use super::invoke::syscall;
@@ -109,26 +108,29 @@ pub fn read_own(from: Addr, into: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Whether anything is mapped in `range`, whole pages: by an `mmap(range, PROT_NONE, MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)` that
-/// says neither MAP_SHARED nor MAP_PRIVATE, and so never maps. The kernel looks at the addresses first, EEXIST, and at that
-/// afterwards, EINVAL (mm/mmap.c, do_mmap; Linux 4.17).
+/// says neither MAP_SHARED nor MAP_PRIVATE, and so never maps. The kernel looks at the addresses first, EEXIST, then whether so
+/// much may be locked where the program has asked for all to be (EAGAIN), and at the kind last, EINVAL (mm/mmap.c, do_mmap).
+/// Before Linux 4.19 it sees what is mapped at the beginning of `range` alone.
 pub fn is_anything_mapped(range: AddrRange) -> Result<bool, Errno> {
     let flags = (libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as usize;
     let prot = libc::PROT_NONE as usize;
     // SAFETY: maps nothing, and MAP_FIXED_NOREPLACE would touch nothing that is in use.
     match unsafe { syscall(libc::SYS_mmap, [range.start.get(), range.len(), prot, flags, usize::MAX, 0]) } {
         Err(errno) if errno.get() == libc::EEXIST => Ok(true),
-        Err(errno) if errno.get() == libc::EINVAL => Ok(false),
+        Err(errno) if matches!(errno.get(), libc::EINVAL | libc::EAGAIN) => Ok(false),
         Err(errno) => Err(errno),
         Ok(_) => Err(Errno::new(libc::ENOSYS)),
     }
 }
 
-/// Whether `range`, whole pages below `end`, where addresses end, lies in one mapping: by an `mremap(range, more than there are
-/// addresses, 0)`, which never does anything: the kernel says EFAULT where the range is not inside of one mapping, and that it cannot grow
-/// otherwise (mm/mremap.c, vma_to_resize, or check_prep_vma). EFAULT too for mappings that may never grow: those of devices.
-pub fn is_in_one_mapping(range: AddrRange, end: Addr) -> bool {
-    let too_much = end.get() - range.start.get() + 2 * page_size();
-    // SAFETY: without MREMAP_MAYMOVE the mapping would stay where it is, and behind it there are not so many addresses.
-    let grown = unsafe { syscall(libc::SYS_mremap, [range.start.get(), range.len(), too_much, 0, 0, 0]) };
-    grown.is_err_and(|errno| errno.get() != libc::EFAULT)
+/// `msync(range, MS_ASYNC)`, which only looks (mm/msync.c): whether something is mapped everywhere in `range`, whole pages.
+pub fn is_mapped_throughout(range: AddrRange) -> Result<bool, Errno> {
+    // SAFETY: with MS_ASYNC nothing is written or dropped.
+    match unsafe {
+        syscall(libc::SYS_msync, [range.start.get(), range.len(), libc::MS_ASYNC as usize, 0, 0, 0])
+    } {
+        Ok(_) => Ok(true),
+        Err(errno) if errno.get() == libc::ENOMEM => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
