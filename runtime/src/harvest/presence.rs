@@ -12,6 +12,7 @@ use crate::arch::{USER_END, page_size};
 use crate::base::{Addr, AddrRange, Errno};
 use crate::mem::{MapVec, own};
 use crate::sys::file::Fd;
+use crate::sys::memory;
 use crate::sys::pagemap::{self, PageEntry, PageRegion, category};
 
 use super::globals::Headers;
@@ -187,7 +188,10 @@ fn by_core(maps: &Maps, presence: &mut Presence) -> Result<(), Errno> {
             let piece = AddrRange::new(at, at.plus(PAGES * page_size()).min(mapping.range.end));
             let known = pagemap::in_core(piece, &mut core).is_ok();
             for page in core.iter().take(piece.len() / page_size()) {
-                if known && page & 1 != 0 || own && (all || !known && maps.is_listed) {
+                // Of what is no file, as devices may be, and of others' files mincore says that all is there.
+                let is_there =
+                    page & 1 != 0 && (maps.is_listed || known && memory::read_own(at, &mut [0; 1]) == Ok(1));
+                if is_there || own && (all || !known && maps.is_listed) {
                     // mincore does not tell pages of a file from the private copies that the program wrote.
                     let range = AddrRange::sized(at, page_size());
                     add(maps, presence, range, mapping.shared)?;

@@ -4,8 +4,8 @@
 //! [`memory::is_mapped_throughout`]): calls that do nothing. Halving the distance finds where mapped memory begins and ends.
 //! Which of it is modules the loader's list says, and their headers say what is data of theirs.
 //!
-//! Contract: runs in the stopped world; changes nothing. Of memory that is not in core nothing will be read (presence.rs), which
-//! leaves out guards, devices and what was never touched.
+//! Contract: runs in the stopped world; changes nothing. Nothing will be read but pages that are in core and of which the kernel
+//! gives a byte (presence.rs), which leaves out guards, devices and what was never touched.
 //!
 //! Not promised: where one mapping ends and the next begins, what is shared, and what may be written: all but modules counts
 //! as private and writable. What only the kernel holds for the program is not seen. So nothing is certain to be lost, and a
