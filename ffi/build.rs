@@ -4,9 +4,6 @@ fn main() {
     // Constructors of libraries that the program links would otherwise run before ours: their fork handlers would run
     // while ours hold checks off, and their exit handlers after the check (ld.so: DF_1_INITFIRST).
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,initfirst");
-    // A program that links the library and is preloaded with another copy of it gets that copy alone: the loader takes what is
-    // there by this name (ld.so: DT_SONAME). Two would each take the other's functions for libc's.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libstandstill.so");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{}/shared.ld", env!("CARGO_MANIFEST_DIR"));
     // Linked by process.rs.
     cc::Build::new().cargo_metadata(false).file("src/atfork.c").warnings(true).compile("standstill_atfork");

@@ -90,36 +90,6 @@ fn the_shared_library_starts_by_init_array() {
 }
 
 /// A preload that needs libraries of its own brings them into every process.
-/// Linked from one place and preloaded from another, as `standstill run` does with a program that uses the C interface.
-#[test]
-fn a_program_that_links_the_library_gets_the_preloaded_one_alone() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("one-copy");
-    std::fs::create_dir_all(&folder).unwrap();
-    let [source, program, linked] = ["one.c", "one", "libstandstill.so"].map(|name| folder.join(name));
-    std::fs::copy(&library().shared, &linked).unwrap();
-    let text = r#"
-#define _GNU_SOURCE
-#include <link.h>
-#include <stdio.h>
-#include <string.h>
-int __lsan_do_recoverable_leak_check(void);
-static int list(struct dl_phdr_info *info, size_t size, void *unused) {
-  (void)size, (void)unused;
-  if (strstr(info->dlpi_name, "libstandstill")) puts(info->dlpi_name);
-  return 0;
-}
-int main(void) { return dl_iterate_phdr(list, NULL) + __lsan_do_recoverable_leak_check(); }
-"#;
-    std::fs::write(&source, text).unwrap();
-    let mut compiler = Command::new("cc");
-    compiler.arg(&source).arg("-L").arg(&folder).arg("-lstandstill").arg("-o").arg(&program);
-    assert!(compiler.status().unwrap().success());
-    let preloaded = lines_of(Command::new(&program).env("LD_PRELOAD", &library().shared));
-    assert_eq!(preloaded, [library().shared.to_str().unwrap()]);
-    let plain = lines_of(Command::new(&program).env("LD_LIBRARY_PATH", &folder));
-    assert_eq!(plain, [linked.to_str().unwrap()]);
-}
-
 #[test]
 fn the_shared_library_needs_libc_only() {
     let dynamic = lines_of(Command::new("readelf").arg("-dW").arg(&library().shared));

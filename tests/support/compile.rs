@@ -137,11 +137,6 @@ impl Column {
             for part in &case.libraries {
                 cc.arg(format!("-l:{}", library_name(part)));
             }
-            if self.form == Form::Preload && self.compiler.libc == Libc::Musl {
-                // By its name musl's loader does not know what was preloaded by a path: it looks for the file, and finds it the same.
-                let folder = library().shared.parent().expect("a path of a file");
-                cc.arg("-Wl,-rpath").arg(folder);
-            }
             match self.form {
                 Form::Archive | Form::Static | Form::StaticPie => cc.arg(&library().archive),
                 Form::Reference => cc.arg("-fsanitize=leak"),

@@ -195,6 +195,7 @@ fn steps(
         gather.harvest.resident.grant_nothing();
     }
     gather.granted = granted;
+    gather.knows_dead = maps.is_listed;
     gather.asleep = input.asleep;
     gather.harvest.weak_nodes = switches.mappings;
     gather.harvest.notes.odd_lines = maps.odd_lines;
@@ -287,6 +288,8 @@ struct Gather {
     granted: MapVec<Granted>,
     /// The threads were not stopped: see [`Input::asleep`].
     asleep: bool,
+    /// What lies between two stacks is known to be of one of them: where mappings end is known.
+    knows_dead: bool,
 }
 
 impl Gather {
@@ -297,6 +300,7 @@ impl Gather {
             excluded: Claims::new(),
             granted: MapVec::new(),
             asleep: false,
+            knows_dead: true,
         }
     }
 
@@ -337,6 +341,11 @@ impl Gather {
         Ok(())
     }
 
+    /// Claims what a stack does not use.
+    fn dead(&mut self, range: AddrRange) -> Result<(), Errno> {
+        if self.knows_dead { self.claims.add(range) } else { Ok(()) }
+    }
+
     fn word(&mut self, word: usize, kind: RootKind, tid: i32) -> Result<(), Errno> {
         self.harvest.words.push(RootWord { word, kind, tid, strength: Strength::Strong })
     }
@@ -368,7 +377,7 @@ impl Gather {
         for range in stacks.live {
             self.root(range, RootKind::Stack, tid, switches.stacks)?;
         }
-        self.claims.add(stacks.dead)?;
+        self.dead(stacks.dead)?;
         if top.is_null() {
             self.harvest.notes.lost_tls += usize::from(thread.state != State::Lost);
             return Ok(());
@@ -402,7 +411,7 @@ impl Gather {
                 self.root(tls::vector(layout, borders, provider, memory, top), RootKind::Tls, 0, switches.tls)
             }
             Life::Ended => {
-                self.claims.add(borders.certain_below(top))?;
+                self.dead(borders.certain_below(top))?;
                 self.claims.add(layout.static_block(top))?;
                 let specific = layout.specific_values(top);
                 let block = layout.control_block(top);
@@ -412,7 +421,7 @@ impl Gather {
                 self.root(above, RootKind::Tls, 0, true)
             }
             Life::Cached => {
-                self.claims.add(borders.certain_below(top))?;
+                self.dead(borders.certain_below(top))?;
                 self.claims.add(layout.static_block(top))?;
                 tls::allocated(layout, memory, top, &mut self.harvest.kept)
             }
