@@ -347,19 +347,6 @@ struct Rest {
 }
 
 impl Analysis {
-    /// Signals waited whose values are not known, as was found out afterwards: nothing is certain to be lost.
-    pub(super) fn withhold_for_signals(&mut self) {
-        let counts = &mut self.counts;
-        for leak in self.leaks.iter_mut().filter(|leak| leak.kind != report::Kind::Possible) {
-            counts.possible.add(leak.size);
-            let (kind, withheld) = (report::Kind::Possible, true);
-            *leak =
-                report::Leak { kind, withheld, under: 0, retained_bytes: 0, retained_objects: 0, ..*leak };
-            self.doubts.signals = true;
-        }
-        (counts.direct, counts.indirect) = Default::default();
-    }
-
     /// In a snapshot: leaves of the survey what fits where it is handed over, behind the leaks. These fit.
     pub(super) fn fit(&mut self, handover: &Handover) {
         let verdict =

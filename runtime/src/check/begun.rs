@@ -142,9 +142,6 @@ impl Begun {
                 counts.resident_pages,
             ));
         }
-        if self.remarks.unread_signals() {
-            analysis.withhold_for_signals();
-        }
         analysis::remark(&analysis, options, &mut self.remarks);
         conclude(&self.occasion, options, analysis, &self.remarks)
     }

@@ -5,7 +5,6 @@ use core::fmt::Arguments;
 use crate::base::Errno;
 use crate::report::Sentence;
 use crate::stop::{CouldNotStop, StopNotes};
-use crate::sys::signals::SignalSet;
 
 use super::analysis::Failure;
 
@@ -20,7 +19,6 @@ pub(super) struct Remarks {
     note_count: usize,
     failure: Option<Sentence>,
     pause_ns: u64,
-    unread_signals: bool,
 }
 
 impl Remarks {
@@ -32,7 +30,6 @@ impl Remarks {
             note_count: 0,
             failure: None,
             pause_ns: 0,
-            unread_signals: false,
         }
     }
 
@@ -85,7 +82,6 @@ impl Remarks {
             Ok(notes) => notes,
             Err(why) => return self.fail(format_args!("{why}")),
         };
-        self.unread_signals = notes.unread_of_caller.with_values() != SignalSet::EMPTY;
         if notes.threads > 1 {
             self.pause_ns = notes.stop_ns + notes.work_ns;
         }
@@ -122,10 +118,5 @@ impl Remarks {
 
     pub(super) fn pause_ns(&self) -> u64 {
         self.pause_ns
-    }
-
-    /// Signals waited for the caller whose values nobody has read.
-    pub(super) fn unread_signals(&self) -> bool {
-        self.unread_signals
     }
 }

@@ -89,14 +89,7 @@ pub(super) fn collect(session: &Session, body: &mut Body, memory: ProcessMemory<
             _ => {}
         }
     }
-    // To ask /proc takes as long as a small stop: where only values matter the caller asks itself, when all run again.
-    let queued =
-        body.world.queued.iter().any(|one| SignalSet::EMPTY.with(one.info.si_signo).with_values().0 != 0);
-    if body.options.signal_masks || !collector.process_queue_read || queued || !body.world.proc.is_there() {
-        pending_of_caller(body, collector.process_queue_read);
-    } else {
-        body.world.notes.caller_left = true;
-    }
+    pending_of_caller(body, collector.process_queue_read);
     body.world.notes.threads = body.world.threads.len() as u32;
 }
 

@@ -5,7 +5,6 @@
 use core::fmt;
 
 use crate::base::{Errno, Tid};
-use crate::sys::signals::SignalSet;
 
 /// By which means the world was stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -72,11 +71,6 @@ pub struct StopNotes {
     pub stop_ns: u64,
     /// As long as the work took.
     pub work_ns: u64,
-    /// What waited for the caller was left for it to ask when all ran again, since nothing with a value was seen.
-    pub(super) caller_left: bool,
-    /// Signals that waited then for the caller, which blocked all: sent to it alone, or since. Their siginfo was not read: their
-    /// values may be pointers, besides those of [`World::unread_signals`](super::World).
-    pub unread_of_caller: SignalSet,
 }
 
 impl StopNotes {

@@ -140,10 +140,6 @@ pub(super) fn attempt(
     };
     let end = await_end(&session.alive, helper, &limit);
     drop(permission);
-    let unread_of_caller = match way {
-        Way::Ptrace { .. } => signals::pending().unwrap_or(SignalSet::ALL).with_values(),
-        _ => SignalSet::EMPTY,
-    };
     // Whatever became of the helper, the threads go on.
     let mended = match way {
         Way::Signal(parking) => parking.open(),
@@ -166,9 +162,6 @@ pub(super) fn attempt(
             // SAFETY: the helper has ended, so the body is the caller's again.
             let mut notes = unsafe { session.body() }.world.notes;
             notes.mended += mended;
-            if notes.caller_left {
-                notes.unread_of_caller = unread_of_caller;
-            }
             Ok(notes)
         }
         (_, End::Ended(Change::Killed(signal))) => Err(CouldNotStop::HelperDied(Death::Signal(signal))),
