@@ -18,7 +18,7 @@
 
 extern int __lsan_do_recoverable_leak_check(void);
 
-/* Of so many signals at most one may miss its call, which happens on a machine with more to do than CPUs: docs/LIMITS.md. */
+/* Of so many signals at most one may miss its call, in the microsecond before its call begins again: docs/LIMITS.md. */
 enum { ROUNDS = 60, MS = 1000000, MAY_MISS_ONE_IN = 20 };
 static volatile int waits, over, handled, stop;
 static int ends[2], waiter;

@@ -1,17 +1,17 @@
 //! The timeouts of sockets (SO_RCVTIMEO, SO_SNDTIMEO): each starts again in full when a stop makes the kernel start the call
 //! again, and with checks more often than that it would never end.
 //!
-//! Only the kernel knows of them, and asking it before every call would cost as much as some calls. So a stop that falls
-//! into a call turns it into a look at the descriptor (`stop::call`), which comes back at once; then the timeout is asked
-//! for, and what is left of it is waited for here. What that costs before the call, the time of day, it costs only in a
-//! process that has ever set such a timeout.
+//! Only the kernel knows of them. So in a process that has ever set one, a call on a socket asks for it first, and tells the
+//! stop when it is to end. A stop that falls into the call makes it a wait for the descriptor that ends then
+//! (`stop::call`), and when that is over the call is made again here, or fails as it would have. (To ask only after a stop
+//! costs nothing before a call, but then the thread is in no call while it asks, and a signal that comes there ends none.)
 //!
 //! In the shared library only (exports-shared.txt): in a static program there is no other function to go on in.
 
 use core::ffi::{c_int, c_long, c_short, c_void};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use libc::{pollfd, socklen_t, timespec, timeval};
+use libc::{socklen_t, timeval};
 use standstill_runtime::stop::call::Call;
 use standstill_runtime::sys::invoke::syscall;
 use standstill_runtime::sys::process::monotonic_ns;
@@ -72,38 +72,24 @@ fn patiently(
     events: c_short,
     make: &mut dyn FnMut() -> isize,
 ) -> isize {
-    let began = monotonic_ns();
+    let Some(ns) = timeout(fd, events) else { return call.inside(make) };
+    let deadline = monotonic_ns().saturating_add(ns);
     loop {
-        call.on_socket(number, fd, events);
+        call.on_socket(number, fd, events, deadline);
         let result = call.inside(&mut *make);
-        // A look that failed was interrupted by a handler, as the call would have been.
-        if !call.became_look() || result < 0 {
+        if !call.became_wait() {
             return result;
         }
-        let ends = timeout(fd, events).map(|ns| began.saturating_add(ns));
-        if let Some(ends) = ends
-            && let Err(failed) = wait(fd, events, ends)
-        {
-            return failed;
+        match result {
+            // Room for some bytes may be too little for these: then the time is over all the same.
+            1.. if events == libc::POLLIN || monotonic_ns() < deadline => {}
+            0.. => {
+                set_errno(libc::EAGAIN);
+                return -1;
+            }
+            // A handler has interrupted the wait, as it would have the call.
+            _ => return result,
         }
-    }
-}
-
-/// Waits until the descriptor has `events`; an error is the result of the call.
-fn wait(fd: c_int, events: c_short, ends: u64) -> Result<(), isize> {
-    const NS: u64 = 1_000_000_000;
-    let mut file = pollfd { fd, events, revents: 0 };
-    let left = ends.saturating_sub(monotonic_ns());
-    let time = timespec { tv_sec: (left / NS) as libc::time_t, tv_nsec: (left % NS) as c_long };
-    // SAFETY: both are ours.
-    match unsafe { crate::waits::ppoll(&mut file, 1, &time, core::ptr::null()) } {
-        // Room for some bytes may be too little for these: then the time is over all the same.
-        1.. if left > 0 || events == libc::POLLIN => Ok(()),
-        0.. => {
-            set_errno(libc::EAGAIN);
-            Err(-1)
-        }
-        _ => Err(-1),
     }
 }
 

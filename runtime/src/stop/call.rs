@@ -9,8 +9,8 @@
 //! wrapper: Call, word = &Call, the real function, word = what it was
 //! stop:    a transfer came back short   -> marked "cut": the wrapper moves the rest
 //!          a call is to start again     -> the timeout becomes what is left until the deadline
-//!                                       -> of a socket's call, whose timeout only the kernel knows: it becomes a look
-//!                                          whether the descriptor is ready, and the wrapper waits for what is left
+//!                                       -> of a socket's call, which has no argument for it: the call becomes a wait
+//!                                          for the descriptor (ppoll(2)) of that length, and the wrapper calls again
 //! ```
 //!
 //! Contract: the wrapper's side is async-signal-safe and takes a few stores; handlers may nest. The stop's side runs in
@@ -52,7 +52,7 @@ pub struct Call {
     deadline: AtomicUsize,
     /// The timeout that the kernel reads, as a timespec: seconds, nanoseconds.
     left: [AtomicUsize; 2],
-    /// Of a call on a socket that may have a timeout of its own: a `struct pollfd`. 0 for other calls.
+    /// Of a call on a socket that has a timeout of its own: a `struct pollfd`. 0 for other calls.
     poll: AtomicUsize,
     /// A stop ended the transfer early.
     cut: AtomicUsize,
@@ -108,18 +108,20 @@ impl Call {
         Call::new(number, first, 0, deadline as usize, [(ns / NS) as usize, (ns % NS) as usize])
     }
 
-    /// The descriptor of the call is a socket, perhaps with a timeout, and is waited for until it has one of `events`
-    /// (poll(2)). To be said before each time that the call is made: number and first argument are the call's own again.
-    pub fn on_socket(&self, number: libc::c_long, fd: libc::c_int, events: libc::c_short) {
+    /// The descriptor of the call is a socket on which it waits until there is one of `events` (poll(2)), but not beyond
+    /// CLOCK_MONOTONIC nanoseconds `deadline`. To be said before each time that the call is made: number and first argument
+    /// are the call's own again.
+    pub fn on_socket(&self, number: libc::c_long, fd: libc::c_int, events: libc::c_short, deadline: u64) {
         self.number.store(number as usize, Relaxed);
         self.first.store(fd as usize, Relaxed);
+        self.deadline.store(deadline.max(1) as usize, Relaxed);
         // `struct pollfd`: an int, a short of what is wanted, a short of what there is.
         let word = fd as u32 as usize | (events as u16 as usize) << 32;
         self.poll.store(word, Relaxed);
     }
 
-    /// True when a stop came, and the result is that of a look at the descriptor.
-    pub fn became_look(&self) -> bool {
+    /// True when a stop came, and the result is that of a wait for the descriptor: ppoll(2)'s.
+    pub fn became_wait(&self) -> bool {
         self.poll.load(Relaxed) != 0 && self.number() == libc::SYS_ppoll as usize
     }
 
@@ -220,27 +222,26 @@ impl Call {
     /// True when the thread's call is a transfer that has come back with less than was wanted.
     pub(super) fn is_short(&self, registers: &Registers) -> bool {
         let moved = registers.result();
-        moved > 0 && (moved as usize) < self.wanted.load(Relaxed)
+        moved > 0 && (moved as usize) < self.wanted.load(Relaxed) && !self.became_wait()
     }
 
     /// Before the call starts again: makes its timeout end when it would have.
     pub(super) fn shorten(&self, registers: &mut Registers) {
         let deadline = self.deadline.load(Relaxed) as u64;
         if deadline == 0 {
-            if self.poll.load(Relaxed) != 0 {
-                self.look_instead(registers);
-            }
             return;
         }
         let left = deadline.saturating_sub(process::monotonic_ns());
+        if self.poll.load(Relaxed) != 0 {
+            return self.wait_instead(registers, left);
+        }
         match timeout_of(self.number() as libc::c_long) {
             // An int. It never waits less than was asked for.
             Some((index, Unit::Milliseconds)) => {
                 registers.set_argument(index, left.div_ceil(1_000_000) as usize);
             }
             Some((index, Unit::Timespec)) if registers.argument(index) == self.timespec().addr() => {
-                self.left[0].store((left / NS) as usize, Relaxed);
-                self.left[1].store((left % NS) as usize, Relaxed);
+                self.set_left(left);
             }
             _ => {}
         }
@@ -248,11 +249,11 @@ impl Call {
 }
 
 impl Call {
-    /// Has the thread look whether its descriptor is ready, in place of the call: ppoll(2) that waits for nothing. It comes
-    /// back to the wrapper at once, or with EINTR when the kernel or a pending signal decides so.
-    fn look_instead(&self, registers: &mut Registers) {
+    /// Has the thread wait for its descriptor in place of the call, for `left` nanoseconds: ppoll(2). A signal that comes
+    /// during it ends it with EINTR, as it would end the call: no other thing than the kernel stands between the two.
+    fn wait_instead(&self, registers: &mut Registers, left: u64) {
         let (number, first) = (libc::SYS_ppoll as usize, Addr::of(&raw const self.poll).get());
-        self.left.iter().for_each(|word| word.store(0, Relaxed));
+        self.set_left(left);
         self.number.store(number, Relaxed);
         self.first.store(first, Relaxed);
         let [wanted, deadline] = [&self.wanted, &self.deadline].map(|word| word.load(Relaxed));
@@ -262,6 +263,11 @@ impl Call {
         for (index, value) in [first, 1, self.timespec().addr(), 0, 0].into_iter().enumerate() {
             registers.set_argument(index, value);
         }
+    }
+
+    fn set_left(&self, ns: u64) {
+        self.left[0].store((ns / NS) as usize, Relaxed);
+        self.left[1].store((ns % NS) as usize, Relaxed);
     }
 }
 
@@ -389,5 +395,27 @@ mod tests {
             registers(&over, libc::SYS_rt_sigtimedwait, [0, 0, over.timespec().addr(), 8, 0, 0], -514);
         over.shorten(&mut at);
         assert_eq!([over.left[0].load(Relaxed), over.left[1].load(Relaxed)], [0, 0]);
+    }
+    #[test]
+    fn a_call_on_a_socket_becomes_a_wait_for_what_is_left() {
+        let call = Call::transfer(libc::SYS_sendto, 3, 100);
+        call.on_socket(libc::SYS_sendto, 3, libc::POLLOUT, process::monotonic_ns() + 5 * NS);
+        call.inside(|| {
+            assert!(!call.became_wait());
+            let mut at = registers(&call, libc::SYS_sendto, [3, 0, 100, 0, 0, 0], -4);
+            // The second stop finds the wait.
+            for _ in 0..2 {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                call.shorten(&mut at);
+                let Some(found) = Call::of(&registers(&call, libc::SYS_ppoll, [0; 6], 1), &memory()) else {
+                    panic!("not known any more")
+                };
+                assert!(found.became_wait() && !found.is_short(&at.with_result(1)), "1 is a number of files");
+                assert_eq!([at.argument(1), at.argument(2)], [1, call.timespec().addr()]);
+                assert_eq!(call.left[0].load(Relaxed), 4);
+            }
+        });
+        call.on_socket(libc::SYS_sendto, 3, libc::POLLOUT, 1);
+        assert!(!call.became_wait());
     }
 }
