@@ -9,8 +9,9 @@ use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use standstill_runtime::arch::{CallerFrame, page_size};
-use standstill_runtime::entry_point;
-use standstill_runtime::heap::{self, Misuse, Origin, Request, Tag};
+use standstill_runtime::heap::{self, Misuse, Origin, Request, Scope, Tag};
+use standstill_runtime::trace::StackId;
+use standstill_runtime::{entry_point, quick_entry_point};
 use standstill_runtime::{init, threads, trace};
 
 use crate::misuse::{self, Freer};
@@ -35,7 +36,7 @@ fn is_zeroed() -> bool {
 }
 
 /// Allocates for the caller that `frame` describes. Null when there is no memory; errno is not touched.
-#[inline(always)]
+#[inline]
 pub(crate) fn allocate(
     frame: &CallerFrame,
     entry: usize,
@@ -53,6 +54,50 @@ pub(crate) fn allocate(
     let request = Request { size, align, zeroed: zeroed || is_zeroed(), origin, tag, scope, stack };
     let block = heap::allocate(&mut thread.heap, &request);
     block.map_or(null_mut(), |block| block.as_ptr().cast())
+}
+
+/// Allocates in the common case: for the caller that `frame` describes, who has the stack that the thread had last or one
+/// that it had before, a block that the thread's cache has. Null, and nothing done: that is for [`allocate`] to do.
+///
+/// It makes no call unless the stack is another than the last, so it has no register to save.
+#[inline(always)]
+pub(crate) fn allocate_quickly(
+    frame: &CallerFrame,
+    entry: usize,
+    size: usize,
+    origin: Origin,
+) -> *mut c_void {
+    let Some(thread) = threads::enter_quickly() else { return null_mut() };
+    match trace::capture_again(&thread.trace, frame, entry) {
+        StackId::NONE => by_leaf(thread, frame, entry, size, origin),
+        stack => hand_out(thread, size, origin, stack),
+    }
+}
+
+#[inline(never)]
+fn by_leaf(
+    mut thread: threads::Inside,
+    frame: &CallerFrame,
+    entry: usize,
+    size: usize,
+    origin: Origin,
+) -> *mut c_void {
+    match trace::capture_by_leaf(&mut thread.trace, frame, entry) {
+        StackId::NONE => null_mut(),
+        stack => hand_out(thread, size, origin, stack),
+    }
+}
+
+#[inline(always)]
+fn hand_out(mut thread: threads::Inside, size: usize, origin: Origin, stack: StackId) -> *mut c_void {
+    if thread.disabled != 0 || thread.scope != Scope::NONE || is_zeroed() {
+        return null_mut();
+    }
+    let Some(block) = heap::allocate_quickly(&mut thread.heap, size, origin, stack) else {
+        return null_mut();
+    };
+    trace::count(&mut thread.trace);
+    block.as_ptr().cast()
 }
 
 /// As C functions report a lack of memory.
@@ -82,23 +127,26 @@ unsafe extern "C" {
 /// Frees a block of any origin, for `entry`, the function of the C ABI that this is inlined into.
 #[inline(always)]
 pub(crate) fn release(block: *mut c_void, origin: Origin, entry: usize) {
-    release_for(block, origin, entry, None);
+    let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
+    if !misuse::notes_frees()
+        && let Some(mut thread) = threads::enter_quickly()
+        && heap::free_quickly(&mut thread.heap, block, origin)
+    {
+        return;
+    }
+    release_for(block, origin, Freer::of(entry, None));
 }
 
-/// As [`release`], for an entry point that was called from `frame`.
-#[inline(always)]
-fn release_for(block: *mut c_void, origin: Origin, entry: usize, frame: Option<&CallerFrame>) {
-    let Some(block) = NonNull::new(block.cast::<u8>()) else { return };
-    misuse::before_free(block, entry, frame);
-    let Some(mut thread) = threads::enter() else { return };
-    // Not in a closure: all of it is to be inlined here.
-    let freed = heap::free(&mut thread.heap, block, origin);
-    drop(thread);
-    if let Err(misuse) = freed {
-        misuse::refused(misuse, block, origin, Freer::of(entry, frame));
-        if let Misuse::Mismatch { allocated } = misuse {
-            threads::with(|thread| heap::free(&mut thread.heap, block, allocated));
-        }
+/// As [`release`], in all cases.
+#[inline(never)]
+fn release_for(block: NonNull<u8>, origin: Origin, by: Freer) {
+    misuse::before_free(block, by);
+    let Some(Err(misuse)) = threads::with(|thread| heap::free(&mut thread.heap, block, origin)) else {
+        return;
+    };
+    misuse::refused(misuse, block, origin, by);
+    if let Misuse::Mismatch { allocated } = misuse {
+        threads::with(|thread| heap::free(&mut thread.heap, block, allocated));
     }
 }
 
@@ -119,7 +167,7 @@ unsafe extern "C" fn realloc_for(block: *mut u8, size: usize, _: usize, frame: &
     };
     if size == 0 {
         // glibc frees and returns null; programs that expect musl's empty block test for null anyway.
-        release_for(old.as_ptr().cast(), Origin::Malloc, entry, Some(frame));
+        release_for(old, Origin::Malloc, Freer::of(entry, Some(frame)));
         return null_mut();
     }
     let reallocate = |origin| {
@@ -216,8 +264,14 @@ unsafe extern "C" fn pvalloc_for(size: usize, _: usize, _: usize, frame: &Caller
     or_no_memory(allocate(frame, pvalloc as *const () as usize, size, page_size(), false, Origin::Malloc))
 }
 
-entry_point!(/// malloc(3)
-    malloc => malloc_for);
+extern "C" fn malloc_quickly(size: usize, frame: &CallerFrame) -> *mut c_void {
+    allocate_quickly(frame, malloc as *const () as usize, size, Origin::Malloc)
+}
+
+entry_point!(/// malloc, when it is more than a block of the thread's cache for a stack that is remembered.
+    local malloc_otherwise => malloc_for);
+quick_entry_point!(/// malloc(3)
+    malloc => malloc_quickly, else malloc_otherwise);
 entry_point!(/// malloc under glibc's internal name.
     __libc_malloc => malloc_for);
 entry_point!(/// calloc(3)

@@ -48,11 +48,16 @@ impl Freer {
     }
 }
 
-/// Notes the stack of a free that is about to happen, if that is wanted.
+/// Each free is to be noted with its stack.
 #[inline(always)]
-pub(crate) fn before_free(block: NonNull<u8>, entry: usize, frame: Option<&CallerFrame>) {
-    if NOTES.load(Relaxed) {
-        note(block, Freer::of(entry, frame));
+pub(crate) fn notes_frees() -> bool {
+    NOTES.load(Relaxed)
+}
+
+/// Notes the stack of a free that is about to happen, if that is wanted.
+pub(crate) fn before_free(block: NonNull<u8>, by: Freer) {
+    if notes_frees() {
+        note(block, by);
     }
 }
 

@@ -10,9 +10,10 @@ use core::ptr::null_mut;
 
 use standstill_runtime::arch::CallerFrame;
 use standstill_runtime::heap::Origin;
+use standstill_runtime::quick_entry_point;
 use standstill_runtime::sys::process::trap;
 
-use crate::malloc::{ALIGN, allocate, release};
+use crate::malloc::{ALIGN, allocate, allocate_quickly, release};
 use crate::start::symbol;
 use crate::weak::weak;
 
@@ -161,12 +162,22 @@ unsafe extern "C" fn new_array_aligned_for(
     )
 }
 
+extern "C" fn new_quickly(size: usize, frame: &CallerFrame) -> *mut c_void {
+    allocate_quickly(frame, _Znwm as *const () as usize, size, Origin::New)
+}
+
+extern "C" fn new_array_quickly(size: usize, frame: &CallerFrame) -> *mut c_void {
+    allocate_quickly(frame, _Znam as *const () as usize, size, Origin::NewArray)
+}
+
 /// Exports an operator new: as `entry_point!`, but with the loop described above on a null result. Without a handler it
 /// goes on in the function whose address `$otherwise` returns.
 macro_rules! new {
     ($(#[$doc:meta])* $name:ident => $implementation:path, or $otherwise:path) => {
+        new!($(#[$doc])* #[unsafe(no_mangle)] local $name => $implementation, or $otherwise);
+    };
+    ($(#[$doc:meta])* local $name:ident => $implementation:path, or $otherwise:path) => {
         $(#[$doc])*
-        #[unsafe(no_mangle)]
         #[unsafe(naked)]
         #[cfg(target_arch = "x86_64")]
         pub unsafe extern "C" fn $name() {
@@ -206,7 +217,6 @@ macro_rules! new {
         }
 
         $(#[$doc])*
-        #[unsafe(no_mangle)]
         #[unsafe(naked)]
         #[cfg(target_arch = "aarch64")]
         pub unsafe extern "C" fn $name() {
@@ -245,18 +255,26 @@ macro_rules! new {
     };
 }
 
-new!(/// `operator new(size_t)`
-    _Znwm => new_for, or thrower);
-new!(/// `operator new[](size_t)`
-    _Znam => new_array_for, or thrower);
+new!(/// [`_Znwm`], where its short way ends.
+    local new_throwing => new_for, or thrower);
+quick_entry_point!(/// `operator new(size_t)`
+    _Znwm => new_quickly, else new_throwing);
+new!(/// [`_Znam`], where its short way ends.
+    local new_array_throwing => new_array_for, or thrower);
+quick_entry_point!(/// `operator new[](size_t)`
+    _Znam => new_array_quickly, else new_array_throwing);
 new!(/// `operator new(size_t, align_val_t)`
     _ZnwmSt11align_val_t => new_aligned_for, or thrower);
 new!(/// `operator new[](size_t, align_val_t)`
     _ZnamSt11align_val_t => new_array_aligned_for, or thrower);
-new!(/// `operator new(size_t, nothrow_t const&)`
-    _ZnwmRKSt9nothrow_t => new_for, or returner);
-new!(/// `operator new[](size_t, nothrow_t const&)`
-    _ZnamRKSt9nothrow_t => new_array_for, or returner);
+new!(/// [`_ZnwmRKSt9nothrow_t`], where its short way ends.
+    local new_without_exceptions => new_for, or returner);
+quick_entry_point!(/// `operator new(size_t, nothrow_t const&)`
+    _ZnwmRKSt9nothrow_t => new_quickly, else new_without_exceptions);
+new!(/// [`_ZnamRKSt9nothrow_t`], where its short way ends.
+    local new_array_without_exceptions => new_array_for, or returner);
+quick_entry_point!(/// `operator new[](size_t, nothrow_t const&)`
+    _ZnamRKSt9nothrow_t => new_array_quickly, else new_array_without_exceptions);
 new!(/// `operator new(size_t, align_val_t, nothrow_t const&)`
     _ZnwmSt11align_val_tRKSt9nothrow_t => new_aligned_for, or returner);
 new!(/// `operator new[](size_t, align_val_t, nothrow_t const&)`

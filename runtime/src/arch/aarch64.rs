@@ -13,7 +13,7 @@ pub mod unwinding;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-pub use super::plain::first_changed_block;
+pub use super::plain::{first_changed_block, is_unchanged};
 pub use core_file::*;
 pub use sleeping::*;
 pub use tracing::*;
@@ -322,6 +322,37 @@ macro_rules! entry_point {
                 "ret",
                 ".cfi_endproc",
                 implementation = sym $implementation,
+            )
+        }
+    };
+}
+
+/// Defines an exported entry point of one argument with a short way: `$quickly(argument, &CallerFrame)` gives the result, or
+/// null, and then `$otherwise`, an entry point itself, is gone on in as if it had been called in the first place.
+#[macro_export]
+macro_rules! quick_entry_point {
+    ($(#[$doc:meta])* $name:ident => $quickly:path, else $otherwise:path) => {
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                $crate::push_caller_frame!(),
+                "mov x1, sp",
+                "str x0, [sp, #-16]!", ".cfi_adjust_cfa_offset 16",
+                "bl {quickly}",
+                "mov x9, x0",
+                "ldr x0, [sp], #16", ".cfi_adjust_cfa_offset -16",
+                $crate::pop_caller_frame!(),
+                "cbz x9, 2f",
+                "mov x0, x9",
+                "ret",
+                "2:",
+                "b {otherwise}",
+                ".cfi_endproc",
+                quickly = sym $quickly,
+                otherwise = sym $otherwise,
             )
         }
     };

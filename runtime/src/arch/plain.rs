@@ -31,6 +31,18 @@ pub unsafe fn first_changed_block(
     at
 }
 
+/// See `is_unchanged` of the x86-64 port.
+///
+/// # Safety
+///
+/// - All the words can be read. Other threads may write to them.
+/// - `[at, end)` is valid for reads.
+#[inline(always)]
+pub unsafe fn is_unchanged(base: usize, at: *const Block, end: *const Block) -> bool {
+    // SAFETY: the caller's duty.
+    unsafe { first_changed_block(base, u16::MAX, at, end) == end }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Block, first_changed_block};
@@ -71,6 +83,11 @@ mod tests {
                 )
             };
             assert_eq!(plain, fast, "round {round}");
+            // SAFETY: as above; all offsets are below 2048.
+            let unchanged = unsafe { arch::is_unchanged(base, range.start, range.end) };
+            // SAFETY: as above.
+            let all = unsafe { first_changed_block(base, u16::MAX, range.start, range.end) };
+            assert_eq!(unchanged, all == range.end, "round {round}");
         }
     }
 

@@ -15,7 +15,7 @@ pub mod unwinding;
 
 use core::arch::{asm, global_asm};
 
-pub use compare::first_changed_block;
+pub use compare::{first_changed_block, is_unchanged};
 pub use core_file::*;
 pub use skip::*;
 pub use sleeping::*;
@@ -289,6 +289,37 @@ macro_rules! entry_point {
                 "ret",
                 ".cfi_endproc",
                 implementation = sym $implementation,
+            )
+        }
+    };
+}
+
+/// Defines an exported entry point of one argument with a short way: `$quickly(argument, &CallerFrame)` gives the result, or
+/// null, and then `$otherwise`, an entry point itself, is gone on in as if it had been called in the first place.
+#[macro_export]
+macro_rules! quick_entry_point {
+    ($(#[$doc:meta])* $name:ident => $quickly:path, else $otherwise:path) => {
+        $(#[$doc])*
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                $crate::push_caller_frame!(),
+                "mov rsi, rsp",
+                // The argument, which aligns the stack too: at entry rsp is 8 modulo 16 (psABI 3.2.2), and seven words make
+                // it 0.
+                "push rdi", ".cfi_adjust_cfa_offset 8",
+                "call {quickly}",
+                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                // Only the stack is unwound: what was called has kept the six registers.
+                "add rsp, 48", ".cfi_adjust_cfa_offset -48",
+                "test rax, rax",
+                "jz {otherwise}",
+                "ret",
+                ".cfi_endproc",
+                quickly = sym $quickly,
+                otherwise = sym $otherwise,
             )
         }
     };

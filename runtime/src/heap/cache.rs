@@ -21,7 +21,7 @@ use super::central;
 use super::lock::OwnerLock;
 use super::lookup;
 use super::segment::Unit;
-use super::size_class::{SHARING, SPAN_CLASS, TABLE};
+use super::size_class::{CLASSES, SHARING, SPAN_CLASS, TABLE};
 use super::word::Slot;
 
 /// Entries that a class has room for.
@@ -148,30 +148,36 @@ impl Cache {
     /// A free block of `class`, if there is one.
     #[inline(always)]
     pub(super) fn pop(&mut self, class: usize) -> Option<Entry> {
-        let len = self.fill.get(class)?.len.checked_sub(1)?;
-        // SAFETY: `class` was checked, and len <= bound <= STRIDE.
-        let entry = unsafe { *self.entries.get_unchecked(class).get_unchecked(len as usize) };
-        self.fill[class].len = len;
-        Some(entry)
+        debug_assert!(class < CLASSES);
+        // SAFETY: classes come from size_class.rs, whose tables name those that there are.
+        let fill = unsafe { self.fill.get_unchecked_mut(class) };
+        fill.len = fill.len.checked_sub(1)?;
+        // SAFETY: as above, and len < bound <= STRIDE.
+        Some(unsafe { *self.entries.get_unchecked(class).get_unchecked(fill.len as usize) })
     }
 
     /// The row for free blocks of a slab, by its head. For a span it is one that takes none.
     #[inline(always)]
     pub(super) fn row(&self, slab: &Unit) -> usize {
         let class = usize::from(slab.class.load(Relaxed));
-        // Without a branch: which class comes next is anybody's guess, and a wrong one would wait for the descriptor.
-        let foreign = usize::from(slab.arena.load(Relaxed) != self.arena) & usize::from(class < SHARING);
-        class + foreign * FOREIGN
+        // A branch on the arena alone, which for most threads is always the same: which class comes next is anybody's guess,
+        // and a wrong one would wait for the descriptor.
+        if slab.arena.load(Relaxed) == self.arena {
+            return class;
+        }
+        class + usize::from(class < SHARING) * FOREIGN
     }
 
     /// Keeps a free block; false when the row is full.
     #[inline(always)]
     pub(super) fn push(&mut self, row: usize, entry: Entry) -> bool {
-        let Some(fill) = self.fill.get_mut(row) else { return false };
+        debug_assert!(row < ROWS);
+        // SAFETY: rows come from `row`: a descriptor's class is one of CLASSES, or SPAN_CLASS, which is the next.
+        let fill = unsafe { self.fill.get_unchecked_mut(row) };
         if fill.len >= fill.bound {
             return false;
         }
-        // SAFETY: `row` was checked, and len < bound <= STRIDE.
+        // SAFETY: as above, and len < bound <= STRIDE.
         unsafe { *self.entries.get_unchecked_mut(row).get_unchecked_mut(fill.len as usize) = entry };
         fill.len += 1;
         true

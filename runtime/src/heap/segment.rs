@@ -31,7 +31,7 @@ use crate::sys::memory;
 
 use super::radix::STEP;
 use super::size_class::{self, CLASSES, COMPACT_FROM, GRANULE, SPAN_CLASS, TABLE, UNIT};
-use super::word::{self, Slot, Word};
+use super::word::{Slot, State, Word};
 
 /// Units of a whole segment.
 pub(super) const UNITS: usize = STEP / UNIT;
@@ -313,16 +313,17 @@ impl Unit {
         unsafe { Slot::new(self.words.load(Relaxed), index) }
     }
 
-    /// State and origin of block `index`.
+    /// State and origin of block `index`, and where its word is.
     ///
     /// # Safety
     ///
     /// - `index` is below [`WIDE`].
     #[inline(always)]
-    pub(super) unsafe fn state(&self, index: usize) -> Word {
+    pub(super) unsafe fn state(&self, index: usize) -> (&'static State, Slot) {
         debug_assert!(index < WIDE);
+        let words = self.words.load(Relaxed);
         // SAFETY: as above.
-        unsafe { word::state_of(self.words.load(Relaxed), index) }
+        unsafe { (State::of(words, index), Slot::new(words, index)) }
     }
 
     /// The block that contains `addr`, which lies in this head's slab: its number and its first byte. `None` behind the

@@ -163,6 +163,16 @@ pub(super) fn of(size: usize) -> usize {
     }
 }
 
+/// The class for `size` bytes, if it is one that the table tells.
+#[inline(always)]
+pub(super) fn tabled(size: usize) -> Option<usize> {
+    if size > TABLED {
+        return None;
+    }
+    // SAFETY: TABLED is a multiple of GRANULE, and has an entry.
+    Some(unsafe { *BY_GRANULES.get_unchecked(size.div_ceil(GRANULE)) }.into())
+}
+
 #[inline]
 const fn by_shifts(size: usize) -> usize {
     if size <= FINE {
@@ -212,6 +222,7 @@ mod tests {
         for size in 0..=LARGEST {
             let class = of(size);
             assert!(TABLE[class].size as usize >= size);
+            assert_eq!(tabled(size), (size <= TABLED).then_some(class));
             assert!(class == 0 || (TABLE[class - 1].size as usize) < size);
             assert_eq!(TABLE[class].size as usize % GRANULE, 0);
         }

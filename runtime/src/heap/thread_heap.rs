@@ -28,7 +28,7 @@ use super::cache::{self, Cache, Entry};
 use super::large;
 use super::lookup::{self, Block, Home};
 use super::pool;
-use super::provider::{Chunk, Origin, Tag};
+use super::provider::{Chunk, Origin, Scope, Tag};
 use super::radix::STEP;
 use super::request::{Misuse, Request};
 use super::size_class::{self, GRANULE, LARGEST, SPAN_CLASS, TABLE, UNIT};
@@ -217,44 +217,58 @@ fn allocate_large(request: &Request) -> Option<NonNull<u8>> {
     non_null(block)
 }
 
-/// Frees a block that functions of `origin` may free. On an error nothing was done.
+/// As [`allocate`], of a plain request of a usual size, as far as the cache has it: without a call, and so without a
+/// register to save. `None`: that is for [`allocate`] to do.
 #[inline(always)]
-pub fn free(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> Result<(), Misuse> {
+pub fn allocate_quickly(
+    heap: &mut ThreadHeap,
+    size: usize,
+    origin: Origin,
+    stack: StackId,
+) -> Option<NonNull<u8>> {
+    let class = size_class::tabled(size)?;
+    let entry = heap.cache()?.pop(class)?;
+    let block = hold(entry.block);
+    entry.slot.store(Word::live(size.max(1), Tag::Allocated, Scope::NONE, origin, stack));
+    non_null(block)
+}
+
+/// Frees a block that functions of `origin` may free, in the common case: it is one, and the cache has room. False, and
+/// nothing done: that is for [`free`] to do or to refuse.
+#[inline(always)]
+pub fn free_quickly(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> bool {
     let addr = block.addr().get();
-    if let Some((_, unit)) = lookup::unit(addr) {
-        let offset = addr % UNIT;
-        let index = size_class::block_of(offset, unit.reciprocal.load(Relaxed));
-        // SAFETY: an offset below UNIT divided by a block size of at least GRANULE, or times 0.
-        let (state, slot) = unsafe { (unit.state(index), unit.slot(index)) };
-        let exact = index * unit.block_size.load(Relaxed) as usize == offset;
-        if exact
-            && state.is_plain(origin)
-            && let Some(cache) = heap.cache()
-        {
-            let row = cache.row(unit);
-            if cache.push(row, Entry { block: addr, slot }) {
-                // Whoever gets the block will write to both; what a free list inside of the block would have fetched now.
-                crate::arch::prefetch(addr);
-                crate::arch::prefetch(slot.address());
-                slot.store_freed(origin);
-                return Ok(());
-            }
-        }
+    let Some((_, unit)) = lookup::unit(addr) else { return false };
+    let offset = addr % UNIT;
+    let index = size_class::block_of(offset, unit.reciprocal.load(Relaxed));
+    // SAFETY: an offset below UNIT divided by a block size of at least GRANULE, or times 0.
+    let (state, slot) = unsafe { unit.state(index) };
+    if index * unit.block_size.load(Relaxed) as usize != offset || !state.is_plain(origin) {
+        return false;
     }
-    free_otherwise(heap, addr, origin)
+    let Some(cache) = heap.cache() else { return false };
+    let row = cache.row(unit);
+    if !cache.push(row, Entry { block: addr, slot }) {
+        return false;
+    }
+    // Whoever gets the block will write to both; what a free list inside of the block would have fetched now.
+    crate::arch::prefetch(addr);
+    crate::arch::prefetch(slot.address());
+    state.set_freed(origin);
+    true
+}
+
+/// Frees a block that functions of `origin` may free. On an error nothing was done.
+pub fn free(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> Result<(), Misuse> {
+    let block = live_block(block.addr().get(), origin)?;
+    retire(heap, block);
+    Ok(())
 }
 
 /// The stack that allocated the block which `addr` is in: a live one, or one that was freed and not handed out again.
 pub fn last_owner(addr: Addr) -> Option<StackId> {
     let word = lookup::block(addr.get())?.load();
     (word.is_live() || word.is_freed()).then(|| word.stack())
-}
-
-#[inline(never)]
-fn free_otherwise(heap: &mut ThreadHeap, addr: usize, origin: Origin) -> Result<(), Misuse> {
-    let block = live_block(addr, origin)?;
-    retire(heap, block);
-    Ok(())
 }
 
 /// The live block that begins at `addr` and that functions of `origin` may free.

@@ -126,12 +126,6 @@ impl Word {
         self.0 & STATE == FREED
     }
 
-    /// Live, not ignored, and from `origin`: the common case of a free, in one comparison.
-    #[inline(always)]
-    pub(super) const fn is_plain(self, origin: Origin) -> bool {
-        self.0 & (STATE | ORIGIN) == ALLOCATED | (origin as u64) << ORIGIN_SHIFT
-    }
-
     /// Bytes asked for; only of a live block.
     #[inline(always)]
     pub(super) const fn size(self) -> usize {
@@ -288,16 +282,33 @@ impl Single {
 
 static_assertions::const_assert_eq!(core::mem::offset_of!(Single, word), 8);
 
-/// The byte of block `number`, of those whose word 0 is at `words`.
-///
-/// # Safety
-///
-/// - The byte is mapped for good and changed by atomic stores only.
-#[inline(always)]
-pub(super) unsafe fn state_of(words: *const AtomicU64, number: usize) -> Word {
-    // SAFETY: the caller's duty.
-    let byte = unsafe { &*words.cast::<AtomicU8>().wrapping_sub(number + 1) };
-    Word(byte.load(Relaxed).into())
+/// The byte of a block: what free() looks at and changes, in as few instructions as can be.
+#[repr(transparent)]
+pub(super) struct State(AtomicU8);
+
+impl State {
+    /// That of block `number`, of those whose word 0 is at `words`.
+    ///
+    /// # Safety
+    ///
+    /// - The byte is mapped for good and changed by atomic stores only.
+    #[inline(always)]
+    pub(super) unsafe fn of(words: *const AtomicU64, number: usize) -> &'static State {
+        // SAFETY: the caller's duty.
+        unsafe { &*words.cast::<State>().wrapping_sub(number + 1) }
+    }
+
+    /// Live, not ignored, and from `origin`.
+    #[inline(always)]
+    pub(super) fn is_plain(&self, origin: Origin) -> bool {
+        self.0.load(Relaxed) == Word::of_origin(origin).byte() | ALLOCATED as u8
+    }
+
+    /// Freed, by a function of `origin`.
+    #[inline(always)]
+    pub(super) fn set_freed(&self, origin: Origin) {
+        self.0.store(Word::of_origin(origin).freed().byte(), Release);
+    }
 }
 
 #[cfg(test)]
@@ -317,7 +328,6 @@ mod tests {
                     let old = (0..9).fold(word, |word, _| word.aged()).moved_to(Scope(3));
                     assert_eq!((old.age(), old.scope(), old.size()), (OLDEST, Scope(3), size));
                     assert_eq!((old.stack(), old.tag(), old.origin()), (word.stack(), tag, origin));
-                    assert_eq!(word.is_plain(origin), tag == Tag::Allocated);
                     assert!(word.tagged(Tag::Ignored).is_live() && !word.freed().is_live());
                     assert_eq!(word.freed().stack(), word.stack());
                 }
@@ -344,8 +354,8 @@ mod tests {
         for (number, slot) in slots.iter().enumerate() {
             assert!(slot.load() == word(number));
             // SAFETY: as above.
-            let state = unsafe { state_of(&raw const memory[COUNT], number) };
-            assert!(state.is_plain(word(number).origin()) && state.stack() == StackId::NONE);
+            let state = unsafe { State::of(&raw const memory[COUNT], number) };
+            assert!(state.is_plain(word(number).origin()));
         }
         assert!(slots[7].set_tag(Tag::Ignored) && slots[7].load().tag() == Tag::Ignored);
         slots[7].store_freed(Origin::New);

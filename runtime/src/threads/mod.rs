@@ -1,6 +1,6 @@
 //! What is known of the program's threads, and the state that each keeps for the heap and for call stacks.
 //!
-//! Contract: [`enter`], or [`with`], is the way into the runtime from malloc and its like: it finds the calling thread's
+//! Contract: [`enter`], its shorter form [`enter_quickly`], or [`with`], is the way into the runtime from malloc and its like: it finds the calling thread's
 //! [`ThreadState`] in one load, makes one where there is none, and hands out another when the thread is already inside
 //! (a signal handler that allocates while it interrupts malloc). No libc, no lock on the common way.
 //!
@@ -18,5 +18,7 @@ pub mod scopes;
 mod state;
 mod waiting;
 
-pub use registry::{Inside, after_fork_in_child, enter, for_each, leaving, on_first_use, with};
+pub use registry::{
+    Inside, after_fork_in_child, enter, enter_quickly, for_each, leaving, on_first_use, with,
+};
 pub use state::ThreadState;

@@ -72,6 +72,18 @@ pub struct Inside {
     usual: bool,
 }
 
+/// The state of the calling thread, if it has one and is not inside already.
+#[inline(always)]
+pub fn enter_quickly() -> Option<Inside> {
+    // SAFETY: the word is the calling thread's own.
+    let state = NonNull::new(unsafe { *arch::thread_word() } as *mut ThreadState)?;
+    // SAFETY: as in `enter`.
+    if unsafe { state.as_ref() }.busy.load(Relaxed) {
+        return None;
+    }
+    Some(inside(state, true))
+}
+
 /// The state of the calling thread. `None` when there is no memory for one.
 ///
 /// No closure, so that what malloc does with it is inlined there.
@@ -86,11 +98,16 @@ pub fn enter() -> Option<Inside> {
         None if word.is_none() => adopt()?,
         None => take()?,
     };
-    // SAFETY: mapped for good, see above. `busy` is touched by this thread alone (and its signal handlers, which find
+    Some(inside(state, usual.is_some()))
+}
+
+#[inline(always)]
+fn inside(state: NonNull<ThreadState>, usual: bool) -> Inside {
+    // SAFETY: mapped for good, see `enter`. `busy` is touched by this thread alone (and its signal handlers, which find
     // it set and take another state), so plain stores in program order are enough.
     unsafe { state.as_ref() }.busy.store(true, Relaxed);
     compiler_fence(SeqCst);
-    Some(Inside { state, usual: usual.is_some() })
+    Inside { state, usual }
 }
 
 impl Deref for Inside {

@@ -24,14 +24,18 @@ use super::stack_read::Seen;
 use super::state::State;
 use super::walk::Walker;
 
-const PC: usize = 0;
-const SP: usize = 1;
-const ENTRY: usize = 2;
-const ID: usize = 3;
+/// The first words of a chain.
+pub const PC: usize = 0;
+/// See [`PC`].
+pub const SP: usize = 1;
+/// See [`PC`].
+pub const ENTRY: usize = 2;
+/// See [`PC`]; the lower half.
+pub const ID: usize = 3;
 const COUNTS: usize = 4;
 const LINKS: usize = 5;
 /// Words before the blocks; even, so that they are aligned.
-const HEADER: usize = 6;
+pub const HEADER: usize = 6;
 
 /// Slots in a block, and its words.
 const BLOCK: usize = 8;
@@ -270,6 +274,12 @@ impl<'a> Chain<'a> {
     /// Where all slots end, if the chain's leaf is the caller's.
     pub fn end(self) -> usize {
         self.record() + (usize::from(self.counts.farthest()) + 1) * size_of::<usize>()
+    }
+
+    /// The header, and the words of the blocks that prove what is kept, which lie behind it.
+    pub fn proof(self) -> Option<(&'a [u64; HEADER], &'a [u64])> {
+        let (header, rest) = self.words.split_first_chunk()?;
+        Some((header, rest.get(..self.counts.checked() * BLOCK_WORDS)?))
     }
 
     /// The first block, of those that prove what is kept, with a word that has changed. `seen` reaches to

@@ -3,7 +3,7 @@
 //! ```text
 //! entry point (exact registers)            state.rs, arch::CallerFrame
 //!   -> a stack for this block?             sampling.rs
-//!   -> the whole stack is as remembered?   replay.rs, per thread
+//!   -> the whole stack is as remembered?   recent.rs, replay.rs, per thread
 //!   -> else frame by frame:                walk.rs
 //!        rule of this pc known?            rule_cache.rs, rule.rs
 //!        else its row of .eh_frame         find_object.rs, search_table.rs, eh_frame.rs, expression.rs
@@ -26,6 +26,7 @@ pub mod find_object;
 mod frame_pointer;
 mod leave;
 pub mod modules;
+mod recent;
 mod replay;
 mod rule;
 mod rule_cache;
@@ -168,37 +169,56 @@ impl Default for ThreadTrace {
 /// The stack of an entry point's caller: frame 0 is `entry`, then come the calls that led there. `caller` must be the
 /// record that the entry point made, on the stack of the calling thread, whose `thread` is. None for a block of `size`
 /// bytes that is not sampled.
-///
-/// The common case, a stack of the thread's own that a chain proves, is short of stores above all: a program that writes to
-/// fresh blocks has its store buffer full of misses, and each further store waits behind those.
-#[inline(always)]
+#[inline]
 pub fn capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, size: usize) -> StackId {
     thread.statistics.captures += 1;
-    match replayed(thread, caller, entry) {
+    match capture_again(thread, caller, entry) {
+        StackId::NONE => {}
+        id => return id,
+    }
+    match capture_otherwise(thread, caller, entry) {
         StackId::NONE => slow_capture(thread, caller, entry, size),
         id => id,
     }
 }
 
-/// The stack, if a chain proves it and it is the thread's own; else none. A function of its own, and so is what it ends in:
-/// each needs few registers then, and saves none that it does not need.
+/// A function of its own, so that the slow way needs none of its stack.
 #[inline(never)]
-fn replayed(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+fn capture_otherwise(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+    capture_by_leaf(thread, caller, entry)
+}
+
+/// The stack, if it is the one that the thread had last; else none. Whoever takes it says so ([`count`]).
+///
+/// Short of stores above all: a program that writes to fresh blocks has its store buffer full of misses, and each further
+/// store waits behind those.
+#[inline(always)]
+pub fn capture_again(thread: &ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
+    let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
+    thread.replay.find_recent(key, caller).map_or(StackId::NONE, StackId)
+}
+
+/// The stack, if it is the thread's own and a chain of its leaf proves it; else none. Counted as above.
+#[inline(always)]
+pub fn capture_by_leaf(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize) -> StackId {
     let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
     if !thread.replay.is_armed(key) {
         return StackId::NONE;
     }
     let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
-    match thread.replay.find_recent(key, caller, |end| own.seen(record, end)) {
-        Some(id) => StackId(id),
-        None => replayed_by_leaf(thread, caller, key),
+    match thread.replay.find(key, caller, |end| own.seen(record, end)) {
+        Ok(id) => {
+            thread.replay.keep_found(key);
+            StackId(id)
+        }
+        Err(_) => StackId::NONE,
     }
 }
 
-#[inline(never)]
-fn replayed_by_leaf(thread: &mut ThreadTrace, caller: &CallerFrame, key: Key) -> StackId {
-    let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
-    thread.replay.find(key, caller, |end| own.seen(record, end)).map_or(StackId::NONE, StackId)
+/// One stack more was captured by [`capture_again`] or [`capture_by_leaf`].
+#[inline(always)]
+pub fn count(thread: &mut ThreadTrace) {
+    thread.statistics.captures += 1;
 }
 
 /// Any stack, in any mode.

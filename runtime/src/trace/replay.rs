@@ -39,6 +39,7 @@ use crate::arch::unwinding::callers_register_at;
 use crate::mem::MapVec;
 
 use super::chain::{self, Chain, Key, Live, Tag, Writer, live_before, mix, place_of};
+use super::recent::Recent;
 use super::rule::Rule;
 use super::stack_read::{Seen, Stack};
 use super::walk::{Logged, Walker};
@@ -119,6 +120,8 @@ pub struct Replay {
     /// The same, if [`Replay::is_armed`].
     armed: Option<u32>,
     refused: bool,
+    /// The chain that is looked at first.
+    last: Recent,
 }
 
 impl Replay {
@@ -132,6 +135,7 @@ impl Replay {
             epoch: 0,
             armed: None,
             refused: false,
+            last: Recent::new(),
         }
     }
 
@@ -144,6 +148,9 @@ impl Replay {
     /// Says whether the next stack may be taken from a chain without more ado.
     pub fn arm(&mut self, key: Key, may: bool) {
         self.armed = may.then_some(key.epoch);
+        if !may {
+            self.last.drop_chain();
+        }
     }
 
     /// True when there is a cache for the code of `epoch`; makes one when `captures` say that it is worth it.
@@ -162,7 +169,9 @@ impl Replay {
         let words = room as usize;
         match MapVec::zeroed(words + words / WORDS_AN_INDEX) {
             Ok(memory) => {
-                *self = Replay { memory, room, used: FIRST, recent: 0, ..*self };
+                self.last.drop_chain();
+                (self.memory, self.room) = (memory, room);
+                (self.used, self.recent) = (FIRST, 0);
                 true
             }
             // Not asked for again: a thread without a cache walks, and is right.
@@ -176,6 +185,7 @@ impl Replay {
     #[cold]
     #[inline(never)]
     fn begin_anew(&mut self) {
+        self.last.drop_chain();
         if let Some(index) = self.memory.get_mut(self.room as usize..) {
             // A look before the store: most of a large index may never have been touched.
             index.iter_mut().filter(|word| **word != 0).for_each(|word| *word = 0);
@@ -223,21 +233,19 @@ impl Replay {
         ways[0] = hash & !POSITION | u64::from(position);
     }
 
-    /// The stack of `caller`, if the chain that was used last proves it: a loop that allocates, and what is allocated in pieces,
-    /// comes by it time after time. `reach` gives what is known to be readable of the stack, provided that it reaches up to an
-    /// address.
+    /// The stack of `caller`, if the chain that proved the thread's stack last proves it too.
     #[inline(always)]
-    pub fn find_recent(
-        &self,
-        key: Key,
-        caller: &CallerFrame,
-        reach: impl FnOnce(usize) -> Option<Seen>,
-    ) -> Option<u32> {
-        // At position 0 no chain begins, and no return address is 0 as the word there.
-        let chain = self.chain(self.recent).filter(|chain| chain.is_of(key, caller))?;
-        let record = core::ptr::from_ref(caller).addr();
-        let seen = reach(chain.end_of_checked(record))?;
-        chain.first_changed_block(record, seen).is_none().then(|| chain.id())
+    pub fn find_recent(&self, key: Key, caller: &CallerFrame) -> Option<u32> {
+        self.last.proves(key, caller)
+    }
+
+    /// After [`Replay::find`] has found a stack of the thread's own: the next may be the same.
+    #[inline(always)]
+    pub fn keep_found(&mut self, key: Key) {
+        match self.memory.get(self.recent as usize..).and_then(Chain::new) {
+            Some(chain) => self.last.take(key, chain),
+            None => self.last.drop_chain(),
+        }
     }
 
     /// The stack of `caller`, if a chain proves it; else where it belongs. `reach` as above.

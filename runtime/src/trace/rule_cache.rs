@@ -28,7 +28,7 @@ pub struct RuleCache {
     /// How often those in use have doubled, and how many were put since.
     doubled: AtomicU32,
     put: AtomicU32,
-    epoch: AtomicU32,
+    flushes: AtomicU32,
     /// Something was put since the last flush.
     used: AtomicBool,
 }
@@ -43,7 +43,7 @@ impl RuleCache {
             entries: [const { AtomicU64::new(0) }; ENTRIES],
             doubled: AtomicU32::new(0),
             put: AtomicU32::new(0),
-            epoch: AtomicU32::new(0),
+            flushes: AtomicU32::new(0),
             used: AtomicBool::new(false),
         }
     }
@@ -78,10 +78,11 @@ impl RuleCache {
         if entry >> 16 == pc as u64 { RuleId(entry as u16) } else { RuleId::UNKNOWN }
     }
 
-    /// How often the loaded code has changed. To be read before a row is looked for, and given to [`RuleCache::put`].
+    /// How often the loaded code has changed, never 0. To be read before a row is looked for, and given to [`RuleCache::put`].
     #[inline(always)]
     pub fn epoch(&self) -> u32 {
-        self.epoch.load(Acquire)
+        // The static is all zero, or it would lie in the file.
+        self.flushes.load(Acquire).wrapping_add(1)
     }
 
     /// Remembers the rule of `pc`, unless the loaded code has changed since `epoch`.
@@ -97,14 +98,17 @@ impl RuleCache {
         entry.store(word, SeqCst);
         // Either the flush sees the word, or this sees the flush's epoch: all are sequentially consistent, and the flush
         // raises the epoch before it asks whether the table was used, and how far.
-        if self.epoch.load(SeqCst) != epoch {
+        if self.flushes.load(SeqCst).wrapping_add(1) != epoch {
             let _ = entry.compare_exchange(word, 0, SeqCst, Relaxed);
         }
     }
 
     /// Forgets all.
     pub fn flush(&self) {
-        self.epoch.fetch_add(1, SeqCst);
+        // An epoch of 0 is passed over.
+        if self.flushes.fetch_add(1, SeqCst) == u32::MAX - 1 {
+            self.flushes.fetch_add(1, SeqCst);
+        }
         // The first flush of a process finds nothing, and a look at the entries would be a page fault for each page.
         if !self.used.swap(false, SeqCst) {
             return;

@@ -86,4 +86,65 @@ pub unsafe fn first_changed_block(
     at
 }
 
+/// True when the words of `[at, end)` are what they were; they are counted from `base`. All of them are compared before
+/// the first difference tells: for who expects none.
+///
+/// # Safety
+///
+/// - All the words can be read. Other threads may write to them.
+/// - `[at, end)` is valid for reads.
+#[inline(always)]
+pub unsafe fn is_unchanged(base: usize, at: *const Block, end: *const Block) -> bool {
+    let same: u64;
+    // SAFETY: reads only, of what the caller answers for. A block is aligned for pcmpeqd, as above.
+    unsafe {
+        asm!(
+            "pcmpeqd {all}, {all}",
+            "cmp {at}, {end}",
+            "je 3f",
+            "2:",
+            "movzx {i:e}, word ptr [{at}]",
+            "movzx {j:e}, word ptr [{at} + 2]",
+            "movq {a}, qword ptr [{base} + {i}*8]",
+            "movhps {a}, qword ptr [{base} + {j}*8]",
+            "movzx {i:e}, word ptr [{at} + 4]",
+            "movzx {j:e}, word ptr [{at} + 6]",
+            "movq {b}, qword ptr [{base} + {i}*8]",
+            "movhps {b}, qword ptr [{base} + {j}*8]",
+            "pcmpeqd {a}, xmmword ptr [{at} + 16]",
+            "pcmpeqd {b}, xmmword ptr [{at} + 32]",
+            "pand {a}, {b}",
+            "movzx {i:e}, word ptr [{at} + 8]",
+            "movzx {j:e}, word ptr [{at} + 10]",
+            "movq {b}, qword ptr [{base} + {i}*8]",
+            "movhps {b}, qword ptr [{base} + {j}*8]",
+            "movzx {i:e}, word ptr [{at} + 12]",
+            "movzx {j:e}, word ptr [{at} + 14]",
+            "movq {c}, qword ptr [{base} + {i}*8]",
+            "movhps {c}, qword ptr [{base} + {j}*8]",
+            "pcmpeqd {b}, xmmword ptr [{at} + 48]",
+            "pcmpeqd {c}, xmmword ptr [{at} + 64]",
+            "pand {b}, {c}",
+            "pand {all}, {a}",
+            "pand {all}, {b}",
+            "add {at}, 80",
+            "cmp {at}, {end}",
+            "jne 2b",
+            "3:",
+            "pmovmskb {i:e}, {all}",
+            base = in(reg) base,
+            at = inout(reg) at => _,
+            end = in(reg) end,
+            i = out(reg) same,
+            j = out(reg) _,
+            all = out(xmm_reg) _,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            options(nostack, readonly),
+        );
+    }
+    same == 0xffff
+}
+
 const _: () = assert!(size_of::<Block>() == 80 && core::mem::offset_of!(Block, values) == 16);
