@@ -276,10 +276,11 @@ impl<'a> Chain<'a> {
         self.record() + (usize::from(self.counts.farthest()) + 1) * size_of::<usize>()
     }
 
-    /// The header, and the words of the blocks that prove what is kept, which lie behind it.
-    pub fn proof(self) -> Option<(&'a [u64; HEADER], &'a [u64])> {
-        let (header, rest) = self.words.split_first_chunk()?;
-        Some((header, rest.get(..self.counts.checked() * BLOCK_WORDS)?))
+    /// How many words the header and the blocks have that prove what is kept; `None` if they are not whole.
+    #[inline(always)]
+    pub fn proof_len(self) -> Option<usize> {
+        let len = HEADER + self.counts.checked() * BLOCK_WORDS;
+        (len <= self.words.len()).then_some(len)
     }
 
     /// The first block, of those that prove what is kept, with a word that has changed. `seen` reaches to

@@ -188,7 +188,7 @@ fn capture_otherwise(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usiz
     capture_by_leaf(thread, caller, entry)
 }
 
-/// The stack, if it is the one that the thread had last; else none. Whoever takes it says so ([`count`]).
+/// The stack, if it is the one that the thread had last of this leaf; else none. Whoever takes it says so ([`count`]).
 ///
 /// Short of stores above all: a program that writes to fresh blocks has its store buffer full of misses, and each further
 /// store waits behind those.
@@ -208,7 +208,7 @@ pub fn capture_by_leaf(thread: &mut ThreadTrace, caller: &CallerFrame, entry: us
     let (own, record) = (&thread.own, core::ptr::from_ref(caller).addr());
     match thread.replay.find(key, caller, |end| own.seen(record, end)) {
         Ok(id) => {
-            thread.replay.keep_found(key);
+            thread.replay.keep_found(caller);
             StackId(id)
         }
         Err(_) => StackId::NONE,

@@ -57,7 +57,7 @@ const LARGEST: u32 = SMALLEST << 6;
 const WORDS_AN_INDEX: usize = 32;
 const WAYS: usize = 4;
 /// Where chains begin: position 0 is none.
-const FIRST: u32 = 2;
+const FIRST: u32 = super::recent::RESERVED as u32;
 /// An index word: the upper half of the hash, then the position.
 const POSITION: u64 = u32::MAX as u64;
 
@@ -107,7 +107,7 @@ pub struct Walk<'a> {
 
 /// A thread's cache. All zero: empty.
 pub struct Replay {
-    /// The chains, then the index.
+    /// The chains behind those that are looked at first, then the index.
     memory: MapVec<u64>,
     /// Words for chains, a power of two; 0 as long as there is no memory.
     room: u32,
@@ -117,10 +117,8 @@ pub struct Replay {
     recent: u32,
     /// Of the code that all chains belong to.
     epoch: u32,
-    /// The same, if [`Replay::is_armed`].
-    armed: Option<u32>,
     refused: bool,
-    /// The chain that is looked at first.
+    /// The chains that are looked at first.
     last: Recent,
 }
 
@@ -133,7 +131,6 @@ impl Replay {
             used: FIRST,
             recent: 0,
             epoch: 0,
-            armed: None,
             refused: false,
             last: Recent::new(),
         }
@@ -142,14 +139,15 @@ impl Replay {
     /// True when the chains are of the code that `key` is asked for, and are all that is asked.
     #[inline(always)]
     pub fn is_armed(&self, key: Key) -> bool {
-        self.armed == Some(key.epoch)
+        self.last.is_armed(key)
     }
 
     /// Says whether the next stack may be taken from a chain without more ado.
     pub fn arm(&mut self, key: Key, may: bool) {
-        self.armed = may.then_some(key.epoch);
-        if !may {
-            self.last.drop_chain();
+        if may && self.room != 0 && self.epoch == key.epoch {
+            self.last.arm(key, &self.memory);
+        } else {
+            self.last.disarm();
         }
     }
 
@@ -169,7 +167,7 @@ impl Replay {
         let words = room as usize;
         match MapVec::zeroed(words + words / WORDS_AN_INDEX) {
             Ok(memory) => {
-                self.last.drop_chain();
+                self.last.disarm();
                 (self.memory, self.room) = (memory, room);
                 (self.used, self.recent) = (FIRST, 0);
                 true
@@ -185,7 +183,7 @@ impl Replay {
     #[cold]
     #[inline(never)]
     fn begin_anew(&mut self) {
-        self.last.drop_chain();
+        Recent::clear(&mut self.memory);
         if let Some(index) = self.memory.get_mut(self.room as usize..) {
             // A look before the store: most of a large index may never have been touched.
             index.iter_mut().filter(|word| **word != 0).for_each(|word| *word = 0);
@@ -233,19 +231,16 @@ impl Replay {
         ways[0] = hash & !POSITION | u64::from(position);
     }
 
-    /// The stack of `caller`, if the chain that proved the thread's stack last proves it too.
+    /// The stack of `caller`, if the chain of its leaf that proved a stack last proves it too.
     #[inline(always)]
     pub fn find_recent(&self, key: Key, caller: &CallerFrame) -> Option<u32> {
         self.last.proves(key, caller)
     }
 
-    /// After [`Replay::find`] has found a stack of the thread's own: the next may be the same.
+    /// After [`Replay::find`] has found a stack of the thread's own: the next of this leaf may be the same.
     #[inline(always)]
-    pub fn keep_found(&mut self, key: Key) {
-        match self.memory.get(self.recent as usize..).and_then(Chain::new) {
-            Some(chain) => self.last.take(key, chain),
-            None => self.last.drop_chain(),
-        }
+    pub fn keep_found(&mut self, caller: &CallerFrame) {
+        Recent::keep(&mut self.memory, self.recent, caller);
     }
 
     /// The stack of `caller`, if a chain proves it; else where it belongs. `reach` as above.
