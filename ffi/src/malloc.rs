@@ -88,9 +88,15 @@ fn by_leaf(
     }
 }
 
+/// True when a block is to have nothing but a size and a stack.
+#[inline(always)]
+fn is_plain(thread: &threads::Inside) -> bool {
+    thread.disabled == 0 && thread.scope == Scope::NONE && !is_zeroed()
+}
+
 #[inline(always)]
 fn hand_out(mut thread: threads::Inside, size: usize, origin: Origin, stack: StackId) -> *mut c_void {
-    if thread.disabled != 0 || thread.scope != Scope::NONE || is_zeroed() {
+    if !is_plain(&thread) {
         return null_mut();
     }
     let Some(block) = heap::allocate_quickly(&mut thread.heap, size, origin, stack) else {
@@ -271,15 +277,31 @@ extern "C" fn malloc_quickly(size: usize, frame: &CallerFrame) -> *mut c_void {
 entry_point!(/// malloc, when it is more than a block of the thread's cache for a stack that is remembered.
     local malloc_otherwise => malloc_for);
 quick_entry_point!(/// malloc(3)
-    malloc => malloc_quickly, else malloc_otherwise);
+    malloc(a) => malloc_quickly, else malloc_otherwise);
 entry_point!(/// malloc under glibc's internal name.
     __libc_malloc => malloc_for);
 entry_point!(/// calloc(3)
     calloc => calloc_for);
 entry_point!(/// calloc under glibc's internal name.
     __libc_calloc => calloc_for);
-entry_point!(/// realloc(3)
-    realloc => realloc_for);
+extern "C" fn realloc_quickly(block: *mut c_void, size: usize, frame: &CallerFrame) -> *mut c_void {
+    let Some(block) = NonNull::new(block.cast::<u8>()) else { return null_mut() };
+    let Some(mut thread) = threads::enter_quickly() else { return null_mut() };
+    let stack = trace::capture_again(&thread.trace, frame, realloc as *const () as usize);
+    if stack == StackId::NONE || !is_plain(&thread) {
+        return null_mut();
+    }
+    let Some(moved) = heap::reallocate_quickly(&mut thread.heap, block, size, Origin::Malloc, stack) else {
+        return null_mut();
+    };
+    trace::count(&mut thread.trace);
+    moved.as_ptr().cast()
+}
+
+entry_point!(/// realloc, where its short way ends.
+    local realloc_otherwise => realloc_for);
+quick_entry_point!(/// realloc(3)
+    realloc(a, b) => realloc_quickly, else realloc_otherwise);
 entry_point!(/// realloc under glibc's internal name.
     __libc_realloc => realloc_for);
 entry_point!(/// reallocarray(3)

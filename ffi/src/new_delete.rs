@@ -170,6 +170,20 @@ extern "C" fn new_array_quickly(size: usize, frame: &CallerFrame) -> *mut c_void
     allocate_quickly(frame, _Znam as *const () as usize, size, Origin::NewArray)
 }
 
+extern "C" fn new_aligned_quickly(size: usize, align: usize, frame: &CallerFrame) -> *mut c_void {
+    if align > ALIGN {
+        return null_mut();
+    }
+    allocate_quickly(frame, _ZnwmSt11align_val_t as *const () as usize, size, Origin::New)
+}
+
+extern "C" fn new_array_aligned_quickly(size: usize, align: usize, frame: &CallerFrame) -> *mut c_void {
+    if align > ALIGN {
+        return null_mut();
+    }
+    allocate_quickly(frame, _ZnamSt11align_val_t as *const () as usize, size, Origin::NewArray)
+}
+
 /// Exports an operator new: as `entry_point!`, but with the loop described above on a null result. Without a handler it
 /// goes on in the function whose address `$otherwise` returns.
 macro_rules! new {
@@ -258,23 +272,27 @@ macro_rules! new {
 new!(/// [`_Znwm`], where its short way ends.
     local new_throwing => new_for, or thrower);
 quick_entry_point!(/// `operator new(size_t)`
-    _Znwm => new_quickly, else new_throwing);
+    _Znwm(a) => new_quickly, else new_throwing);
 new!(/// [`_Znam`], where its short way ends.
     local new_array_throwing => new_array_for, or thrower);
 quick_entry_point!(/// `operator new[](size_t)`
-    _Znam => new_array_quickly, else new_array_throwing);
-new!(/// `operator new(size_t, align_val_t)`
-    _ZnwmSt11align_val_t => new_aligned_for, or thrower);
-new!(/// `operator new[](size_t, align_val_t)`
-    _ZnamSt11align_val_t => new_array_aligned_for, or thrower);
+    _Znam(a) => new_array_quickly, else new_array_throwing);
+new!(/// [`_ZnwmSt11align_val_t`], where its short way ends.
+    local new_aligned_throwing => new_aligned_for, or thrower);
+quick_entry_point!(/// `operator new(size_t, align_val_t)`
+    _ZnwmSt11align_val_t(a, b) => new_aligned_quickly, else new_aligned_throwing);
+new!(/// [`_ZnamSt11align_val_t`], where its short way ends.
+    local new_array_aligned_throwing => new_array_aligned_for, or thrower);
+quick_entry_point!(/// `operator new[](size_t, align_val_t)`
+    _ZnamSt11align_val_t(a, b) => new_array_aligned_quickly, else new_array_aligned_throwing);
 new!(/// [`_ZnwmRKSt9nothrow_t`], where its short way ends.
     local new_without_exceptions => new_for, or returner);
 quick_entry_point!(/// `operator new(size_t, nothrow_t const&)`
-    _ZnwmRKSt9nothrow_t => new_quickly, else new_without_exceptions);
+    _ZnwmRKSt9nothrow_t(a) => new_quickly, else new_without_exceptions);
 new!(/// [`_ZnamRKSt9nothrow_t`], where its short way ends.
     local new_array_without_exceptions => new_array_for, or returner);
 quick_entry_point!(/// `operator new[](size_t, nothrow_t const&)`
-    _ZnamRKSt9nothrow_t => new_array_quickly, else new_array_without_exceptions);
+    _ZnamRKSt9nothrow_t(a) => new_array_quickly, else new_array_without_exceptions);
 new!(/// `operator new(size_t, align_val_t, nothrow_t const&)`
     _ZnwmSt11align_val_tRKSt9nothrow_t => new_aligned_for, or returner);
 new!(/// `operator new[](size_t, align_val_t, nothrow_t const&)`

@@ -327,11 +327,21 @@ macro_rules! entry_point {
     };
 }
 
-/// Defines an exported entry point of one argument with a short way: `$quickly(argument, &CallerFrame)` gives the result, or
-/// null, and then `$otherwise`, an entry point itself, is gone on in as if it had been called in the first place.
+/// Defines an exported entry point of one argument or two with a short way: `$quickly(arguments, &CallerFrame)` gives the
+/// result, or null, and then `$otherwise`, an entry point itself, is gone on in as if it had been called in the first place.
 #[macro_export]
 macro_rules! quick_entry_point {
-    ($(#[$doc:meta])* $name:ident => $quickly:path, else $otherwise:path) => {
+    ($(#[$doc:meta])* $name:ident(a) => $quickly:path, else $otherwise:path) => {
+        $crate::quick_entry_point!($(#[$doc])* $name => $quickly, $otherwise, {
+            "mov x2, x0\nmov x1, sp\nstp x2, xzr, [sp, #-16]!\n.cfi_adjust_cfa_offset 16",
+        });
+    };
+    ($(#[$doc:meta])* $name:ident(a, b) => $quickly:path, else $otherwise:path) => {
+        $crate::quick_entry_point!($(#[$doc])* $name => $quickly, $otherwise, {
+            "mov x2, sp\nstp x0, x1, [sp, #-16]!\n.cfi_adjust_cfa_offset 16",
+        });
+    };
+    ($(#[$doc:meta])* $name:ident => $quickly:path, $otherwise:path, { $save:literal, }) => {
         $(#[$doc])*
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
@@ -339,11 +349,10 @@ macro_rules! quick_entry_point {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 $crate::push_caller_frame!(),
-                "mov x1, sp",
-                "str x0, [sp, #-16]!", ".cfi_adjust_cfa_offset 16",
+                $save,
                 "bl {quickly}",
                 "mov x9, x0",
-                "ldr x0, [sp], #16", ".cfi_adjust_cfa_offset -16",
+                "ldp x0, x1, [sp], #16", ".cfi_adjust_cfa_offset -16",
                 $crate::pop_caller_frame!(),
                 "cbz x9, 2f",
                 "mov x0, x9",

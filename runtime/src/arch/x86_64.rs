@@ -294,11 +294,24 @@ macro_rules! entry_point {
     };
 }
 
-/// Defines an exported entry point of one argument with a short way: `$quickly(argument, &CallerFrame)` gives the result, or
-/// null, and then `$otherwise`, an entry point itself, is gone on in as if it had been called in the first place.
+/// Defines an exported entry point of one argument or two with a short way: `$quickly(arguments, &CallerFrame)` gives the
+/// result, or null, and then `$otherwise`, an entry point itself, is gone on in as if it had been called in the first place.
 #[macro_export]
 macro_rules! quick_entry_point {
-    ($(#[$doc:meta])* $name:ident => $quickly:path, else $otherwise:path) => {
+    ($(#[$doc:meta])* $name:ident(a) => $quickly:path, else $otherwise:path) => {
+        // At entry rsp is 8 modulo 16 (psABI 3.2.2), and seven words make it 0.
+        $crate::quick_entry_point!($(#[$doc])* $name => $quickly, $otherwise, {
+            "mov rsi, rsp\npush rdi\n.cfi_adjust_cfa_offset 8",
+            "pop rdi\n.cfi_adjust_cfa_offset -8",
+        });
+    };
+    ($(#[$doc:meta])* $name:ident(a, b) => $quickly:path, else $otherwise:path) => {
+        $crate::quick_entry_point!($(#[$doc])* $name => $quickly, $otherwise, {
+            "mov rdx, rsp\npush rdi\n.cfi_adjust_cfa_offset 8\npush rsi\n.cfi_adjust_cfa_offset 8\nsub rsp, 8\n.cfi_adjust_cfa_offset 8",
+            "add rsp, 8\n.cfi_adjust_cfa_offset -8\npop rsi\n.cfi_adjust_cfa_offset -8\npop rdi\n.cfi_adjust_cfa_offset -8",
+        });
+    };
+    ($(#[$doc:meta])* $name:ident => $quickly:path, $otherwise:path, { $save:literal, $restore:literal, }) => {
         $(#[$doc])*
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
@@ -306,12 +319,9 @@ macro_rules! quick_entry_point {
             core::arch::naked_asm!(
                 ".cfi_startproc",
                 $crate::push_caller_frame!(),
-                "mov rsi, rsp",
-                // The argument, which aligns the stack too: at entry rsp is 8 modulo 16 (psABI 3.2.2), and seven words make
-                // it 0.
-                "push rdi", ".cfi_adjust_cfa_offset 8",
+                $save,
                 "call {quickly}",
-                "pop rdi", ".cfi_adjust_cfa_offset -8",
+                $restore,
                 // Only the stack is unwound: what was called has kept the six registers.
                 "add rsp, 48", ".cfi_adjust_cfa_offset -48",
                 "test rax, rax",

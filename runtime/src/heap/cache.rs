@@ -168,6 +168,15 @@ impl Cache {
         class + usize::from(class < SHARING) * FOREIGN
     }
 
+    /// True when [`Cache::push`] will keep a block.
+    #[inline(always)]
+    pub(super) fn has_room(&self, row: usize) -> bool {
+        debug_assert!(row < ROWS);
+        // SAFETY: as in `push`.
+        let fill = unsafe { self.fill.get_unchecked(row) };
+        fill.len < fill.bound
+    }
+
     /// Keeps a free block; false when the row is full.
     #[inline(always)]
     pub(super) fn push(&mut self, row: usize, entry: Entry) -> bool {

@@ -77,7 +77,7 @@ pub use provider::{Census, Chunk, ChunkId, GROUP, Origin, Place, Provider, Scope
 pub use request::{Misuse, Request};
 pub use statistics::{Statistics, statistics, trim};
 pub use thread_heap::{
-    ThreadHeap, allocate, allocate_quickly, chunk_at, free, free_quickly, last_owner, reallocate, set_tag,
-    thread_exit, usable_size,
+    ThreadHeap, allocate, allocate_quickly, chunk_at, free, free_quickly, last_owner, reallocate,
+    reallocate_quickly, set_tag, thread_exit, usable_size,
 };
 pub use view::{HeapView, numbers_now};

@@ -31,8 +31,9 @@ use super::pool;
 use super::provider::{Chunk, Origin, Scope, Tag};
 use super::radix::STEP;
 use super::request::{Misuse, Request};
+use super::segment::Unit;
 use super::size_class::{self, GRANULE, LARGEST, SPAN_CLASS, TABLE, UNIT};
-use super::word::{Slot, Word};
+use super::word::{Slot, State, Word};
 
 /// Blocks above this have mappings of their own.
 const LARGEST_SPAN: usize = 1 << 20;
@@ -233,19 +234,24 @@ pub fn allocate_quickly(
     non_null(block)
 }
 
+/// A live block of a slab at `addr`, not ignored, that functions of `origin` may free.
+#[inline(always)]
+fn plain_block(addr: usize, origin: Origin) -> Option<(&'static Unit, &'static State, Slot)> {
+    let (_, unit) = lookup::unit(addr)?;
+    let offset = addr % UNIT;
+    let index = size_class::block_of(offset, unit.reciprocal.load(Relaxed));
+    // SAFETY: an offset below UNIT divided by a block size of at least GRANULE, or times 0.
+    let (state, slot) = unsafe { unit.state(index) };
+    let exact = index * unit.block_size.load(Relaxed) as usize == offset;
+    (exact && state.is_plain(origin)).then_some((unit, state, slot))
+}
+
 /// Frees a block that functions of `origin` may free, in the common case: it is one, and the cache has room. False, and
 /// nothing done: that is for [`free`] to do or to refuse.
 #[inline(always)]
 pub fn free_quickly(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> bool {
     let addr = block.addr().get();
-    let Some((_, unit)) = lookup::unit(addr) else { return false };
-    let offset = addr % UNIT;
-    let index = size_class::block_of(offset, unit.reciprocal.load(Relaxed));
-    // SAFETY: an offset below UNIT divided by a block size of at least GRANULE, or times 0.
-    let (state, slot) = unsafe { unit.state(index) };
-    if index * unit.block_size.load(Relaxed) as usize != offset || !state.is_plain(origin) {
-        return false;
-    }
+    let Some((unit, state, slot)) = plain_block(addr, origin) else { return false };
     let Some(cache) = heap.cache() else { return false };
     let row = cache.row(unit);
     if !cache.push(row, Entry { block: addr, slot }) {
@@ -255,7 +261,51 @@ pub fn free_quickly(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -
     crate::arch::prefetch(addr);
     crate::arch::prefetch(slot.address());
     state.set_freed(origin);
+    // Until here it is live, and the address a root.
+    hold(addr);
     true
+}
+
+/// As [`reallocate`], of a plain block to a usual size, in place or from the cache and back to it; as `allocate_quickly`.
+#[inline(always)]
+pub fn reallocate_quickly(
+    heap: &mut ThreadHeap,
+    block: NonNull<u8>,
+    size: usize,
+    origin: Origin,
+    stack: StackId,
+) -> Option<NonNull<u8>> {
+    let class = size_class::tabled(size).filter(|_| size != 0)?;
+    let addr = block.addr().get();
+    let (unit, state, slot) = plain_block(addr, origin)?;
+    let word = Word::live(size, Tag::Allocated, Scope::NONE, origin, stack);
+    let room = unit.block_size.load(Relaxed) as usize;
+    if size <= room && (size > room / 2 || usize::from(unit.class.load(Relaxed)) == class) {
+        slot.store_wide(word);
+        return Some(block);
+    }
+    let cache = heap.cache()?;
+    let row = cache.row(unit);
+    if !cache.has_room(row) {
+        return None;
+    }
+    let entry = cache.pop(class)?;
+    let moved = hold(entry.block);
+    entry.slot.store(word);
+    let granules = slot.load().size().min(size).div_ceil(GRANULE);
+    for granule in 0..granules {
+        let (from, to) = (addr + granule * GRANULE, moved + granule * GRANULE);
+        // SAFETY: two blocks of whole granules, the program's that called and one that nobody has yet. Volatile, so that no
+        // call of memcpy is made of it, for which registers would have to be saved.
+        unsafe {
+            let granule = core::ptr::with_exposed_provenance::<[u64; 2]>(from).read_volatile();
+            core::ptr::with_exposed_provenance_mut::<[u64; 2]>(to).write_volatile(granule);
+        }
+    }
+    cache.push(row, Entry { block: addr, slot });
+    state.set_freed(origin);
+    hold(addr);
+    non_null(moved)
 }
 
 /// Frees a block that functions of `origin` may free. On an error nothing was done.
