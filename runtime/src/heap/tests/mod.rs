@@ -47,6 +47,31 @@ impl Random {
     }
 }
 
+/// As the entry points of the C ABI do it: the short way first.
+fn allocate(heap: &mut ThreadHeap, request: &Request) -> Option<NonNull<u8>> {
+    let Request { size, align, zeroed, origin, tag, scope, stack } = *request;
+    let plain = align <= 16 && !zeroed && tag == Tag::Allocated && scope == Scope::NONE;
+    let block = if plain { allocate_quickly(heap, size, origin, stack) } else { None };
+    block.or_else(|| super::allocate(heap, request))
+}
+
+/// As above.
+fn free(heap: &mut ThreadHeap, block: NonNull<u8>, origin: Origin) -> Result<(), Misuse> {
+    if free_quickly(heap, block, origin) { Ok(()) } else { super::free(heap, block, origin) }
+}
+
+/// As above.
+fn reallocate(
+    heap: &mut ThreadHeap,
+    block: NonNull<u8>,
+    request: &Request,
+) -> Result<Option<NonNull<u8>>, Misuse> {
+    let Request { size, align, zeroed, origin, tag, scope, stack } = *request;
+    let plain = align <= 16 && !zeroed && tag == Tag::Allocated && scope == Scope::NONE;
+    let moved = if plain { reallocate_quickly(heap, block, size, origin, stack) } else { None };
+    moved.map_or_else(|| super::reallocate(heap, block, request), |moved| Ok(Some(moved)))
+}
+
 fn plain(size: usize) -> Request {
     Request {
         size,
