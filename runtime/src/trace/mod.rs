@@ -232,7 +232,8 @@ fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, si
     let mode = REPLAY.load(Relaxed);
     let key = Key { entry, epoch: rule_cache::CACHE.epoch() };
     let mut stack = Stack::of_caller(&mut thread.own, caller.stack_pointer());
-    thread.statistics.foreign += u64::from(stack.is_foreign());
+    let foreign = stack.is_foreign();
+    thread.statistics.foreign += u64::from(foreign);
     let (mut found, mut place) = (None, None);
     if mode != Mode::Off as u8 && thread.replay.is_ready(thread.statistics.captures, key) {
         thread.replay.arm(key, mode == Mode::Use as u8 && !sampling::is_on());
@@ -254,6 +255,9 @@ fn slow_capture(thread: &mut ThreadTrace, caller: &CallerFrame, entry: usize, si
         return StackId::NONE;
     };
     if mode == Mode::Verify as u8 {
+        if !foreign {
+            thread.statistics.differences += u64::from(thread.replay.differs_recently(key, caller, id));
+        }
         verify(thread, caller, key.entry, id);
     }
     StackId(id)

@@ -243,6 +243,21 @@ impl Replay {
         Recent::keep(&mut self.memory, self.recent, caller);
     }
 
+    /// In `verify` mode, for a stack of the thread's own: true when [`Replay::find_recent`] would have said something else than
+    /// `id`. Keeps the chain as the usual way does.
+    pub fn differs_recently(&mut self, key: Key, caller: &CallerFrame, id: u32) -> bool {
+        if self.room == 0 || self.epoch != key.epoch {
+            return false;
+        }
+        let mut recent = Recent::new();
+        recent.arm(key, &self.memory);
+        let differs = recent.proves(key, caller).is_some_and(|found| found != id);
+        if self.chain(self.recent).is_some_and(|chain| chain.is_of(key, caller) && chain.id() == id) {
+            self.keep_found(caller);
+        }
+        differs
+    }
+
     /// The stack of `caller`, if a chain proves it; else where it belongs. `reach` as above.
     #[inline(always)]
     pub fn find(
