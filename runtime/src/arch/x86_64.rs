@@ -78,6 +78,14 @@ pub fn stack_pointer() -> usize {
     pointer
 }
 
+/// Says that the branch it stands in is seldom taken and easily foretold: it stays a branch, and becomes no choice between
+/// two values that are both worked out.
+#[inline(always)]
+pub fn rarely() {
+    // SAFETY: no instruction.
+    unsafe { asm!("", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Starts to bring the cache line of an address in; harmless for any address (Intel SDM vol. 2, PREFETCHh: no fault).
 #[inline(always)]
 pub fn prefetch(address: usize) {

@@ -15,6 +15,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::arch;
 use crate::mem;
 
 use super::central;
@@ -162,10 +163,11 @@ impl Cache {
         let class = usize::from(slab.class.load(Relaxed));
         // A branch on the arena alone, which for most threads is always the same: which class comes next is anybody's guess,
         // and a wrong one would wait for the descriptor.
-        if slab.arena.load(Relaxed) == self.arena {
-            return class;
+        if slab.arena.load(Relaxed) != self.arena {
+            arch::rarely();
+            return class + usize::from(class < SHARING) * FOREIGN;
         }
-        class + usize::from(class < SHARING) * FOREIGN
+        class
     }
 
     /// True when [`Cache::push`] will keep a block.

@@ -5,6 +5,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::arch;
 use crate::base::Addr;
 
 use super::large::Large;
@@ -38,6 +39,7 @@ pub(super) fn entry(addr: usize) -> Entry {
 #[inline(always)]
 pub(super) fn decode(entry: usize) -> Entry {
     if entry == 0 {
+        arch::rarely();
         return Entry::Nothing;
     }
     let descriptor = core::ptr::with_exposed_provenance::<u8>(entry & !LARGE);
