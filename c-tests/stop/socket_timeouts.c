@@ -5,7 +5,9 @@
 // EXPECT-WITH deadline_ms=30000: clean
 // EXPECT-WITH ptrace=0:deadline_ms=30000: clean
 #include "support.h"
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -75,6 +77,61 @@ static void *sends(void *unused) {
   return unused;
 }
 
+/* A byte now and then, which with a stop between each two is no reason to wait anew. */
+static void *trickles(void *end) {
+  await(&waits);
+  for (int i = 0; i < 64 && waits; i++) {
+    usleep(50000);
+    CHECK(send(*(int *)end, "x", 1, MSG_NOSIGNAL) == 1);
+  }
+  return end;
+}
+
+static void *sends_few(void *end) {
+  await(&waits);
+  usleep(150000);
+  CHECK(write(*(int *)end, "12345678", 8) == 8);
+  return end;
+}
+
+/* Two ends of a connection; the first has the timeouts of the socket that it was accepted on. */
+static void connected(int ends[2], const struct timeval *time) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, time, sizeof *time) == 0);
+  CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 1) == 0);
+  CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
+  ends[1] = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(connect(ends[1], (struct sockaddr *)&address, sizeof address) == 0);
+  ends[0] = accept(listener, NULL, NULL);
+  CHECK(ends[0] >= 0 && close(listener) == 0);
+}
+
+/* What there is when the time is over is received, however few bytes it is, and at that time. */
+static void receives_what_there_is(const struct timeval *time) {
+  char bytes[64];
+  int ends[2], least = 100;
+  pthread_t other;
+  connected(ends, time);
+  CHECK(setsockopt(ends[0], SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least) == 0);
+  CHECK(pthread_create(&other, NULL, sends_few, &ends[1]) == 0);
+  began = now_ns();
+  waits = 1;
+  long got = recv(ends[0], bytes, sizeof bytes, 0);
+  if (got != 8) fprintf(stderr, "less than SO_RCVLOWAT: %ld, errno %d\n", got, errno);
+  CHECK(got == 8 && now_ns() - began > (MS - 1) * UINT64_C(1000000) && pthread_join(other, NULL) == 0);
+  waits = 0;
+  CHECK(pthread_create(&other, NULL, trickles, &ends[1]) == 0);
+  began = now_ns();
+  waits = 1;
+  got = recv(ends[0], bytes, sizeof bytes, MSG_WAITALL);
+  if (got <= 0 || got == sizeof bytes) fprintf(stderr, "a trickle: %ld, errno %d\n", got, errno);
+  CHECK(got > 0 && got < (long)sizeof bytes);
+  waits = 0;
+  CHECK(pthread_join(other, NULL) == 0 && close(ends[0]) == 0 && close(ends[1]) == 0);
+}
+
 int main(void) {
   const char *preload = getenv("LD_PRELOAD");
   if (!preload || !strstr(preload, "standstill")) skip("only the preload's functions know when a call was made");
@@ -89,7 +146,10 @@ int main(void) {
   pthread_t checker, guardian, other, self = pthread_self();
   began = now_ns();
   CHECK(pthread_create(&checker, NULL, checks, NULL) == 0 && pthread_create(&guardian, NULL, guard, NULL) == 0);
-  for (int which = 0; which < CALLS; which++) {
+  for (int round = 0; round <= CALLS; round++) {
+    int which = round % CALLS;
+    /* At last with a duplicate, which has the timeouts of what it was made of. */
+    if (round == CALLS) pair[0] = dup(pair[0]);
     began = now_ns();
     long result = make(which);
     int error = errno;
@@ -99,6 +159,7 @@ int main(void) {
       return 99;
     }
   }
+  receives_what_there_is(&time);
   /* Long enough for what happens in the middle to be no chance. */
   CHECK(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute) == 0);
   for (int which = 0; which < 5; which++) {

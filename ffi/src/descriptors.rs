@@ -58,6 +58,13 @@ macro_rules! opens {
             $(passes_on!($name $(, $number)?);)+
         }
 
+        /// From now on descriptors that are made of others are seen again: they have their timeouts.
+        pub(crate) fn see_duplicates() {
+            [&libcs::dup, &libcs::dup2, &libcs::dup3, &libcs::fcntl, &libcs::fcntl64]
+                .into_iter()
+                .for_each(|target| target.store(0, Relaxed));
+        }
+
         $(
             entry_point_of_six!(/// As libc's, noted.
                 $name => $implementation, or jumps to libcs::$name);
@@ -133,9 +140,16 @@ fn directory(result: isize, _: [usize; 4], entry: usize, frame: &CallerFrame) {
     inside_of(real_dirfd(), result, entry, frame);
 }
 
+/// A descriptor that is made of another.
+fn another(result: isize, arguments: [usize; 4], entry: usize, frame: &CallerFrame) {
+    crate::sockets::inherit(arguments[0] as c_int, result as c_int);
+    one(result, arguments, entry, frame);
+}
+
 /// fcntl(2) opens with two of its commands.
-fn command(result: isize, [_, command, ..]: [usize; 4], entry: usize, frame: &CallerFrame) {
+fn command(result: isize, [of, command, ..]: [usize; 4], entry: usize, frame: &CallerFrame) {
     if matches!(command as c_int, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        crate::sockets::inherit(of as c_int, result as c_int);
         opened(result as c_int, entry, frame);
     }
 }
@@ -151,11 +165,11 @@ opens! {
     __openat64_2 openat64_2_for = c"__openat64_2" => one;
     creat creat_for = c"creat" => one;
     creat64 creat64_for = c"creat" => one;
-    dup dup_for = c"dup" => one;
-    dup2 dup2_for = c"dup2" => one;
-    dup3 dup3_for = c"dup3" => one;
-    accept accept_for = c"accept" as libc::SYS_accept => one;
-    accept4 accept4_for = c"accept4" as libc::SYS_accept4 => one;
+    dup dup_for = c"dup" => another;
+    dup2 dup2_for = c"dup2" => another;
+    dup3 dup3_for = c"dup3" => another;
+    accept accept_for = c"accept" as libc::SYS_accept => another;
+    accept4 accept4_for = c"accept4" as libc::SYS_accept4 => another;
     socket socket_for = c"socket" => one;
     epoll_create epoll_create_for = c"epoll_create" => one;
     epoll_create1 epoll_create1_for = c"epoll_create1" => one;

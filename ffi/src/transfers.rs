@@ -34,6 +34,9 @@ nexts! {
     real_recvmsg: unsafe extern "C" fn(c_int, *mut msghdr, c_int) -> isize = c"recvmsg";
 }
 
+/// The functions get flags to be added, 0 or MSG_DONTWAIT (sockets.rs): what has no flags becomes a call that has, which
+/// moves the same bytes of a socket.
+///
 /// Makes the call `first`; where a stop cut it short, goes on until all is moved or the kernel gives less of its own.
 ///
 /// `wanted` is asked for after a call has moved something, so that memory that the program names is not read before the
@@ -42,13 +45,19 @@ nexts! {
 fn whole(
     number: libc::c_long,
     fd: c_int,
-    first: impl FnMut() -> isize,
+    first: impl FnMut(c_int) -> isize,
     wanted: impl FnOnce() -> usize,
-    rest: impl FnMut(usize) -> (usize, isize),
+    rest: impl FnMut(usize, c_int) -> (usize, isize),
 ) -> isize {
     let call = Call::transfer(number, fd as usize, usize::MAX);
-    let moved = sockets::inside(&call, number, fd, direction(number), first);
-    if moved > 0 && call.was_cut() { go_on(&call, number, fd, moved as usize, wanted(), rest) } else { moved }
+    let events = direction(number);
+    let waits = (fd, events, sockets::deadline(fd, events));
+    let moved = sockets::inside(&call, number, waits, first);
+    if moved > 0 && call.was_cut() {
+        go_on(&call, number, waits, moved as usize, wanted(), rest)
+    } else {
+        moved
+    }
 }
 
 /// What a descriptor must be ready for when this call waits.
@@ -58,25 +67,26 @@ fn direction(number: libc::c_long) -> libc::c_short {
 
 /// Receives in one go.
 #[inline]
-fn received(number: libc::c_long, fd: c_int, make: impl FnMut() -> isize) -> isize {
-    sockets::inside(&Call::untimed(number, fd as usize), number, fd, libc::POLLIN, make)
+fn received(number: libc::c_long, fd: c_int, make: impl FnMut(c_int) -> isize) -> isize {
+    let waits = (fd, libc::POLLIN, sockets::deadline(fd, libc::POLLIN));
+    sockets::inside(&Call::untimed(number, fd as usize), number, waits, make)
 }
 
 #[cold]
 fn go_on(
     call: &Call,
     number: libc::c_long,
-    fd: c_int,
+    waits: (c_int, libc::c_short, Option<u64>),
     mut moved: usize,
     wanted: usize,
-    mut rest: impl FnMut(usize) -> (usize, isize),
+    mut rest: impl FnMut(usize, c_int) -> (usize, isize),
 ) -> isize {
     let error = errno();
     while moved < wanted {
         let mut asked = 0;
-        let more = sockets::inside(call, number, fd, direction(number), || {
+        let more = sockets::inside(call, number, waits, |flags| {
             let more;
-            (asked, more) = rest(moved);
+            (asked, more) = rest(moved, flags);
             more
         });
         let cut = call.was_cut();
@@ -100,7 +110,8 @@ fn go_on(
 pub(crate) unsafe extern "C" fn read(fd: c_int, into: *mut c_void, count: usize) -> isize {
     let Some(real) = real_read() else { return absent() };
     // SAFETY: the caller's arguments, passed on.
-    received(libc::SYS_read, fd, || unsafe { real(fd, into, count) })
+    let call = || unsafe { real(fd, into, count) };
+    received(libc::SYS_read, fd, |flags| if flags == 0 { call() } else { receive_now(fd, into, count) })
 }
 
 /// As the system call.
@@ -112,8 +123,12 @@ pub(crate) unsafe extern "C" fn read(fd: c_int, into: *mut c_void, count: usize)
 pub unsafe extern "C" fn write(fd: c_int, from: *const c_void, count: usize) -> isize {
     let Some(real) = real_write() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
-    let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done) };
-    whole(libc::SYS_write, fd, || at(0), || count, |done| (count - done, at(done)))
+    let write = |from, count| unsafe { real(fd, from, count) };
+    let at = |done: usize, flags| {
+        let (from, left) = (from.wrapping_byte_add(done), count - done);
+        if flags == 0 { write(from, left) } else { send_now(fd, from, left) }
+    };
+    whole(libc::SYS_write, fd, |flags| at(0, flags), || count, |done, flags| (count - done, at(done, flags)))
 }
 
 /// As the system call.
@@ -128,17 +143,16 @@ pub unsafe extern "C" fn writev(fd: c_int, vector: *const iovec, count: c_int) -
     let first = || unsafe { real(fd, vector, count) };
     // SAFETY: the kernel has read the vector by now.
     let pieces = || unsafe { pieces(vector, count as usize) };
-    whole(
-        libc::SYS_writev,
-        fd,
-        first,
-        || total(pieces()),
-        |done| {
-            let piece = piece_at(pieces(), done);
-            // SAFETY: a part of the caller's memory.
-            (piece.iov_len, unsafe { real(fd, &piece, 1) })
-        },
-    )
+    let piece = |done, flags| {
+        let piece = piece_at(pieces(), done);
+        // SAFETY: a part of the caller's memory.
+        let write = || unsafe { real(fd, &piece, 1) };
+        let more = if flags == 0 { write() } else { send_now(fd, piece.iov_base, piece.iov_len) };
+        (piece.iov_len, more)
+    };
+    // The first piece alone: what follows cannot be moved without waiting either, or the call is short.
+    let first = |flags| if flags == 0 { first() } else { piece(0, flags).1 };
+    whole(libc::SYS_writev, fd, first, || total(pieces()), piece)
 }
 
 /// As the system call.
@@ -150,8 +164,9 @@ pub unsafe extern "C" fn writev(fd: c_int, vector: *const iovec, count: c_int) -
 pub unsafe extern "C" fn send(fd: c_int, from: *const c_void, count: usize, flags: c_int) -> isize {
     let Some(real) = real_send() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
-    let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags) };
-    whole(libc::SYS_sendto, fd, || at(0), || count, |done| (count - done, at(done)))
+    let at =
+        |done: usize, more| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags | more) };
+    whole(libc::SYS_sendto, fd, |more| at(0, more), || count, |done, more| (count - done, at(done, more)))
 }
 
 /// As the system call.
@@ -170,8 +185,10 @@ pub unsafe extern "C" fn sendto(
 ) -> isize {
     let Some(real) = real_sendto() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
-    let at = |done: usize| unsafe { real(fd, from.wrapping_byte_add(done), count - done, flags, to, to_len) };
-    whole(libc::SYS_sendto, fd, || at(0), || count, |done| (count - done, at(done)))
+    let at = |done: usize, more| unsafe {
+        real(fd, from.wrapping_byte_add(done), count - done, flags | more, to, to_len)
+    };
+    whole(libc::SYS_sendto, fd, |more| at(0, more), || count, |done, more| (count - done, at(done, more)))
 }
 
 /// As the system call. What goes on has no control data: that went with the first byte.
@@ -183,7 +200,7 @@ pub unsafe extern "C" fn sendto(
 pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> isize {
     let Some(real) = real_sendmsg() else { return absent() };
     // SAFETY: the caller's arguments.
-    let first = || unsafe { real(fd, message, flags) };
+    let first = |more| unsafe { real(fd, message, flags | more) };
     // SAFETY: the kernel has read the message and its vector by now.
     let pieces = || unsafe { pieces((*message).msg_iov, (*message).msg_iovlen) };
     whole(
@@ -191,11 +208,11 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int
         fd,
         first,
         || total(pieces()),
-        |done| {
+        |done, more| {
             let mut piece = piece_at(pieces(), done);
             let message = message_of(&mut piece);
             // SAFETY: a part of the caller's memory.
-            (piece.iov_len, unsafe { real(fd, &message, flags) })
+            (piece.iov_len, unsafe { real(fd, &message, flags | more) })
         },
     )
 }
@@ -209,8 +226,15 @@ pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int
 pub unsafe extern "C" fn sendfile(to: c_int, from: c_int, offset: *mut i64, count: usize) -> isize {
     let Some(real) = real_sendfile() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
-    let at = |done: usize| unsafe { real(to, from, offset, count - done) };
-    whole(libc::SYS_sendfile, to, || at(0), || count, |done| (count - done, at(done)))
+    let call = |done: usize| unsafe { real(to, from, offset, count - done) };
+    let at = |done, flags| if flags == 0 { call(done) } else { too_late() };
+    whole(
+        libc::SYS_sendfile,
+        to,
+        |flags| at(0, flags),
+        || count,
+        |done, flags| (count - done, at(done, flags)),
+    )
 }
 
 /// [`sendfile`], of which it is another name where `off_t` has 64 bits.
@@ -232,12 +256,13 @@ pub unsafe extern "C" fn sendfile64(to: c_int, from: c_int, offset: *mut i64, co
 pub(crate) unsafe extern "C" fn recv(fd: c_int, into: *mut c_void, count: usize, flags: c_int) -> isize {
     let Some(real) = real_recv() else { return absent() };
     // SAFETY: the caller's arguments, or what is left of them.
-    let at = |done: usize| unsafe { real(fd, into.wrapping_byte_add(done), count - done, flags) };
+    let at =
+        |done: usize, more| unsafe { real(fd, into.wrapping_byte_add(done), count - done, flags | more) };
     if !waits_for_all(flags) {
-        return received(libc::SYS_recvfrom, fd, || at(0));
+        return received(libc::SYS_recvfrom, fd, |more| at(0, more));
     }
     let wanted = || if is_stream(fd) { count } else { 0 };
-    whole(libc::SYS_recvfrom, fd, || at(0), wanted, |done| (count - done, at(done)))
+    whole(libc::SYS_recvfrom, fd, |more| at(0, more), wanted, |done, more| (count - done, at(done, more)))
 }
 
 /// As the system call.
@@ -255,7 +280,7 @@ pub(crate) unsafe extern "C" fn recvfrom(
 ) -> isize {
     let Some(real) = real_recvfrom() else { return absent() };
     // SAFETY: the caller's arguments.
-    let first = || unsafe { real(fd, into, count, flags, from, from_len) };
+    let first = |more| unsafe { real(fd, into, count, flags | more, from, from_len) };
     if !waits_for_all(flags) {
         return received(libc::SYS_recvfrom, fd, first);
     }
@@ -264,10 +289,10 @@ pub(crate) unsafe extern "C" fn recvfrom(
         fd,
         first,
         || if is_stream(fd) { count } else { 0 },
-        |done| {
+        |done, more| {
             let (into, none) = (into.wrapping_byte_add(done), core::ptr::null_mut());
             // SAFETY: what is left of the caller's memory; the sender is known already.
-            (count - done, unsafe { real(fd, into, count - done, flags, none, core::ptr::null_mut()) })
+            (count - done, unsafe { real(fd, into, count - done, flags | more, none, core::ptr::null_mut()) })
         },
     )
 }
@@ -280,7 +305,7 @@ pub(crate) unsafe extern "C" fn recvfrom(
 pub(crate) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> isize {
     let Some(real) = real_recvmsg() else { return absent() };
     // SAFETY: the caller's arguments.
-    let first = || unsafe { real(fd, message, flags) };
+    let first = |more| unsafe { real(fd, message, flags | more) };
     if !waits_for_all(flags) {
         return received(libc::SYS_recvmsg, fd, first);
     }
@@ -289,12 +314,35 @@ pub(crate) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: 
     // SAFETY: as above.
     let simple = || is_stream(fd) && unsafe { (*message).msg_control }.is_null();
     let wanted = || if simple() { total(pieces()) } else { 0 };
-    whole(libc::SYS_recvmsg, fd, first, wanted, |done| {
+    whole(libc::SYS_recvmsg, fd, first, wanted, |done, more| {
         let mut piece = piece_at(pieces(), done);
         let mut message = message_of(&mut piece);
         // SAFETY: a part of the caller's memory.
-        (piece.iov_len, unsafe { real(fd, &mut message, flags) })
+        (piece.iov_len, unsafe { real(fd, &mut message, flags | more) })
     })
+}
+
+/// read(2) of a socket, without waiting.
+#[cold]
+fn receive_now(fd: c_int, into: *mut c_void, count: usize) -> isize {
+    let Some(real) = real_recv() else { return absent() };
+    // SAFETY: the caller's memory.
+    unsafe { real(fd, into, count, libc::MSG_DONTWAIT) }
+}
+
+/// write(2) to a socket, without waiting.
+#[cold]
+fn send_now(fd: c_int, from: *const c_void, count: usize) -> isize {
+    let Some(real) = real_send() else { return absent() };
+    // SAFETY: the caller's memory.
+    unsafe { real(fd, from, count, libc::MSG_DONTWAIT) }
+}
+
+/// sendfile(2) has no flag for it: the time is over.
+#[cold]
+fn too_late() -> isize {
+    set_errno(libc::EAGAIN);
+    -1
 }
 
 /// True for a stream of bytes. A datagram is whole however short it is, and the next is another.

@@ -91,8 +91,9 @@ pub fn thread_pointer() -> usize {
 #[inline(always)]
 pub fn stack_pointer() -> usize {
     let pointer;
-    // SAFETY: reads a register.
-    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nostack, nomem, preserves_flags)) };
+    // SAFETY: reads a register. The function has a frame then, so that this lies below what was the caller's when it was
+    // called: one without keeps its return address in x30 alone.
+    unsafe { asm!("mov {}, sp", out(reg) pointer, out("x30") _, options(nostack, nomem, preserves_flags)) };
     pointer
 }
 

@@ -225,6 +225,15 @@ impl Call {
         moved > 0 && (moved as usize) < self.wanted.load(Relaxed) && !self.became_wait()
     }
 
+    /// At each further stop of a call that became a wait, which the kernel makes again by itself, with what was left when the
+    /// stop began: makes it end when it would have.
+    pub(super) fn keep_end(&self) {
+        if self.became_wait() {
+            let deadline = self.deadline.load(Relaxed) as u64;
+            self.set_left(deadline.saturating_sub(process::monotonic_ns()));
+        }
+    }
+
     /// Before the call starts again: makes its timeout end when it would have.
     pub(super) fn shorten(&self, registers: &mut Registers) {
         let deadline = self.deadline.load(Relaxed) as u64;

@@ -242,6 +242,9 @@ impl Collector<'_> {
         }
         let done = match mend(&mut registers, first_argument) {
             Effect::None => {
+                if let Some(call) = wrapped {
+                    call.keep_end();
+                }
                 if let Some(call) = wrapped.filter(|call| call.is_short(&registers)) {
                     let signal = if let StopKind::SignalDelivery(signal) = kind { signal } else { 0 };
                     // What cannot be remembered stays short.

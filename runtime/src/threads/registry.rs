@@ -170,6 +170,8 @@ fn put_back(state: *mut ThreadState) {
     unsafe {
         heap::thread_exit(&mut (*state).heap);
         leave_scopes(&mut *state);
+        // It has seen this thread's stack, which may be gone when the next thread has it.
+        (*state).trace.leave_stack();
         (*state).life.store(life::FREE, Release);
         waiting::give_back(&*state);
     }

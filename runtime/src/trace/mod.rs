@@ -153,6 +153,12 @@ impl ThreadTrace {
         self.statistics
     }
 
+    /// Forgets on which stack its thread runs, and what it has proved there: the next use is another thread's.
+    pub fn leave_stack(&mut self) {
+        self.own = OwnStack::new();
+        self.replay.forget();
+    }
+
     /// Gives back what it holds; for a thread that ends. It works on afterwards, and may be released again.
     pub fn release(&mut self) {
         self.own = OwnStack::new();

@@ -163,6 +163,13 @@ impl Replay {
         true
     }
 
+    /// Forgets all chains, and keeps the memory.
+    pub fn forget(&mut self) {
+        self.last.disarm();
+        // Of no code: begun anew before the next use.
+        self.epoch = 0;
+    }
+
     fn make(&mut self, room: u32) -> bool {
         let words = room as usize;
         match MapVec::zeroed(words + words / WORDS_AN_INDEX) {
